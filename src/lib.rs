@@ -1,0 +1,24 @@
+//! quotagraph: a GraphQL service over the storage quota of KooDrive tenants.
+//!
+//! The map, in the order of the arrows (each module knows only what stands below it):
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`cli`] | the subcommands; parses arguments and prints |
+//! | [`app`] | the composition root: a config, a store and a clock become a running service |
+//! | [`http`] | routes, limits, health, the IDE |
+//! | [`graphql`] | the schema; thin resolvers over what follows |
+//! | [`collector`] | asks every tenant once an interval and records the answers |
+//! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
+//! | [`tenants`] | who is watched, with which credential; replaced whole on reload |
+//! | [`koodrive`] | the signed upstream client; one verdict per answer |
+//! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
+//! | [`quota`] | the domain: runs, recording, calendar buckets, usage. No I/O |
+//!
+//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`metrics`], [`telemetry`], and [`simulator`], a
+//! KooDrive that verifies every signature, for the demo and the tests.
+
+pub mod clock;
+pub mod koodrive;
+pub mod quota;
+pub mod store;

@@ -1,0 +1,12 @@
+//! The domain: tenants, allocations, runs of equal samples, and what is computed from them. Pure: no I/O, no clock.
+
+mod allocation;
+pub mod recording;
+mod run;
+mod tenant;
+mod unit;
+
+pub use allocation::{Sample, SpaceAllocation, SpaceTypeAllocation, utilization};
+pub use run::{Run, TimeRange};
+pub use tenant::{InvalidTenantId, Label, Tenant, TenantId};
+pub use unit::StorageUnit;

@@ -1,0 +1,191 @@
+//! What is kept: tenants with their schedule, and the run-length history of their allocations.
+//!
+//! One narrow trait, two backends that pass the same contract tests (`tests/it/store_contract.rs`). No caller knows which it has.
+
+mod postgres;
+mod sqlite;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::quota::recording::Effect;
+use crate::quota::{Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
+
+/// A store that is shared by the parts of one service.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Why the store could not do its work. "Not there" is never an error but an empty answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, refused, or failed. The cause is for the log.
+    #[error("the database {action} failed")]
+    Database {
+        /// What was tried, such as `recording`.
+        action: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database is not one that this version may use. The sentence says what to mend.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// A tenant that is due, claimed for the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueTenant {
+    /// The tenant.
+    pub id: TenantId,
+    /// When it was due.
+    pub due_at: Timestamp,
+    /// Its place in the order in which tenants were first seen; never changes. Schedules are spread by it.
+    pub ordinal: i64,
+    /// How many attempts in a row failed before.
+    pub consecutive_failures: u32,
+}
+
+/// What one attempt to ask a tenant's upstream gave.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When it was asked.
+    pub attempted_at: Timestamp,
+    /// What came back.
+    pub outcome: Result<Sample, CollectionError>,
+    /// The next attempt of the collector, which also ends the claim; `None` leaves schedule and claim as they are (an answer that a
+    /// reader caused).
+    pub next_due_at: Option<Timestamp>,
+}
+
+/// Why an attempt failed, in words that may be shown to whoever may see the tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionError {
+    /// One of the error codes of the API.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// How the collection of a tenant is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CollectionStatus {
+    /// The newest attempt.
+    pub last_attempt_at: Option<Timestamp>,
+    /// The newest attempt that gave a sample.
+    pub last_success_at: Option<Timestamp>,
+    /// The next attempt of the collector.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Failed attempts since the last good one.
+    pub consecutive_failures: u32,
+    /// The newest failure and its instant. Kept after a later success.
+    pub last_error: Option<(CollectionError, Timestamp)>,
+}
+
+/// Which snapshots to list.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotQuery {
+    /// Only runs whose last sample is at or after this instant.
+    pub from: Option<Timestamp>,
+    /// Only runs whose first sample is before this instant.
+    pub to: Option<Timestamp>,
+    /// Only this space type.
+    pub space_type: Option<i32>,
+    /// Only runs after this place in the order.
+    pub after: Option<SnapshotKey>,
+    /// Only runs before this place in the order.
+    pub before: Option<SnapshotKey>,
+    /// The last ones instead of the first ones (still in ascending order).
+    pub backwards: bool,
+    /// How many at most; at least 1.
+    pub limit: u32,
+}
+
+/// A snapshot's place in the order: by first sample, then by space type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SnapshotKey {
+    /// The first sample's instant.
+    pub first_at: Timestamp,
+    /// The space type.
+    pub space_type: i32,
+}
+
+/// The store's contract. Instants are kept to the millisecond or better. All methods may be called concurrently and by many
+/// replicas at once.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies what is missing of the migrations and names them, oldest first. Refuses a database that belongs to something else or
+    /// that a newer version has migrated.
+    async fn migrate(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Answers when the database can be read and is migrated.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Makes the given tenants the ones that are collected: new ones are added and are due at `now`, known ones get their name and
+    /// labels; those not given keep their history and are no longer due.
+    async fn register_tenants(&self, tenants: &[Tenant], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Claims up to `limit` tenants that are due at `now` and not claimed by anybody, the longest overdue first. A claim lasts until
+    /// its observation is recorded, or until `lease_until`. Among concurrent callers each tenant goes to one.
+    /// With `failing` only tenants whose last attempt failed are claimed, else only the others.
+    async fn claim_due(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        failing: bool,
+        limit: u32,
+    ) -> Result<Vec<DueTenant>, StoreError>;
+
+    /// Records observations in one transaction: samples by the rule of [`crate::quota::recording`], failures and schedules in the
+    /// tenant's status. Tenants that are not registered are passed over. Gives the effect of each observation, in order; `None` for
+    /// failures and unknown tenants.
+    async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError>;
+
+    /// Adds whole runs to a registered tenant that has no runs in their stretches; in one transaction.
+    async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError>;
+
+    /// The newest recorded answer of each tenant that has one: the types that its newest sample listed. One statement.
+    async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError>;
+
+    /// The runs that may say something about the range, of each tenant that has any: per space type those that overlap it and the
+    /// newest one before it. Sorted by space type, then by start. One statement.
+    async fn runs(
+        &self,
+        tenants: &[TenantId],
+        range: TimeRange,
+        space_type: Option<i32>,
+    ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError>;
+
+    /// A page of a tenant's snapshots, in ascending order of [`SnapshotKey`], and whether there are more in the direction asked.
+    async fn snapshots(&self, tenant: &TenantId, query: &SnapshotQuery) -> Result<(Vec<Run>, bool), StoreError>;
+
+    /// The status of each tenant that is known. One statement.
+    async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError>;
+
+    /// The earliest instant at which a registered tenant is or was due; `None` without tenants. In the past when the collector lags.
+    async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Closes the connections.
+    async fn close(&self);
+}
+
+/// How to reach a database.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `postgres://…` or `sqlite:PATH`. May hold a password; never printed.
+    pub url: secrecy::SecretString,
+    /// Connections at most; at least 1.
+    pub max_connections: u32,
+    /// How long a caller waits for a connection.
+    pub acquire_timeout: std::time::Duration,
+}
+
+/// Opens the database that the URL names, without migrating it. A `SQLite` file is created when it is not there.
+///
+/// # Errors
+/// [`StoreError::Unusable`] with what to mend when the URL is not understood, else [`StoreError::Database`].
+pub async fn open(settings: &Settings) -> Result<SharedStore, StoreError> {
+    let _ = settings;
+    unreachable!("written with the backends")
+}
