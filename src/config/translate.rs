@@ -16,7 +16,7 @@ pub(super) fn explain(error: &Error, root: &Dict) -> Invalid {
                 path.push(name.clone());
             }
             if section == "auth" {
-                "is not known: this version has no authentication yet and understands only mode = \"none\" here".to_owned()
+                "is not known; this version has no authentication yet and understands only mode = \"none\" here".to_owned()
             } else {
                 format!("is not known; known are {}", known.join(", "))
             }
