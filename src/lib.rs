@@ -19,6 +19,8 @@
 //! KooDrive that verifies every signature, for the demo and the tests.
 
 pub mod clock;
+pub mod config;
 pub mod koodrive;
 pub mod quota;
 pub mod store;
+pub mod telemetry;
