@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::metrics::CollectorMetrics;
@@ -28,7 +29,7 @@ struct Entry {
     done: Option<oneshot::Sender<Result<Option<Effect>, Arc<StoreError>>>>,
 }
 
-/// Hands observations over. Cheap to clone; the writer ends when the last handle is gone and all is written.
+/// Hands observations over. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
     entries: mpsc::Sender<Entry>,
@@ -57,7 +58,7 @@ pub fn recorder(store: SharedStore, metrics: CollectorMetrics) -> (Recorder, Wri
 impl Recorder {
     /// Hands an observation over to be written soon. Waits only when very many are pending.
     pub async fn record(&self, observation: Observation) {
-        // Only a writer that has panicked is gone before its senders; the panic has ended the process by then.
+        // The writer is gone only when the service is at its end.
         let _ = self.entries.send(Entry { observation, done: None }).await;
     }
 
@@ -73,10 +74,20 @@ impl Recorder {
 }
 
 impl Writer {
-    /// Writes until every [`Recorder`] is gone and nothing is pending.
-    pub async fn run(mut self) {
+    /// Writes until `all_observed`, and then until nothing is pending.
+    pub async fn run(mut self, all_observed: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH_AT_MOST);
-        while self.entries.recv_many(&mut batch, BATCH_AT_MOST).await > 0 {
+        loop {
+            let received = tokio::select! {
+                received = self.entries.recv_many(&mut batch, BATCH_AT_MOST) => received,
+                () = all_observed.cancelled(), if !self.entries.is_closed() => {
+                    self.entries.close();
+                    continue;
+                }
+            };
+            if received == 0 {
+                return;
+            }
             self.metrics.pending.set(i64::try_from(self.entries.len() + batch.len()).unwrap_or(i64::MAX));
             self.write(&mut batch).await;
             self.metrics.pending.set(i64::try_from(self.entries.len()).unwrap_or(i64::MAX));

@@ -46,6 +46,11 @@ impl<K: Eq + Hash> BackOff<K> {
         self.lock().remove(key);
     }
 
+    /// Forgets all other keys.
+    pub fn retain(&self, keep: impl Fn(&K) -> bool) {
+        self.lock().retain(|key, _| keep(key));
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Failing>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }

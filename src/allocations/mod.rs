@@ -25,6 +25,7 @@
 mod back_off;
 mod flights;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ use crate::metrics::CacheMetrics;
 use crate::quota::{Sample, SpaceAllocation, TenantId};
 use crate::recorder::Recorder;
 use crate::store::{Observation, SharedStore, StoreError};
-use crate::tenants::WatchedTenant;
+use crate::tenants::{TenantSet, WatchedTenant};
 
 /// How long a reader lets the database look for a newer run before the upstream is asked.
 const STORE_PATIENCE: Duration = Duration::from_millis(500);
@@ -267,6 +268,15 @@ impl Allocations {
         let observation = self.inner.observation(watched, &allocation);
         self.inner.recorder.record_and_wait(observation).await.map_err(RefreshError::Store)?;
         Ok(Answer { allocation, source: Source::Live })
+    }
+
+    /// Drops what is kept of tenants and credentials that are no longer in use.
+    pub fn forget_former(&self, tenants: &TenantSet) {
+        let in_use: HashSet<Key> = tenants.all().iter().map(|watched| Key::of(watched)).collect();
+        self.inner.back_off.retain(|key| in_use.contains(key));
+        let former: Vec<_> = self.inner.known.iter().map(|(key, _)| key).filter(|key| !in_use.contains(key.as_ref())).collect();
+        former.iter().for_each(|key| self.inner.known.invalidate(key.as_ref()));
+        self.inner.client.retain(tenants.all().iter().map(|watched| &watched.account));
     }
 
     /// Answers from what was just loaded from the database, if the demand allows.

@@ -75,7 +75,8 @@ impl Tenant {
         #[graphql(desc = "The oldest answer that will do; older ones are fetched anew before answering.")] max_age: Option<Duration>,
         #[graphql(default_with = "OnFailure::Stale", desc = "What to do when the upstream cannot answer.")] on_failure: OnFailure,
     ) -> Result<Option<SpaceAllocation>, async_graphql::Error> {
-        let max_age = max_age.map(|age| age.as_age("maxAge")).transpose()?;
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        let max_age = max_age.map(|age| age.as_age("maxAge", now)).transpose()?;
         let answer = self.answer(ctx, Demand { max_age, on_failure: on_failure.into() }).await?;
         Ok(match space_type {
             None => Some(answer.into()),
@@ -93,7 +94,7 @@ impl Tenant {
         #[graphql(desc = "The start of the stretch.")] from: DateTime,
         #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<DateTime>,
         #[graphql(
-            default_with = "Duration::one_day()",
+            default_with = "Duration::from_static(\"P1D\")",
             desc = "The length of a bucket: a part of a day (PT5M, PT1H), or days, weeks, months or years."
         )]
         interval: Duration,
@@ -102,7 +103,7 @@ impl Tenant {
         #[graphql(default_with = "Fill::None", desc = "What a bucket without observations says.")] fill: Fill,
     ) -> Result<UsageSeries, async_graphql::Error> {
         let now = ctx.data_unchecked::<Services>().clock.now();
-        let request = UsageRequest::parse(from, to, interval, &time_zone, space_type, fill, now)?;
+        let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, fill, now)?;
         Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
     }
 
