@@ -20,6 +20,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod koodrive;
 pub mod quota;
 pub mod store;

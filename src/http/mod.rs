@@ -1,0 +1,3 @@
+//! Routes, limits, health, the IDE.
+
+pub mod graphiql;
