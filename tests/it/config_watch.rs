@@ -7,16 +7,12 @@ use quotagraph::koodrive::Credential;
 use secrecy::ExposeSecret;
 
 fn write_tenants(folder: &Path, file: &str, ids: &[&str]) {
-    let tenants: String = ids
-        .iter()
-        .map(|id| {
-            format!(
-                "[[tenants]]\nid = \"{id}\"\nendpoint = \"https://k.example\"\nuser_id = \"1\"\nauth.token_file = \"{id}.token\"\n"
-            )
-        })
-        .collect();
+    let tenant = |id: &&str| {
+        format!("[[tenants]]\nid = \"{id}\"\nendpoint = \"https://k.example\"\nuser_id = \"1\"\nauth.token_file = \"{id}.token\"")
+    };
+    let tenants: Vec<String> = ids.iter().map(tenant).collect();
     let head = if file == "quotagraph.toml" { "tenants_file = \"more.toml\"\n" } else { "" };
-    std::fs::write(folder.join(file), format!("{head}{tenants}")).unwrap();
+    std::fs::write(folder.join(file), head.to_owned() + &tenants.join("\n")).unwrap();
 }
 
 fn start(folder: &Path) -> (Config, TenantsWatch) {
