@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::environment::{Overrides, find_overrides};
 use super::error::{ConfigError, Invalid};
 use super::translate::explain;
-use super::{Config, TenantConfig, WatchedTenant};
+use super::{Config, TenantConfig};
+use crate::tenants::WatchedTenant;
 
 /// The config file when none is named.
 pub const DEFAULT_FILE: &str = "quotagraph.toml";

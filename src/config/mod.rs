@@ -35,7 +35,7 @@ pub use limits::Limits;
 pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
 pub use server::Server;
-pub use tenants::{TenantAuth, TenantConfig, WatchedTenant};
+pub use tenants::{TenantAuth, TenantConfig};
 pub use upstream::Upstream;
 pub use watch::TenantsWatch;
 

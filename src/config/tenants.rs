@@ -12,6 +12,7 @@ use super::error::Invalid;
 use super::{secrets, text};
 use crate::koodrive::{Account, Credential};
 use crate::quota::{Label, Tenant, TenantId};
+use crate::tenants::WatchedTenant;
 
 /// One tenant as the config gives it.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,15 +54,6 @@ pub struct TenantAuth {
     pub token_prefix: Option<String>,
     app_secret: Option<IgnoredAny>,
     token: Option<IgnoredAny>,
-}
-
-/// A tenant and the access to its upstream.
-#[derive(Clone, Debug)]
-pub struct WatchedTenant {
-    /// The tenant as people know it.
-    pub tenant: Tenant,
-    /// How its upstream is reached. Its generation is 0: the registry of tenants counts it.
-    pub account: Account,
 }
 
 /// Where a secret stands.

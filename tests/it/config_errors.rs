@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use quotagraph::config::{self, Config, ConfigError, WatchedTenant};
+use quotagraph::config::{self, Config, ConfigError};
+use quotagraph::tenants::WatchedTenant;
 
 const TENANT: &str = "[[tenants]]\nid = \"acme\"\nendpoint = \"https://k.example\"\nuser_id = \"1\"\n";
 
