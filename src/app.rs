@@ -286,7 +286,7 @@ pub fn koodrive_settings(config: &Config) -> koodrive::Settings {
         total_timeout: upstream.total_timeout,
         retries: upstream.retries,
         requests_per_second: upstream.requests_per_second,
-        concurrency: upstream.concurrency,
+        concurrency: u32::try_from(upstream.concurrency).unwrap_or(u32::MAX),
         language: upstream.language.clone(),
         ca_file: upstream.ca_file.clone(),
         breaker_failures: upstream.breaker_failures,

@@ -31,7 +31,7 @@ pub mod koodrive;
 pub mod metrics;
 pub mod quota;
 pub mod recorder;
-pub mod simulator;
+//pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;

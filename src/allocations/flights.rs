@@ -57,18 +57,6 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
         under_way.insert(key, flight.clone());
         Boarding::Started(flight)
     }
-
-    /// How many calls are under way.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Whether no call is under way.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// Takes a call out of the table when it ends, also by a panic.

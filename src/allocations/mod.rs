@@ -37,7 +37,7 @@ use tracing::{Instrument as _, warn};
 use self::back_off::BackOff;
 use self::flights::{Boarding, Flight, Flights};
 use crate::clock::SharedClock;
-use crate::koodrive::{Client, Failure};
+use crate::koodrive::{Cause, Client, Failure, Verdict};
 use crate::metrics::CacheMetrics;
 use crate::quota::{Sample, SpaceAllocation, TenantId};
 use crate::recorder::Recorder;
@@ -351,7 +351,11 @@ enum Recording {
 
 /// Waits for a call; a call whose task failed counts as one that did not reach the upstream.
 async fn land(flight: Flight<Fetched>) -> Fetched {
-    flight.await.unwrap_or_else(|| Err(Arc::new(Failure::internal())))
+    flight.await.unwrap_or_else(|| {
+        let cause = Cause::Connection("the task of the call failed".to_owned());
+        let verdict = Verdict::Unreachable { cause, retry_after: None };
+        Err(Arc::new(Failure { verdict, trace_id: None, attempts: 0, took: Duration::ZERO }))
+    })
 }
 
 fn live(allocation: Arc<SpaceAllocation>) -> Answer {

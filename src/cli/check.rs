@@ -15,6 +15,7 @@ const AT_ONCE: usize = 16;
 
 pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let (config, client, watched) = upstream::open(config)?;
+    let client = &client;
     if watched.is_empty() {
         return Err("the config is good, but it has no tenants: add a [[tenants]] table or a tenants_file".into());
     }
@@ -22,7 +23,7 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     println!("{:width$}  {:>15}  {:>15}  {:>7}  RESULT", "TENANT", "ALLOCATED GB", "TOTAL GB", "MS");
     let mut failed = 0;
     let mut calls = stream::iter(&watched)
-        .map(|watched| async {
+        .map(|watched| async move {
             let started = Instant::now();
             (watched, client.space_allocation(&watched.account).await, started.elapsed().as_millis())
         })

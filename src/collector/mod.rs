@@ -214,5 +214,7 @@ impl Inner {
 
 /// A failure in words that may be shown to whoever may see the tenant.
 fn describe(failure: &Failure) -> CollectionError {
-    CollectionError { code: failure.code().to_owned(), message: failure.public_message() }
+    let upstream_code = failure.verdict.upstream_code().map(|code| format!(" ({code})")).unwrap_or_default();
+    let message = format!("{}{upstream_code}", failure.verdict.sentence());
+    CollectionError { code: failure.verdict.code().to_owned(), message }
 }

@@ -27,23 +27,20 @@ pub mod code {
     pub const INTERNAL: &str = "INTERNAL";
 }
 
-/// An error of the API. The upstream's codes are given by its verdicts ([`Failure::code`]).
-#[derive(Clone, Debug, thiserror::Error)]
+/// An error of the API. The upstream's codes are given by its verdicts ([`Verdict::code`](crate::koodrive::Verdict::code)).
+///
+/// Deliberately without `Display`: the library would turn it into an error without a code.
+#[derive(Clone, Debug)]
 pub enum ApiError {
-    /// The request is wrong.
-    #[error("{0}")]
+    /// The request is wrong; the sentence says what to mend.
     BadUserInput(String),
-    /// Too many requests; the next one may come after so many seconds.
-    #[error("too many refreshes of this tenant; try again in {0} s")]
+    /// Too many refreshes; the next one may come after so many seconds.
     RateLimited(u64),
     /// The upstream could not answer.
-    #[error(transparent)]
-    Upstream(#[from] Arc<Failure>),
+    Upstream(Arc<Failure>),
     /// The database could not answer.
-    #[error("the history cannot be read or written at the moment")]
-    HistoryUnavailable(#[source] Arc<StoreError>),
-    /// A fault of ours.
-    #[error("an internal error occurred")]
+    HistoryUnavailable(Arc<StoreError>),
+    /// A fault of ours; the text is for the log.
     Internal(String),
 }
 
@@ -69,26 +66,35 @@ impl From<RefreshError> for ApiError {
     }
 }
 
+impl From<Arc<Failure>> for ApiError {
+    fn from(failure: Arc<Failure>) -> Self {
+        Self::Upstream(failure)
+    }
+}
+
 impl From<ApiError> for Error {
-    fn from(api_error: ApiError) -> Self {
-        match &api_error {
+    fn from(error: ApiError) -> Self {
+        match error {
             ApiError::BadUserInput(message) => coded(message, code::BAD_USER_INPUT),
             ApiError::RateLimited(seconds) => {
-                coded(api_error.to_string(), code::RATE_LIMITED).extend_with(|_, extensions| extensions.set("retryAfter", *seconds))
+                let message = format!("this tenant was refreshed too often; try again in {seconds} s");
+                coded(message, code::RATE_LIMITED).extend_with(|_, extensions| extensions.set("retryAfter", seconds))
             }
             // The client has logged the call's cause.
-            ApiError::Upstream(failure) => coded(failure.public_message(), failure.code()).extend_with(|_, extensions| {
-                if let Some(upstream_code) = failure.upstream_code() {
-                    extensions.set("upstreamCode", upstream_code);
-                }
-            }),
+            ApiError::Upstream(failure) => {
+                coded(failure.verdict.sentence(), failure.verdict.code()).extend_with(|_, extensions| {
+                    if let Some(upstream_code) = failure.verdict.upstream_code() {
+                        extensions.set("upstreamCode", upstream_code);
+                    }
+                })
+            }
             ApiError::HistoryUnavailable(cause) => {
                 error!(error = cause.as_ref() as &dyn std::error::Error, "a request could not use the database");
-                coded(api_error.to_string(), code::HISTORY_UNAVAILABLE)
+                coded("The history cannot be read or written at the moment.", code::HISTORY_UNAVAILABLE)
             }
             ApiError::Internal(cause) => {
                 error!(cause, "a request failed by a fault of ours");
-                coded(api_error.to_string(), code::INTERNAL)
+                coded("An internal error occurred.", code::INTERNAL)
             }
         }
     }

@@ -9,6 +9,7 @@ use super::types::SpaceAllocation;
 /// What can be done.
 pub struct Mutation;
 
+/// What can be done.
 #[Object]
 impl Mutation {
     /// Asks the upstream now, past every cache, records the snapshot and answers with it. Limited per tenant.

@@ -11,6 +11,7 @@ use super::types::{Page, Tenant, TenantConnection, TenantFilter, TenantOrder, li
 /// What can be asked.
 pub struct Query;
 
+/// What can be asked.
 #[Object]
 impl Query {
     /// One tenant; null when there is none of that id that the caller may see. Without id: the configured default tenant, or the only

@@ -10,6 +10,7 @@ use crate::quota::{Interval, Period};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DateTime(pub Timestamp);
 
+/// An instant. RFC 3339 with any offset on the way in, UTC with Z on the way out.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -30,6 +31,7 @@ impl ScalarType for DateTime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration(String);
 
+/// A span of time, ISO 8601: PT5M, PT1H, P1D, P1W, P1M, P1Y. Days and longer follow the calendar of the time zone at hand.
 #[Scalar(name = "Duration")]
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use governor::clock::{Clock as GovernorClock, Reference as _};
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -37,7 +38,7 @@ pub const MAX_POINTS: usize = 10_000;
 
 /// Limits refreshes, per tenant.
 pub struct RefreshLimit {
-    limiter: RateLimiter<TenantId, HashMapStateStore<TenantId>, InjectedClock>,
+    limiter: RateLimiter<TenantId, HashMapStateStore<TenantId>, InjectedClock, NoOpMiddleware<Nanos>>,
     clock: InjectedClock,
 }
 
@@ -70,6 +71,6 @@ impl GovernorClock for InjectedClock {
 
     fn now(&self) -> Nanos {
         let since_epoch = self.0.now().duration_since(jiff::Timestamp::UNIX_EPOCH);
-        Nanos::new(u64::try_from(since_epoch.as_nanos()).unwrap_or(0)).saturating_sub(Nanos::new(0))
+        Nanos::new(u64::try_from(since_epoch.as_nanos()).unwrap_or(0))
     }
 }

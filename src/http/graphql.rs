@@ -118,11 +118,11 @@ fn read_get(query: &str) -> Result<Request, Refusal> {
     }
     let mut request = request(params)?;
     // A document that does not parse gets its error when it is executed.
+    let name = request.operation_name.clone();
     if let Ok(document) = request.parsed_query() {
-        let name = request.operation_name.as_deref();
         let operation = match &document.operations {
             DocumentOperations::Single(operation) => Some(operation),
-            DocumentOperations::Multiple(operations) => name.and_then(|name| operations.get(name)),
+            DocumentOperations::Multiple(operations) => name.and_then(|name| operations.get(name.as_str())),
         };
         if operation.is_some_and(|operation| operation.node.ty != OperationType::Query) {
             let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "GET answers queries only; send mutations by POST");

@@ -3,10 +3,12 @@
 mod cache;
 mod collector;
 mod http;
+mod upstream;
 
 pub use cache::CacheMetrics;
 pub use collector::CollectorMetrics;
 pub use http::HttpMetrics;
+pub use upstream::UpstreamMetrics;
 use prometheus_client::registry::Registry;
 
 /// All figures of one service, and the registry that prints them.

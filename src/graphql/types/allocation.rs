@@ -71,6 +71,7 @@ impl SpaceAllocation {
     }
 }
 
+/// Allocated and total at one instant. Sums over all space types unless one was asked for.
 #[Object]
 impl SpaceAllocation {
     /// What is allocated, in the given unit.
@@ -112,6 +113,7 @@ impl SpaceAllocation {
 /// Allocated and total of one space type.
 pub struct SpaceTypeAllocation(quota::SpaceTypeAllocation);
 
+/// Allocated and total of one space type.
 #[Object]
 impl SpaceTypeAllocation {
     /// The upstream's number of the space type.

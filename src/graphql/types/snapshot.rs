@@ -12,6 +12,7 @@ use crate::store::SnapshotKey;
 #[derive(Clone)]
 pub struct Snapshot(Run);
 
+/// A stretch of unchanged consecutive samples of one space type.
 #[Object]
 impl Snapshot {
     /// The upstream's number of the space type.

@@ -48,6 +48,7 @@ pub struct Label {
     value: String,
 }
 
+/// A `KooDrive` tenant whose quota is watched.
 #[Object]
 impl Tenant {
     /// The tenant's id, unique in the service.

@@ -94,6 +94,7 @@ pub struct UsageSeries {
 /// One bucket, start inclusive, end exclusive. A bucket that is not over yet ends in the future and says so.
 pub struct UsagePoint(usage::UsagePoint);
 
+/// One bucket, start inclusive, end exclusive. A bucket that is not over yet ends in the future and says so.
 #[Object]
 impl UsagePoint {
     /// When it begins, inclusive.
