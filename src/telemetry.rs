@@ -36,11 +36,12 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
 
 /// Reads a filter. A bare word must be a level: `tracing` itself takes a misspelt one for a module's name, which silences the log.
 pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, InvalidFilter> {
-    let bare_words_are_levels = filter.split(',').all(|part| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok());
-    if !bare_words_are_levels {
+    let parts: Vec<&str> = filter.split(',').map(str::trim).collect();
+    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    if !parts.iter().all(|part| part.contains('=') || is_level(part)) {
         return Err(InvalidFilter);
     }
-    EnvFilter::builder().parse(filter).map_err(|_| InvalidFilter)
+    EnvFilter::builder().parse(parts.join(",")).map_err(|_| InvalidFilter)
 }
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ mod tests {
 
     #[test]
     fn filters_are_levels_and_lists_and_a_misspelt_level_is_refused() {
-        for good in ["info", "off", "WARN", "info,quotagraph::koodrive=debug", "sqlx=off,info"] {
+        for good in ["info", "off", "WARN", "info,quotagraph::koodrive=debug", "sqlx=off, info"] {
             assert!(parse_filter(good).is_ok(), "{good}");
         }
         for bad in ["", "inof", "info,", "info,quotagraph", "quotagraph=loud"] {

@@ -1,8 +1,10 @@
 // Starts the IDE. Addresses are relative, so that the page also works behind a proxy that puts a path before ours.
 
-const QUOTA = `# What is allocated of what there is. Ctrl-Enter runs the query; Ctrl-Space completes.
-# An API key goes into the Headers tab below: { "X-Api-Key": "…" }
-{
+const QUOTA = `# What is allocated of what there is.
+# Ctrl-Enter runs it, Ctrl-Space completes.
+# API keys go into the Headers tab below:
+# { "X-Api-Key": "…" }
+query Quota {
   tenant {
     spaceAllocation {
       allocated
@@ -13,8 +15,8 @@ const QUOTA = `# What is allocated of what there is. Ctrl-Enter runs the query; 
 }
 `;
 
-const TENANTS = `# Every tenant, its space by type, and how its collection is doing.
-{
+const TENANTS = `# Every tenant, the fullest first.
+query Tenants {
   tenants(first: 50, orderBy: { by: UTILIZATION, direction: DESC }) {
     totalCount
     nodes {
@@ -36,7 +38,8 @@ const TENANTS = `# Every tenant, its space by type, and how its collection is do
 }
 `;
 
-const USAGE = `# Usage over time, in calendar days of a time zone. The variables stand in the tab below.
+const USAGE = `# Usage over time, in calendar days.
+# The variables stand in the tab below.
 query Usage($from: DateTime!, $interval: Duration!, $timeZone: String!) {
   tenant {
     name

@@ -36,12 +36,7 @@ pub(super) struct PlacedTenant {
 /// # Errors
 /// A sentence that names the place, the field and what to mend; the first one found.
 pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
-    let file = path.unwrap_or(Path::new(DEFAULT_FILE));
-    if path.is_none() && !file.exists() {
-        return Err(ConfigError::new(format!(
-            "there is no {DEFAULT_FILE} here; try `quotagraph demo`, which needs none, or start from quotagraph.example.toml, or name a file with --config"
-        )));
-    }
+    let file = &find_file(path, Path::new(""))?;
     let overrides = find_overrides(env)?;
     let mut config = read_config(file, &overrides)?;
     config.file = Some(file.to_owned());
@@ -52,6 +47,20 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let tenants = collect_tenants(&config)?;
     check_default_tenant(&config, &tenants).map_err(|invalid| locate(invalid, &overrides, file))?;
     Ok(config)
+}
+
+/// The file that is named, or else [`DEFAULT_FILE`] in the folder.
+fn find_file(path: Option<&Path>, folder: &Path) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = path {
+        return Ok(path.to_owned());
+    }
+    let file = folder.join(DEFAULT_FILE);
+    if file.exists() {
+        return Ok(file);
+    }
+    Err(ConfigError::new(format!(
+        "there is no {DEFAULT_FILE} here; try `quotagraph demo`, which needs none, or start from quotagraph.example.toml, or name a file with --config"
+    )))
 }
 
 /// The tenants of the config and of its `tenants_file`, which is read anew, with their secrets.
@@ -92,8 +101,15 @@ pub(super) fn reread(config: &Config) -> Result<Config, ConfigError> {
 }
 
 impl Config {
-    /// Checks the rules that the types do not hold. [`load()`] does it; a config that was made by code may want it too.
-    pub(super) fn validate(&self) -> Result<(), Invalid> {
+    /// Checks the rules that the types do not hold, for a config that was made by code. [`load()`] has done it.
+    ///
+    /// # Errors
+    /// A sentence that names the field and what to mend.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.validate().map_err(|invalid| locate(invalid, &Overrides::new(), &self.place()))
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
         self.server.validate()?;
         self.check_listen()?;
         self.database.validate()?;
@@ -203,4 +219,28 @@ fn in_tenant(file: &Path, tenant: &TenantConfig, invalid: &Invalid) -> ConfigErr
 /// Where the relative paths of a file start.
 pub(super) fn folder_of(file: &Path) -> PathBuf {
     file.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_is_taken_when_it_is_there_and_its_lack_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = find_file(None, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("quotagraph demo") && error.contains("--config"), "{error}");
+
+        let file = folder.path().join(DEFAULT_FILE);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(find_file(None, folder.path()).unwrap(), file);
+    }
+
+    #[test]
+    fn a_config_made_by_code_is_held_to_the_same_rules() {
+        Config::default().check().unwrap();
+        let mut config = Config::default();
+        config.server.listen = ([0, 0, 0, 0], 80).into();
+        assert!(config.check().unwrap_err().to_string().starts_with("config: server.listen: 0.0.0.0:80 can be reached"));
+    }
 }

@@ -66,7 +66,7 @@ const ASSETS: [Asset; 6] = [
 ];
 
 /// `GET /graphiql` and what the page asks for under `/graphiql/`.
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/graphiql", get(serve_index))
         // The page's addresses are relative to a path without the slash.

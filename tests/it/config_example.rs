@@ -1,5 +1,7 @@
 //! `quotagraph.example.toml` tells the truth: every field stands in it, with its default.
 
+use std::path::Path;
+
 use quotagraph::config::{self, Config};
 use secrecy::ExposeSecret;
 
@@ -64,4 +66,12 @@ fn known_fields(section: &str) -> Vec<String> {
     std::fs::write(&file, format!("[{section}]\nnot_a_field = 1")).unwrap();
     let error = config::load(Some(&file), []).unwrap_err().to_string();
     error.split_once("known are ").unwrap().1.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_config_of_the_compose_file_and_its_secrets_fit_together() {
+    let config = config::load(Some(Path::new("deploy/compose/quotagraph.toml")), []).unwrap();
+    let secrets = include_str!("../../deploy/compose/secrets.env").lines().filter_map(|line| line.split_once('='));
+    let env = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(config::load_tenants(&config, env).unwrap().len(), 4);
 }
