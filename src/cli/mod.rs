@@ -25,7 +25,7 @@ use crate::config::{self, Config};
 use crate::tenants::WatchedTenant;
 use crate::{store, telemetry};
 
-/// A GraphQL service over the storage quota of `KooDrive` tenants.
+/// A GraphQL service over the storage quota of KooDrive tenants.
 ///
 /// Portals ask for a tenant's allocated and total space and get an answer from a cache in front of a signed upstream client; analysts
 /// read usage over time from snapshots that a collector records in Postgres or `SQLite`.

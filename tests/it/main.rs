@@ -5,3 +5,4 @@
 mod config_errors;
 mod config_example;
 mod config_watch;
+mod schema;

@@ -15,7 +15,7 @@ use crate::allocations::{Answer, Demand};
 use crate::store::SnapshotQuery;
 use crate::tenants::WatchedTenant;
 
-/// A `KooDrive` tenant whose quota is watched.
+/// A KooDrive tenant whose quota is watched.
 #[derive(Clone)]
 pub struct Tenant {
     watched: Arc<WatchedTenant>,
@@ -48,7 +48,7 @@ pub struct Label {
     value: String,
 }
 
-/// A `KooDrive` tenant whose quota is watched.
+/// A KooDrive tenant whose quota is watched.
 #[Object]
 impl Tenant {
     /// The tenant's id, unique in the service.

@@ -42,7 +42,8 @@ pub fn buckets(range: TimeRange, interval: Interval, tz: &TimeZone) -> Buckets<'
     let lines = Lines::of(interval);
     let from = floor_seconds(range.from);
     let mut stretch = Stretch::containing(tz, from);
-    let start = if range.from < range.to { stretch.last_boundary(tz, lines, from) } else { i64::MAX };
+    let boundary = if range.from < range.to { stretch.last_boundary(tz, lines, from) } else { i64::MAX };
+    let start = boundary.max(floor_seconds(Timestamp::MIN));
     Buckets { tz, lines, stretch, start, to: ceil_seconds(range.to) }
 }
 

@@ -69,3 +69,61 @@ impl CompensatedMean {
         (self.sum + self.compensation) / self.micros as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{CompensatedMean, ExactMean};
+
+    fn mean(values: &[(i128, i64)]) -> f64 {
+        let mut mean = ExactMean::default();
+        values.iter().for_each(|(value, micros)| mean.add(*value, *micros));
+        mean.value()
+    }
+
+    /// A double as a multiple of 2^-64.
+    #[expect(clippy::cast_possible_truncation, reason = "only doubles that are one, and not too large")]
+    fn scaled(value: f64) -> i128 {
+        (value * 18_446_744_073_709_551_616.0) as i128
+    }
+
+    #[test]
+    fn the_widest_values_over_the_longest_times_are_exact() {
+        let (value, all_time) = (i128::from(i64::MAX) << 31, 631_107_230_000_000_000);
+        assert_eq!(mean(&[(value, all_time)]).to_bits(), 2_f64.powi(94).to_bits());
+        assert_eq!(mean(&[(value, all_time / 2), (0, all_time / 2)]).to_bits(), 2_f64.powi(93).to_bits());
+    }
+
+    #[test]
+    fn a_half_above_an_odd_last_bit_is_told_from_one_that_is_a_little_more() {
+        // Between 2^53 and 2^54 doubles are 2 apart: 2^53 + 1 is a tie and goes to the even one below, a little more goes up.
+        let tie = (1_i128 << 53) + 1;
+        assert_eq!(mean(&[(tie, 1_000_000_000_000)]).to_bits(), 9_007_199_254_740_992_f64.to_bits());
+        assert_eq!(mean(&[(tie, 999_999_999_999), (tie + 1, 1)]).to_bits(), 9_007_199_254_740_994_f64.to_bits());
+    }
+
+    #[test]
+    fn a_small_part_of_one_is_the_nearest_double() {
+        assert_eq!(mean(&[(1, 1), (0, 86_399_999_999)]).to_bits(), (1.0 / 86_400_000_000_f64).to_bits());
+    }
+
+    proptest! {
+        #[test]
+        fn no_double_is_nearer_to_the_mean(values in prop::collection::vec((0..1_i128 << 19, 1..1_i64 << 35), 1..20)) {
+            let micros: i128 = values.iter().map(|(_, micros)| i128::from(*micros)).sum();
+            let sum: i128 = values.iter().map(|(value, micros)| value * i128::from(*micros)).sum();
+            let found = mean(&values);
+            prop_assume!(found > 0.001);
+            let distance = |candidate: f64| ((sum << 64) - scaled(candidate) * micros).abs();
+            prop_assert!(distance(found) <= distance(found.next_up()) && distance(found) <= distance(found.next_down()));
+        }
+
+        #[test]
+        fn many_small_parts_add_up_as_well_as_few(value in 0.0..1.0, parts in 1..5000_i64) {
+            let mut mean = CompensatedMean::default();
+            (0..parts).for_each(|_| mean.add(value, 900_000_000));
+            prop_assert!((mean.value() - value).abs() <= f64::EPSILON * value);
+        }
+    }
+}
