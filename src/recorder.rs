@@ -107,7 +107,11 @@ impl Writer {
                     self.metrics.write_failures.inc();
                     if !failed {
                         let cause = failure.as_ref() as &dyn std::error::Error;
-                        error!(cause, observations = observations.len(), "cannot record; keeping the observations and trying again");
+                        error!(
+                            cause,
+                            observations = observations.len(),
+                            "cannot record; keeping the observations and trying again"
+                        );
                         failed = true;
                     }
                     for done in waiting.iter_mut().filter_map(Option::take) {

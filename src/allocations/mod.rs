@@ -275,7 +275,9 @@ impl Allocations {
         let in_use: HashSet<Key> = tenants.all().iter().map(|watched| Key::of(watched)).collect();
         self.inner.back_off.retain(|key| in_use.contains(key));
         let former: Vec<_> = self.inner.known.iter().map(|(key, _)| key).filter(|key| !in_use.contains(key.as_ref())).collect();
-        former.iter().for_each(|key| self.inner.known.invalidate(key.as_ref()));
+        for key in former {
+            self.inner.known.invalidate(key.as_ref());
+        }
         self.inner.client.retain(tenants.all().iter().map(|watched| &watched.account));
     }
 
@@ -405,7 +407,9 @@ impl Inner {
     async fn load_into_known(&self, watched: &[Arc<WatchedTenant>]) {
         match tokio::time::timeout(STORE_PATIENCE, self.try_load_into_known(watched)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(error = &error as &dyn std::error::Error, "cannot read the newest snapshots; asking the upstream"),
+            Ok(Err(error)) => {
+                warn!(error = &error as &dyn std::error::Error, "cannot read the newest snapshots; asking the upstream");
+            }
             Err(_) => warn!(patience_ms = STORE_PATIENCE.as_millis(), "reading the newest snapshots is slow; asking the upstream"),
         }
     }

@@ -10,12 +10,13 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// slots stay when others come or go, and slots that were missed are skipped.
 #[must_use]
 pub fn next_slot(after: Timestamp, interval_s: u32, ordinal: i64) -> Timestamp {
-    let interval_us = i128::from(interval_s) * 1_000_000;
+    let micros = i128::from(interval_s) * 1_000_000;
     let share = u128::from(ordinal.cast_unsigned().wrapping_mul(GOLDEN));
-    let shift = i128::try_from((share * interval_us.unsigned_abs()) >> 64).unwrap_or(0);
-    let next = (i128::from(after.as_microsecond()) - shift).div_euclid(interval_us) + 1;
-    let micros = i64::try_from(next * interval_us + shift).unwrap_or(i64::MAX);
-    Timestamp::from_microsecond(micros).unwrap_or_else(|_| after.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX))
+    let shift = i128::try_from((share * micros.unsigned_abs()) >> 64).unwrap_or(0);
+    let next = (i128::from(after.as_microsecond()) - shift).div_euclid(micros) + 1;
+    let at = i64::try_from(next * micros + shift).unwrap_or(i64::MAX);
+    Timestamp::from_microsecond(at)
+        .unwrap_or_else(|_| after.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]

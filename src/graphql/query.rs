@@ -16,6 +16,7 @@ pub struct Query;
 impl Query {
     /// One tenant; null when there is none of that id that the caller may see. Without id: the configured default tenant, or the only
     /// one that the caller may see; otherwise the error `BAD_USER_INPUT`.
+    #[expect(clippy::unused_async, reason = "resolvers are async")]
     async fn tenant(
         &self,
         ctx: &Context<'_>,
@@ -50,7 +51,6 @@ impl Query {
     ) -> Result<TenantConnection, async_graphql::Error> {
         let services = ctx.data_unchecked::<Services>();
         let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
-        let list = list_tenants(services, page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?;
-        Ok(list)
+        Ok(list_tenants(services, page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
     }
 }

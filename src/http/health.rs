@@ -96,9 +96,10 @@ impl Readiness {
             Ok(due) => {
                 let lag = due.map_or(SignedDuration::ZERO, |due| self.clock.now().duration_since(due)).max(SignedDuration::ZERO);
                 self.metrics.lag_seconds.set(lag.as_secs());
-                let check = match lag <= limit {
-                    true => Check::good(),
-                    false => Check::bad(format!("the most overdue tenant is late by more than {} s", limit.as_secs())),
+                let check = if lag <= limit {
+                    Check::good()
+                } else {
+                    Check::bad(format!("the most overdue tenant is late by more than {} s", limit.as_secs()))
                 };
                 Check { lag_seconds: Some(lag.as_secs()), ..check }
             }

@@ -26,7 +26,11 @@ impl CacheMetrics {
             "Reads answered with a value past the fresh limit or from the database",
             metrics.stale.clone(),
         );
-        registry.register("quotagraph_cache_misses", "Reads that had to wait for the database or the upstream", metrics.misses.clone());
+        registry.register(
+            "quotagraph_cache_misses",
+            "Reads that had to wait for the database or the upstream",
+            metrics.misses.clone(),
+        );
         registry.register(
             "quotagraph_cache_coalesced_waits",
             "Waits that joined a call which another reader had started",

@@ -33,8 +33,16 @@ impl CollectorMetrics {
     /// Makes the figures known to a registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("quotagraph_collector_attempts", "Attempts of the collector to ask a tenant's upstream", metrics.attempts.clone());
-        registry.register("quotagraph_recorded_samples", "Samples recorded, by their effect on the history", metrics.recorded.clone());
+        registry.register(
+            "quotagraph_collector_attempts",
+            "Attempts of the collector to ask a tenant's upstream",
+            metrics.attempts.clone(),
+        );
+        registry.register(
+            "quotagraph_recorded_samples",
+            "Samples recorded, by their effect on the history",
+            metrics.recorded.clone(),
+        );
         registry.register(
             "quotagraph_record_failures",
             "Writes to the database that failed and are tried again",

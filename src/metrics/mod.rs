@@ -8,8 +8,8 @@ mod upstream;
 pub use cache::CacheMetrics;
 pub use collector::CollectorMetrics;
 pub use http::HttpMetrics;
-pub use upstream::UpstreamMetrics;
 use prometheus_client::registry::Registry;
+pub use upstream::UpstreamMetrics;
 
 /// All figures of one service, and the registry that prints them.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The figures in the text format of OpenMetrics.
+    /// The figures in the text format of `OpenMetrics`.
     ///
     /// # Errors
     /// When a figure cannot be written, which is a fault of ours.

@@ -34,7 +34,10 @@ fn every_type_field_and_argument_is_described() {
                     let field = field.node;
                     look(format!("{name}.{}", field.name.node), field.description.is_some());
                     for argument in field.arguments {
-                        look(format!("{name}.{}({})", field.name.node, argument.node.name.node), argument.node.description.is_some());
+                        look(
+                            format!("{name}.{}({})", field.name.node, argument.node.name.node),
+                            argument.node.description.is_some(),
+                        );
                     }
                 }
             }

@@ -75,7 +75,10 @@ impl SpaceAllocation {
 #[Object]
 impl SpaceAllocation {
     /// What is allocated, in the given unit.
-    async fn allocated(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
         unit.convert(self.allocation.allocated_gb())
     }
 
@@ -85,7 +88,10 @@ impl SpaceAllocation {
     }
 
     /// total - allocated; negative when over-allocated.
-    async fn available(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+    async fn available(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
         unit.convert(self.allocation.total_gb() - self.allocation.allocated_gb())
     }
 
@@ -122,7 +128,10 @@ impl SpaceTypeAllocation {
     }
 
     /// What is allocated, in the given unit.
-    async fn allocated(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
         unit.convert(self.0.allocated_gb.into())
     }
 
@@ -132,7 +141,10 @@ impl SpaceTypeAllocation {
     }
 
     /// total - allocated; negative when over-allocated.
-    async fn available(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+    async fn available(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
         unit.convert(i128::from(self.0.total_gb) - i128::from(self.0.allocated_gb))
     }
 

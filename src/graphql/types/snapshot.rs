@@ -21,7 +21,10 @@ impl Snapshot {
     }
 
     /// What was allocated, in the given unit.
-    async fn allocated(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
         unit.convert(self.0.allocated_gb.into())
     }
 

@@ -73,7 +73,9 @@ impl Tenant {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
-        #[graphql(desc = "The oldest answer that will do; older ones are fetched anew before answering.")] max_age: Option<Duration>,
+        #[graphql(desc = "The oldest answer that will do; older ones are fetched anew before answering.")] max_age: Option<
+            Duration,
+        >,
         #[graphql(default_with = "OnFailure::Stale", desc = "What to do when the upstream cannot answer.")] on_failure: OnFailure,
     ) -> Result<Option<SpaceAllocation>, async_graphql::Error> {
         let now = ctx.data_unchecked::<Services>().clock.now();
@@ -134,8 +136,7 @@ impl Tenant {
         let query =
             SnapshotQuery { from, to, space_type, after: page.after, before: page.before, backwards: page.backwards, limit };
         let (runs, more) = services.store.snapshots(&self.watched.tenant.id, &query).await.map_err(ApiError::from)?;
-        let (has_previous, has_next) =
-            if page.backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
+        let (has_previous, has_next) = if page.backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
         Ok(SnapshotConnection::new(runs, has_previous, has_next))
     }
 

@@ -229,10 +229,8 @@ pub async fn list(
 
     let start = page.after.as_ref().map_or(0, |place| kept.partition_point(|(p, _)| p.compare(place).is_le()));
     let end = page.before.as_ref().map_or(kept.len(), |place| kept.partition_point(|(p, _)| p.compare(place).is_lt())).max(start);
-    let (start, end) = match page.backwards {
-        false => (start, end.min(start + page.limit)),
-        true => (start.max(end.saturating_sub(page.limit)), end),
-    };
+    let (start, end) =
+        if page.backwards { (start.max(end.saturating_sub(page.limit)), end) } else { (start, end.min(start + page.limit)) };
     let edges: Vec<_> = kept[start..end]
         .iter()
         .map(|(place, watched)| TenantEdge { cursor: place.encode(), node: Tenant::new(Arc::clone(watched)) })

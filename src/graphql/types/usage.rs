@@ -126,7 +126,10 @@ impl UsagePoint {
     }
 
     /// What there was in all; null without observations.
-    async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> Option<Measure> {
+    async fn total(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> Option<Measure> {
         self.0.total.map(|measure| Measure::in_unit(measure, unit))
     }
 
