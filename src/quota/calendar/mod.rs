@@ -1,6 +1,6 @@
 //! Time cut into buckets that follow the calendar and the clock of a time zone.
 //!
-//! A bucket begins where the local clock reaches one of the lines of its interval ([`lines`]): midnight for `P1D`, Monday's for
+//! A bucket begins where the local clock reaches one of the lines of its interval: midnight for `P1D`, Monday's for
 //! `P1W`, the first's of every third month for `P3M`, a multiple of an hour since midnight for `PT1H`. Where the clock is set
 //! forward over lines, the instant of the change stands for them. Where it is set back and shows a line twice, intervals of hours
 //! and less count it twice if they are no longer than the shift, all others count the first time only. So `PT1H` has 25 buckets

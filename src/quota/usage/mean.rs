@@ -78,7 +78,9 @@ mod tests {
 
     fn mean(values: &[(i128, i64)]) -> f64 {
         let mut mean = ExactMean::default();
-        values.iter().for_each(|(value, micros)| mean.add(*value, *micros));
+        for (value, micros) in values {
+            mean.add(*value, *micros);
+        }
         mean.value()
     }
 

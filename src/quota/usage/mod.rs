@@ -1,7 +1,7 @@
 //! Usage over time: what a tenant's runs say about each bucket of a stretch.
 //!
-//! In two steps that others can reuse: [`segments`] makes the runs of all space types one sequence of constant sums, and
-//! [`aggregate`] condenses such a sequence to one point for each bucket.
+//! In two steps that others can reuse: [`segments()`] makes the runs of all space types one sequence of constant sums, and
+//! [`aggregate()`] condenses such a sequence to one point for each bucket.
 //!
 //! A tenant's sum at an instant is over the types whose runs hold at it, and it has one as soon as one does. All types are sampled
 //! together, so a gap hits all of them, and a type that ended just stops to contribute.

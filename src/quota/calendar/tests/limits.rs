@@ -32,10 +32,12 @@ fn a_number_of_buckets_beyond_counting_is_refused_at_once() {
 
 #[test]
 fn the_limit_agrees_with_the_buckets_wherever_the_estimate_is_near_it() {
-    let tz = time_zone("Africa/Casablanca").unwrap();
-    for interval in ["PT12H", "P1D", "P1W", "P1M", "P1Y"] {
-        let interval = interval.parse().unwrap();
-        let range = range("2001-01-31T00:00:00Z", "2031-02-01T00:00:00Z");
+    let casablanca = ("Africa/Casablanca", range("2001-01-31T00:00:00Z", "2031-02-01T00:00:00Z"));
+    // When Alaska was sold, its clocks were set back by a whole day: 32 times 24 hours made 31 days.
+    let sitka = ("America/Sitka", range("1867-09-30T09:01:13Z", "1867-11-01T09:01:13Z"));
+    let intervals = ["PT12H", "P1D", "P1W", "P1M", "P1Y"].map(|interval| interval.parse().unwrap());
+    for ((zone, range), interval) in [casablanca, sitka].into_iter().flat_map(|place| intervals.map(|interval| (place, interval))) {
+        let tz = time_zone(zone).unwrap();
         let all: Vec<_> = buckets(range, interval, &tz).collect();
         assert_eq!(buckets_within(range, interval, &tz, all.len()).as_ref(), Ok(&all), "{interval}");
         assert!(buckets_within(range, interval, &tz, all.len() - 1).is_err(), "{interval}");
