@@ -20,5 +20,7 @@
 
 pub mod clock;
 pub mod koodrive;
+pub mod metrics;
 pub mod quota;
+pub mod simulator;
 pub mod store;

@@ -1,0 +1,5 @@
+//! What the service counts, for Prometheus.
+
+mod upstream;
+
+pub use upstream::UpstreamMetrics;
