@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::verdict::{Cause, Limit, Verdict};
 
 /// The longest time that an upstream can make us leave an account alone.
-const MAX_PAUSE: Duration = Duration::from_secs(3600);
+const MAX_PAUSE: Duration = Duration::from_hours(1);
 
 /// The gate in front of one account.
 #[derive(Debug)]

@@ -140,8 +140,11 @@ impl Client {
         let pass = self.enter(account)?;
         let mut repetitions = 0;
         let mut may_redate = true;
+        let mut former: Option<Verdict> = None;
         loop {
-            let Judged { outcome, date_in_doubt } = self.attempt(account, &host, deadline, progress).await?;
+            let attempt = self.attempt(account, &host, deadline, progress).await;
+            // When a repetition is not sent, the answer before it says more.
+            let Judged { outcome, date_in_doubt } = attempt.map_err(|withheld| former.take().unwrap_or(withheld))?;
             let may_go_on = pass.record(outcome.as_ref().err(), clock.now());
             let verdict = match outcome {
                 Ok(allocation) => return Ok(allocation),
@@ -165,6 +168,7 @@ impl Client {
                 sleep(wait).await;
             }
             metrics.count_retry();
+            former = Some(verdict);
         }
     }
 

@@ -273,7 +273,7 @@ mod tests {
     }
 
     /// One answer in one of the forms that are accepted.
-    fn write_body(by_type: &[SpaceTypeAllocation], quoted: &[bool; 4], object: bool) -> String {
+    fn write_body(by_type: &[SpaceTypeAllocation], quoted: [bool; 4], object: bool) -> String {
         let text = |number: i64, quoted: bool| if quoted { format!("\"{number}\"") } else { number.to_string() };
         let items: Vec<String> = by_type
             .iter()
@@ -298,12 +298,12 @@ mod tests {
             object in any::<bool>(),
         ) {
             let by_type: Vec<_> = values.iter().map(|(t, (a, b))| allocation(*t, *a, *b)).collect();
-            prop_assert_eq!(decode(&write_body(&by_type, &quoted, object)), Ok(by_type));
+            prop_assert_eq!(decode(&write_body(&by_type, quoted, object)), Ok(by_type));
         }
 
         #[test]
         fn a_truncated_answer_is_never_good(values in (any::<i32>(), 0..=i64::MAX, 0..=i64::MAX), cut in any::<prop::sample::Index>()) {
-            let body = write_body(&[allocation(values.0, values.1, values.2)], &[false; 4], true);
+            let body = write_body(&[allocation(values.0, values.1, values.2)], [false; 4], true);
             prop_assert!(matches!(decode(&body[..cut.index(body.len())]), Err(Verdict::Invalid(_))));
         }
 
