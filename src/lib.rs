@@ -30,6 +30,7 @@ pub mod http;
 pub mod koodrive;
 pub mod metrics;
 pub mod quota;
+pub mod recorder;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

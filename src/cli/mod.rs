@@ -4,14 +4,14 @@
 //! and 2 for wrong usage.
 
 mod check;
-//mod demo;
+mod demo;
 mod fetch;
 mod migrate;
 mod schema;
 mod serve;
 mod service;
 mod sign;
-//mod simulate;
+mod simulate;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -47,9 +47,9 @@ enum Command {
     /// Run the service: GraphQL, the collector, health and metrics.
     Serve,
     /// See it work on this machine: a simulated KooDrive, tenants with history, and the service. Needs no config and leaves nothing behind.
-    //Demo(demo::Args),
+    Demo(demo::Args),
     /// Run the simulated KooDrive alone. It verifies signatures and dates, and can be told to fail.
-    //Simulate(simulate::Args),
+    Simulate(simulate::Args),
     /// Validate the config, then make one signed call per tenant and show the results. Fails if any call failed.
     Check,
     /// Make one call for a tenant and print the answer as JSON.
@@ -89,8 +89,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Serve => serve::run(config).await,
-        //Command::Demo(args) => demo::run(args).await,
-        //Command::Simulate(args) => simulate::run(config, args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Simulate(args) => simulate::run(config, args).await,
         Command::Check => check::run(config).await,
         Command::Fetch(arg) => fetch::run(config, &arg.tenant).await,
         Command::Sign(arg) => sign::run(config, &arg.tenant),
