@@ -181,3 +181,14 @@ impl History {
         self.by_type.values().flat_map(BTreeMap::values)
     }
 }
+
+/// The history that consists of these runs, which must not overlap.
+impl FromIterator<Run> for History {
+    fn from_iter<I: IntoIterator<Item = Run>>(runs: I) -> Self {
+        let mut history = Self::default();
+        for run in runs {
+            history.by_type.entry(run.space_type).or_default().insert(run.first_at, run);
+        }
+        history
+    }
+}

@@ -2,12 +2,17 @@
 //!
 //! One narrow trait, two backends that pass the same contract tests (`tests/it/store_contract.rs`). No caller knows which it has.
 
+mod batch;
+mod instant;
+mod migrations;
 mod postgres;
+mod shaping;
 mod sqlite;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 
 use crate::quota::recording::Effect;
 use crate::quota::{Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -30,6 +35,13 @@ pub enum StoreError {
     /// The database is not one that this version may use. The sentence says what to mend.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl StoreError {
+    /// Runs that cannot be added, with the reason.
+    fn refused_runs(reason: String) -> Self {
+        Self::Database { action: "adding of runs", source: reason.into() }
+    }
 }
 
 /// A tenant that is due, claimed for the caller.
@@ -186,6 +198,12 @@ pub struct Settings {
 /// # Errors
 /// [`StoreError::Unusable`] with what to mend when the URL is not understood, else [`StoreError::Database`].
 pub async fn open(settings: &Settings) -> Result<SharedStore, StoreError> {
-    let _ = settings;
-    unreachable!("written with the backends")
+    let url = settings.url.expose_secret();
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        Ok(Arc::new(postgres::PostgresStore::open(settings).await?))
+    } else if url.starts_with("sqlite:") {
+        Ok(Arc::new(sqlite::SqliteStore::open(settings).await?))
+    } else {
+        Err(StoreError::Unusable("the database URL is not understood: write postgres://USER@HOST/DATABASE or sqlite:PATH".into()))
+    }
 }

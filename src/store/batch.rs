@@ -1,0 +1,201 @@
+//! What a batch of observations changes, worked out in memory between the reading and the writing of a transaction. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::instant::cut;
+use super::{CollectionStatus, Observation};
+use crate::quota::recording::{Effect, History};
+use crate::quota::{Run, Sample, TenantId};
+
+/// What is stored of a tenant beside its runs and what the config says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TenantRow {
+    /// Every type that the tenant ever had.
+    pub space_types: Vec<i32>,
+    /// The status and the schedule.
+    pub status: CollectionStatus,
+    /// Until when a collector has claimed the tenant.
+    pub lease_until: Option<Timestamp>,
+}
+
+/// A stretch of a type's history that must be read: the runs that start in it, and the nearest one on either side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// One of its types.
+    pub space_type: i32,
+    /// The first instant.
+    pub from: Timestamp,
+    /// The last instant, inclusive.
+    pub to: Timestamp,
+}
+
+/// What is to be written, in this order.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// The effect of each observation; `None` for failures and unknown tenants.
+    pub effects: Vec<Option<Effect>>,
+    /// Runs that became part of others, by type and start.
+    pub deleted: Vec<(TenantId, i32, Timestamp)>,
+    /// Runs that are new or changed.
+    pub put: Vec<(TenantId, Run)>,
+    /// Types that a tenant has for the first time.
+    pub new_types: Vec<(TenantId, i32)>,
+    /// Rows whose status, schedule or claim changed.
+    pub rows: Vec<(TenantId, TenantRow)>,
+}
+
+/// Observations with the rows of those of their tenants that are collected.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    observations: &'a [Observation],
+    rows: BTreeMap<TenantId, TenantRow>,
+}
+
+impl<'a> Batch<'a> {
+    /// Joins observations with the rows of their tenants, which the caller has locked.
+    pub(super) fn new(observations: &'a [Observation], rows: BTreeMap<TenantId, TenantRow>) -> Self {
+        Self { observations, rows }
+    }
+
+    /// What must be read before [`Batch::plan`].
+    pub(super) fn stretches(&self) -> Vec<Stretch> {
+        let mut bounds = BTreeMap::<&TenantId, (Timestamp, Timestamp)>::new();
+        for (_, tenant, sample) in self.samples() {
+            let at = sample.allocation.observed_at();
+            let (from, to) = bounds.entry(tenant).or_insert((at, at));
+            *from = at.min(*from);
+            *to = at.max(*to);
+        }
+        let of_types = |(tenant, (from, to)): (&TenantId, (Timestamp, Timestamp))| {
+            let of_type = |space_type: &i32| Stretch { tenant: tenant.clone(), space_type: *space_type, from, to };
+            self.rows[tenant].space_types.iter().map(of_type).collect::<Vec<_>>()
+        };
+        bounds.into_iter().flat_map(of_types).collect()
+    }
+
+    /// Works out what changes. `stored` holds the runs of all [`Batch::stretches`].
+    pub(super) fn plan(mut self, stored: &BTreeMap<TenantId, Vec<Run>>) -> Changes {
+        let mut changes = Changes { effects: vec![None; self.observations.len()], ..Changes::default() };
+        self.plan_runs(stored, &mut changes);
+        self.plan_rows(&mut changes);
+        changes
+    }
+
+    /// The samples of known tenants with their place in the batch.
+    fn samples(&self) -> impl Iterator<Item = (usize, &'a TenantId, &'a Sample)> {
+        let known = |(place, o): (usize, &'a Observation)| {
+            let sample = o.outcome.as_ref().ok()?;
+            self.rows.contains_key(&o.tenant).then_some((place, &o.tenant, sample))
+        };
+        self.observations.iter().enumerate().filter_map(known)
+    }
+
+    fn plan_runs(&self, stored: &BTreeMap<TenantId, Vec<Run>>, changes: &mut Changes) {
+        let mut by_tenant = BTreeMap::<&TenantId, Vec<(usize, &Sample)>>::new();
+        for (place, tenant, sample) in self.samples() {
+            by_tenant.entry(tenant).or_default().push((place, sample));
+        }
+        for (tenant, mut samples) in by_tenant {
+            samples.sort_by_key(|(_, sample)| sample.allocation.observed_at());
+            let before = stored.get(tenant).map_or(&[][..], Vec::as_slice);
+            let mut history = before.iter().cloned().collect::<History>();
+            for (place, sample) in samples {
+                changes.effects[place] = Some(history.record(sample));
+            }
+            changes.add_difference(tenant, before, &history, &self.rows[tenant].space_types);
+        }
+    }
+
+    fn plan_rows(&mut self, changes: &mut Changes) {
+        let before = self.rows.clone();
+        let mut in_order = self.observations.iter().collect::<Vec<_>>();
+        in_order.sort_by_key(|o| o.attempted_at);
+        for observation in in_order {
+            if let Some(row) = self.rows.get_mut(&observation.tenant) {
+                row.apply(observation);
+            }
+        }
+        changes.rows = std::mem::take(&mut self.rows).into_iter().filter(|(tenant, row)| before[tenant] != *row).collect();
+    }
+}
+
+impl Stretch {
+    /// What must be read before runs are added to a tenant.
+    pub(super) fn around(tenant: &TenantId, row: &TenantRow, runs: &[Run]) -> Vec<Self> {
+        let from = runs.iter().map(|run| run.first_at).min();
+        let to = runs.iter().map(|run| run.last_at).max();
+        let Some((from, to)) = from.zip(to) else { return Vec::new() };
+        row.space_types.iter().map(|space_type| Self { tenant: tenant.clone(), space_type: *space_type, from, to }).collect()
+    }
+}
+
+impl Changes {
+    /// Adds whole runs, which overlap neither each other nor what is stored.
+    pub(super) fn adding(tenant: &TenantId, row: &TenantRow, runs: &[Run]) -> Self {
+        let types = runs.iter().map(|run| run.space_type).filter(|listed| !row.space_types.contains(listed));
+        let new_types = types.collect::<BTreeSet<_>>().into_iter().map(|space_type| (tenant.clone(), space_type));
+        let put = runs.iter().map(|run| (tenant.clone(), run.clone()));
+        Self { new_types: new_types.collect(), put: put.collect(), ..Self::default() }
+    }
+
+    fn add_difference(&mut self, tenant: &TenantId, before: &[Run], after: &History, known_types: &[i32]) {
+        let mut gone = before.iter().map(|run| ((run.space_type, run.first_at), run)).collect::<BTreeMap<_, _>>();
+        for run in after.runs() {
+            if gone.remove(&(run.space_type, run.first_at)) != Some(run) {
+                self.put.push((tenant.clone(), run.clone()));
+            }
+            let type_is_listed = |(t, listed): &(TenantId, i32)| t == tenant && *listed == run.space_type;
+            if !known_types.contains(&run.space_type) && !self.new_types.last().is_some_and(type_is_listed) {
+                self.new_types.push((tenant.clone(), run.space_type));
+            }
+        }
+        self.deleted.extend(gone.into_keys().map(|(space_type, first_at)| (tenant.clone(), space_type, first_at)));
+    }
+}
+
+impl TenantRow {
+    /// Takes up what an attempt says about the status. A late one never moves it backwards, and the same one twice counts once.
+    fn apply(&mut self, observation: &Observation) {
+        let at = cut(observation.attempted_at);
+        let status = &mut self.status;
+        let is_newest = status.last_attempt_at.is_none_or(|last| at >= last);
+        status.last_attempt_at = status.last_attempt_at.max(Some(at));
+        match &observation.outcome {
+            Ok(_) => {
+                status.last_success_at = status.last_success_at.max(Some(at));
+                if is_newest {
+                    status.consecutive_failures = 0;
+                }
+            }
+            Err(error) => {
+                let last_error_at = status.last_error.as_ref().map(|(_, error_at)| *error_at);
+                if is_newest && last_error_at != Some(at) {
+                    status.consecutive_failures = status.consecutive_failures.saturating_add(1);
+                }
+                if last_error_at.is_none_or(|last| at >= last) {
+                    status.last_error = Some((error.clone(), at));
+                }
+            }
+        }
+        if let Some(next) = observation.next_due_at.map(cut) {
+            let not_before = if is_newest { None } else { status.next_attempt_at };
+            status.next_attempt_at = Some(next).max(not_before);
+            self.lease_until = None;
+        }
+    }
+}
+
+/// The pair of runs of one type that overlap, if there is one.
+pub(super) fn find_overlap<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Option<(&'a Run, &'a Run)> {
+    let mut sorted = runs.into_iter().collect::<Vec<_>>();
+    sorted.sort_by_key(|run| (run.space_type, run.first_at));
+    let overlaps = |w: &&[&Run]| {
+        let start = w[1].first_at;
+        w[0].space_type == w[1].space_type && (w[0].last_at >= start || w[0].ended_at.is_some_and(|ended| ended > start))
+    };
+    sorted.windows(2).find(overlaps).map(|w| (w[0], w[1]))
+}

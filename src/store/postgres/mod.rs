@@ -1,0 +1,119 @@
+//! The store in Postgres 15 or newer.
+//!
+//! Every method is one transaction of unnamed statements. That is what a pgbouncer in transaction mode can carry: between two
+//! transactions it may change the server under us, so nothing may outlive one, neither named statements nor session locks.
+
+mod connection;
+mod migrating;
+mod reading;
+mod recording;
+mod row;
+mod tenants;
+
+use jiff::Timestamp;
+use sqlx::postgres::{PgPool, Postgres};
+use sqlx::{SqlSafeStr, Transaction};
+
+use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotQuery, Store, StoreError};
+use crate::quota::recording::Effect;
+use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
+
+/// The store in Postgres.
+#[derive(Debug)]
+pub(super) struct PostgresStore {
+    pool: PgPool,
+}
+
+type Query = sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments>;
+
+/// A statement that leaves nothing behind on the server.
+fn query(sql: impl SqlSafeStr) -> Query {
+    sqlx::query(sql).persistent(false)
+}
+
+/// Locks by which replicas do one after the other what must not be done at once. Held until the end of the transaction.
+#[derive(Clone, Copy, Debug)]
+enum Lock {
+    Migrating = 0x7175_6f01,
+    Registering = 0x7175_6f02,
+}
+
+async fn lock(tx: &mut Transaction<'_, Postgres>, what: Lock) -> Result<(), sqlx::Error> {
+    query("select pg_advisory_xact_lock($1)").bind(what as i64).execute(&mut **tx).await.map(drop)
+}
+
+fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Database { action, source: Box::new(source) }
+}
+
+impl PostgresStore {
+    /// Connects, and refuses a server or a database that this version may not use.
+    pub(super) async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let pool = connection::connect(settings).await?;
+        let store = Self { pool };
+        migrating::check_usable(&store.pool).await?;
+        Ok(store)
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for PostgresStore {
+    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        migrating::migrate(&self.pool).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        migrating::check_migrated(&self.pool).await
+    }
+
+    async fn register_tenants(&self, tenants: &[Tenant], now: Timestamp) -> Result<(), StoreError> {
+        tenants::register(&self.pool, tenants, now).await.map_err(failed("registering of tenants"))
+    }
+
+    async fn claim_due(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        failing: bool,
+        limit: u32,
+    ) -> Result<Vec<DueTenant>, StoreError> {
+        tenants::claim_due(&self.pool, now, lease_until, failing, limit).await.map_err(failed("claiming of due tenants"))
+    }
+
+    async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
+        recording::record(&self.pool, observations).await.map_err(failed("recording"))
+    }
+
+    async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+        recording::insert_runs(&self.pool, tenant, runs).await
+    }
+
+    async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
+        reading::latest(&self.pool, tenants).await.map_err(failed("reading of newest snapshots"))
+    }
+
+    async fn runs(
+        &self,
+        tenants: &[TenantId],
+        range: TimeRange,
+        space_type: Option<i32>,
+    ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
+        reading::runs(&self.pool, tenants, range, space_type).await.map_err(failed("reading of history"))
+    }
+
+    async fn snapshots(&self, tenant: &TenantId, query: &SnapshotQuery) -> Result<(Vec<Run>, bool), StoreError> {
+        reading::snapshots(&self.pool, tenant, query).await.map_err(failed("reading of snapshots"))
+    }
+
+    async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError> {
+        tenants::collection_status(&self.pool, tenants).await.map_err(failed("reading of collection status"))
+    }
+
+    async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        tenants::earliest_due(&self.pool).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

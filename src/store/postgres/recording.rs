@@ -1,0 +1,210 @@
+//! Recording: three round trips' worth of reading, then one statement per kind of change, whatever the size of the batch.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::{PgPool, Postgres};
+use sqlx::{Row, Transaction};
+
+use super::row::{Instant, narrow, read_instant, read_runs, read_tenant, run_columns};
+use super::tenants::read_status;
+use super::{failed, query};
+use crate::quota::recording::Effect;
+use crate::quota::{Run, TenantId};
+use crate::store::batch::{Batch, Changes, Stretch, TenantRow, find_overlap};
+use crate::store::{Observation, StoreError};
+
+/// Locks in the order of the ids, so that two batches with tenants in common wait for each other and never in a circle.
+const LOCK_ROWS: &str = "
+select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
+       last_error_at, lease_until, space_types
+from tenants
+where tenant_id = any ($1) and collected
+order by tenant_id
+for no key update";
+
+/// A statement of its own after the locks: it must see what those who held them before have written.
+const LOAD_RUNS: &str = concat!(
+    "select w.tenant_id, ",
+    run_columns!(),
+    "
+from unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[]) as w (tenant_id, space_type, from_at, to_at)
+cross join lateral (
+    (select * from space_snapshots b
+     where b.tenant_id = w.tenant_id and b.space_type = w.space_type and b.first_at <= w.from_at
+     order by b.first_at desc limit 1)
+    union all
+    (select * from space_snapshots i
+     where w.from_at < w.to_at
+       and i.tenant_id = w.tenant_id and i.space_type = w.space_type and i.first_at > w.from_at and i.first_at <= w.to_at)
+    union all
+    (select * from space_snapshots a
+     where a.tenant_id = w.tenant_id and a.space_type = w.space_type and a.first_at > w.to_at
+     order by a.first_at limit 1)
+) s"
+);
+
+const DELETE_RUNS: &str = "
+delete from space_snapshots s
+using unnest($1::text[], $2::int[], $3::timestamptz[]) as d (tenant_id, space_type, first_at)
+where s.tenant_id = d.tenant_id and s.space_type = d.space_type and s.first_at = d.first_at";
+
+const PUT_RUNS: &str = "
+insert into space_snapshots as s
+    (tenant_id, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
+select * from unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::int[], $7::bigint[],
+    $8::bigint[], $9::timestamptz[])
+on conflict (tenant_id, space_type, first_at) do update
+set last_at = excluded.last_at, samples = excluded.samples, ended_at = excluded.ended_at";
+
+const ADD_TYPES: &str = "
+update tenants t
+set space_types = t.space_types || n.space_types
+from (
+    select tenant_id, array_agg(space_type order by space_type) as space_types
+    from unnest($1::text[], $2::int[]) as n (tenant_id, space_type)
+    group by tenant_id
+) n
+where t.tenant_id = n.tenant_id";
+
+const UPDATE_ROWS: &str = "
+update tenants t
+set last_attempt_at = u.last_attempt_at, last_success_at = u.last_success_at, next_due_at = u.next_due_at,
+    consecutive_failures = u.consecutive_failures, last_error_code = u.last_error_code,
+    last_error_message = u.last_error_message, last_error_at = u.last_error_at, lease_until = u.lease_until
+from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::text[], $7::text[],
+    $8::timestamptz[], $9::timestamptz[]) as u (tenant_id, last_attempt_at, last_success_at, next_due_at,
+    consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until)
+where t.tenant_id = u.tenant_id";
+
+type Tx<'a> = Transaction<'a, Postgres>;
+
+/// [`crate::store::Store::record`].
+pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Vec<Option<Effect>>, sqlx::Error> {
+    if observations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tx = pool.begin().await?;
+    let tenants = observations.iter().map(|o| o.tenant.as_str()).collect();
+    let batch = Batch::new(observations, lock_rows(&mut tx, tenants).await?);
+    let stored = load_runs(&mut tx, &batch.stretches()).await?;
+    let changes = batch.plan(&stored);
+    write(&mut tx, &changes).await?;
+    tx.commit().await?;
+    Ok(changes.effects)
+}
+
+/// [`crate::store::Store::insert_runs`].
+pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+    const ACTION: &str = "adding of runs";
+    let mut tx = pool.begin().await.map_err(failed(ACTION))?;
+    let rows = lock_rows(&mut tx, vec![tenant.as_str()]).await.map_err(failed(ACTION))?;
+    let Some(row) = rows.get(tenant) else {
+        return Err(StoreError::refused_runs(format!("tenant {tenant} is not registered")));
+    };
+    let stored = load_runs(&mut tx, &Stretch::around(tenant, row, runs)).await.map_err(failed(ACTION))?;
+    let stored = stored.get(tenant).map_or(&[][..], Vec::as_slice);
+    if let Some((_, later)) = find_overlap(stored.iter().chain(runs)) {
+        return Err(StoreError::refused_runs(format!("two runs of tenant {tenant} overlap at {}", later.first_at)));
+    }
+    write(&mut tx, &Changes::adding(tenant, row, runs)).await.map_err(failed(ACTION))?;
+    tx.commit().await.map_err(failed(ACTION))
+}
+
+async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+    let rows = query(LOCK_ROWS).bind(tenants.into_iter().map(String::from).collect::<Vec<_>>()).fetch_all(&mut **tx).await?;
+    let read = |row: &sqlx::postgres::PgRow| {
+        let stored =
+            TenantRow { status: read_status(row)?, lease_until: read_instant(row, 8)?, space_types: row.try_get(9)? };
+        Ok((read_tenant(row)?, stored))
+    };
+    rows.iter().map(read).collect()
+}
+
+async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
+    if stretches.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = query(LOAD_RUNS)
+        .bind(column(stretches, |s| s.tenant.to_string()))
+        .bind(column(stretches, |s| s.space_type))
+        .bind(column(stretches, |s| Instant(s.from)))
+        .bind(column(stretches, |s| Instant(s.to)))
+        .fetch_all(&mut **tx)
+        .await?;
+    read_runs(&rows)
+}
+
+async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
+    delete_runs(tx, &changes.deleted).await?;
+    put_runs(tx, &changes.put).await?;
+    add_types(tx, &changes.new_types).await?;
+    update_rows(tx, &changes.rows).await
+}
+
+async fn delete_runs(tx: &mut Tx<'_>, keys: &[(TenantId, i32, jiff::Timestamp)]) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    query(DELETE_RUNS)
+        .bind(column(keys, |(tenant, ..)| tenant.to_string()))
+        .bind(column(keys, |(_, space_type, _)| *space_type))
+        .bind(column(keys, |(_, _, first_at)| Instant(*first_at)))
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
+async fn put_runs(tx: &mut Tx<'_>, runs: &[(TenantId, Run)]) -> Result<(), sqlx::Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    query(PUT_RUNS)
+        .bind(column(runs, |(tenant, _)| tenant.to_string()))
+        .bind(column(runs, |(_, run)| run.space_type))
+        .bind(column(runs, |(_, run)| Instant(run.first_at)))
+        .bind(column(runs, |(_, run)| Instant(run.last_at)))
+        .bind(column(runs, |(_, run)| narrow(run.interval_s)))
+        .bind(column(runs, |(_, run)| narrow(run.samples)))
+        .bind(column(runs, |(_, run)| run.allocated_gb))
+        .bind(column(runs, |(_, run)| run.total_gb))
+        .bind(column(runs, |(_, run)| run.ended_at.map(Instant)))
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
+async fn add_types(tx: &mut Tx<'_>, new_types: &[(TenantId, i32)]) -> Result<(), sqlx::Error> {
+    if new_types.is_empty() {
+        return Ok(());
+    }
+    query(ADD_TYPES)
+        .bind(column(new_types, |(tenant, _)| tenant.to_string()))
+        .bind(column(new_types, |(_, space_type)| *space_type))
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
+async fn update_rows(tx: &mut Tx<'_>, rows: &[(TenantId, TenantRow)]) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    query(UPDATE_ROWS)
+        .bind(column(rows, |(tenant, _)| tenant.to_string()))
+        .bind(column(rows, |(_, row)| row.status.last_attempt_at.map(Instant)))
+        .bind(column(rows, |(_, row)| row.status.last_success_at.map(Instant)))
+        .bind(column(rows, |(_, row)| row.status.next_attempt_at.map(Instant)))
+        .bind(column(rows, |(_, row)| narrow(row.status.consecutive_failures)))
+        .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(error, _)| error.code.clone())))
+        .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(error, _)| error.message.clone())))
+        .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(_, at)| Instant(*at))))
+        .bind(column(rows, |(_, row)| row.lease_until.map(Instant)))
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
+/// One column of what is bound as arrays.
+fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
+}

@@ -1,0 +1,38 @@
+//! What both backends do with what they read, and with what they are given. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::quota::{Label, Run, SpaceAllocation, TenantId};
+
+use super::SnapshotQuery;
+
+/// The newest answer of each tenant, out of the newest run of each of its types.
+///
+/// The newest sample is at the last instant that any run knows of. A type that it listed was last seen then; one that it no longer
+/// listed ended then or before.
+pub(super) fn newest_answers(newest: BTreeMap<TenantId, Vec<Run>>) -> Vec<(TenantId, SpaceAllocation)> {
+    let answer = |(tenant, runs): (TenantId, Vec<Run>)| {
+        let observed_at = runs.iter().map(|run| run.ended_at.unwrap_or(run.last_at).max(run.last_at)).max()?;
+        let listed = runs.iter().filter(|run| run.last_at == observed_at).map(Run::value).collect();
+        Some((tenant, SpaceAllocation::new(observed_at, listed)))
+    };
+    newest.into_iter().filter_map(answer).collect()
+}
+
+impl SnapshotQuery {
+    /// Makes the page out of the runs that were read, one more than asked for if there are more, in the direction asked.
+    pub(super) fn cut_page(&self, mut runs: Vec<Run>) -> (Vec<Run>, bool) {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        if self.backwards {
+            runs.reverse();
+        }
+        (runs, more)
+    }
+}
+
+/// Labels as a JSON object.
+pub(super) fn labels_as_json(labels: &[Label]) -> serde_json::Value {
+    labels.iter().map(|label| (label.key.clone(), label.value.clone().into())).collect::<serde_json::Map<_, _>>().into()
+}

@@ -1,0 +1,69 @@
+//! Opening a file.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+
+use super::{failed, migrating};
+use crate::store::{Settings, StoreError};
+
+/// Primary result codes of `SQLite` (<https://www.sqlite.org/rescode.html>).
+const CANNOT_OPEN: &str = "14";
+const NOT_A_DATABASE: &str = "26";
+
+/// How long a statement waits for another process's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens or creates the file: the pool of the one writer, and that of the readers.
+pub(super) async fn connect(settings: &Settings) -> Result<(SqlitePool, SqlitePool), StoreError> {
+    let url = settings.url.expose_secret();
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| {
+        StoreError::Unusable("the database URL is not understood: write sqlite:PATH, such as sqlite:quotagraph.db".into())
+    })?;
+    if url.contains(":memory:") || url.contains("mode=memory") || options.get_filename().as_os_str().is_empty() {
+        return Err(StoreError::Unusable("the database URL must name a file that stays: write sqlite:PATH".into()));
+    }
+    let plain = options.create_if_missing(true).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
+    check_usable(&plain).await?;
+
+    let durable = plain.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+    let writer = pool(settings, 1).connect_with(durable.clone()).await.map_err(failed("connection"))?;
+    let readers =
+        pool(settings, settings.max_connections).connect_with(durable.read_only(true)).await.map_err(failed("connection"))?;
+    Ok((writer, readers))
+}
+
+/// Looks into the file before any setting is made that would stay in it, such as WAL mode in a file that is not ours.
+async fn check_usable(plain: &SqliteConnectOptions) -> Result<(), StoreError> {
+    let path = plain.get_filename().display().to_string();
+    let mut connection = plain.connect().await.map_err(|error| explain(error, &path))?;
+    let found = migrating::find(&mut connection).await.map_err(|error| explain(error, &path))?;
+    connection.close().await.map_err(failed("connection"))?;
+    migrating::check_usable(&found)
+}
+
+fn pool(settings: &Settings, connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(settings.acquire_timeout)
+        // A connection to a file does not go stale, and opening one again costs its caches.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+fn explain(error: sqlx::Error, path: &str) -> StoreError {
+    match error.as_database_error().and_then(|refusal| refusal.code()).as_deref() {
+        Some(CANNOT_OPEN) => StoreError::Unusable(format!(
+            "the database file {path} cannot be opened: its folder must exist, and both must be writable"
+        )),
+        Some(NOT_A_DATABASE) => {
+            StoreError::Unusable(format!("the file {path} is no SQLite database: name another one in the database URL"))
+        }
+        _ => failed("connection")(error),
+    }
+}

@@ -1,0 +1,107 @@
+//! The embedded store: a `SQLite` file in WAL mode.
+//!
+//! `SQLite` has one writer at a time, so one connection writes and the others read. Lists go in as JSON, so that a statement does
+//! the work for a whole batch.
+
+mod connection;
+mod migrating;
+mod reading;
+mod recording;
+mod row;
+mod tenants;
+
+use jiff::Timestamp;
+use sqlx::Transaction;
+use sqlx::sqlite::{Sqlite, SqlitePool};
+
+use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotQuery, Store, StoreError};
+use crate::quota::recording::Effect;
+use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
+
+/// The store in a `SQLite` file.
+#[derive(Debug)]
+pub(super) struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// Begins a transaction that writes. It takes the write lock at once: one that begins by reading would fail, not wait, when
+/// another process has written meanwhile.
+async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    writer.begin_with("begin immediate").await
+}
+
+fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Database { action, source: Box::new(source) }
+}
+
+impl SqliteStore {
+    /// Opens or creates the file, and refuses one that this version may not use.
+    pub(super) async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let (writer, readers) = connection::connect(settings).await?;
+        Ok(Self { writer, readers })
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for SqliteStore {
+    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        migrating::migrate(&self.writer).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        migrating::check_migrated(&self.readers).await
+    }
+
+    async fn register_tenants(&self, tenants: &[Tenant], now: Timestamp) -> Result<(), StoreError> {
+        tenants::register(&self.writer, tenants, now).await.map_err(failed("registering of tenants"))
+    }
+
+    async fn claim_due(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        failing: bool,
+        limit: u32,
+    ) -> Result<Vec<DueTenant>, StoreError> {
+        tenants::claim_due(&self.writer, now, lease_until, failing, limit).await.map_err(failed("claiming of due tenants"))
+    }
+
+    async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
+        recording::record(&self.writer, observations).await.map_err(failed("recording"))
+    }
+
+    async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+        recording::insert_runs(&self.writer, tenant, runs).await
+    }
+
+    async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
+        reading::latest(&self.readers, tenants).await.map_err(failed("reading of newest snapshots"))
+    }
+
+    async fn runs(
+        &self,
+        tenants: &[TenantId],
+        range: TimeRange,
+        space_type: Option<i32>,
+    ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
+        reading::runs(&self.readers, tenants, range, space_type).await.map_err(failed("reading of history"))
+    }
+
+    async fn snapshots(&self, tenant: &TenantId, query: &SnapshotQuery) -> Result<(Vec<Run>, bool), StoreError> {
+        reading::snapshots(&self.readers, tenant, query).await.map_err(failed("reading of snapshots"))
+    }
+
+    async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError> {
+        tenants::collection_status(&self.readers, tenants).await.map_err(failed("reading of collection status"))
+    }
+
+    async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        tenants::earliest_due(&self.readers).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

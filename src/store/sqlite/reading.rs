@@ -1,0 +1,127 @@
+//! Reading the history.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqlitePool;
+
+use super::row::{json_rows, read_run, read_runs, run_columns};
+use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
+use crate::store::instant::{millis, millis_at_or_after};
+use crate::store::shaping::newest_answers;
+use crate::store::{SnapshotKey, SnapshotQuery};
+
+/// One descent of the tree for each tenant and type.
+const NEWEST: &str = concat!(
+    "select t.tenant_id, ",
+    run_columns!(),
+    "
+from tenants t
+cross join json_each(t.space_types) x
+cross join space_snapshots s
+where t.tenant_id in (select value from json_each(?1))
+  and s.tenant_id = t.tenant_id and s.space_type = x.value
+  and s.first_at = (select max(n.first_at) from space_snapshots n where n.tenant_id = t.tenant_id and n.space_type = x.value)"
+);
+
+/// `?2` to `?3` is the range, `?4` the type or null.
+const IN_RANGE: &str = concat!(
+    "select t.tenant_id, ",
+    run_columns!(),
+    "
+from tenants t
+cross join json_each(t.space_types) x
+cross join space_snapshots s
+where t.tenant_id in (select value from json_each(?1)) and (?4 is null or x.value = ?4)
+  and s.tenant_id = t.tenant_id and s.space_type = x.value
+  and s.first_at >= coalesce((select max(b.first_at) from space_snapshots b
+                              where b.tenant_id = t.tenant_id and b.space_type = x.value and b.first_at < ?2), ?2)
+  and s.first_at < ?3
+order by t.tenant_id, s.space_type, s.first_at"
+);
+
+const TYPES: &str = "select x.value from tenants t cross join json_each(t.space_types) x where t.tenant_id = ?1";
+
+/// A page of one type: `?3` to `?4` is the range; `?5`, `?6` and `?7`, `?8` are the places after and before which it lies.
+macro_rules! page {
+    ($direction:literal) => {
+        concat!(
+            "select ",
+            run_columns!(),
+            "
+from space_snapshots s
+where s.tenant_id = ?1 and s.space_type = ?2
+  and s.first_at >= coalesce((select max(b.first_at) from space_snapshots b
+                              where b.tenant_id = ?1 and b.space_type = ?2 and b.first_at < ?3), ?3)
+  and s.last_at >= ?3 and s.first_at < ?4
+  and s.first_at >= ?5 and (s.first_at > ?5 or s.space_type > ?6)
+  and s.first_at <= ?7 and (s.first_at < ?7 or s.space_type < ?8)
+order by s.first_at ",
+            $direction,
+            " limit ?9"
+        )
+    };
+}
+const PAGE_FORWARDS: &str = page!("asc");
+const PAGE_BACKWARDS: &str = page!("desc");
+
+/// [`crate::store::Store::latest`].
+pub(super) async fn latest(readers: &SqlitePool, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, sqlx::Error> {
+    let ids = json_rows(tenants, |tenant| tenant.as_str().into());
+    let rows = sqlx::query(NEWEST).bind(ids).fetch_all(readers).await?;
+    Ok(newest_answers(read_runs(&rows)?))
+}
+
+/// [`crate::store::Store::runs`].
+pub(super) async fn runs(
+    readers: &SqlitePool,
+    tenants: &[TenantId],
+    range: TimeRange,
+    space_type: Option<i32>,
+) -> Result<Vec<(TenantId, Vec<Run>)>, sqlx::Error> {
+    let rows = sqlx::query(IN_RANGE)
+        .bind(json_rows(tenants, |tenant| tenant.as_str().into()))
+        .bind(millis_at_or_after(range.from))
+        .bind(millis_at_or_after(range.to))
+        .bind(space_type)
+        .fetch_all(readers)
+        .await?;
+    Ok(read_runs(&rows)?.into_iter().collect())
+}
+
+/// [`crate::store::Store::snapshots`]. There is no lateral join here to page each type in its own order, but then a statement costs
+/// no round trip either.
+pub(super) async fn snapshots(
+    readers: &SqlitePool,
+    tenant: &TenantId,
+    page: &SnapshotQuery,
+) -> Result<(Vec<Run>, bool), sqlx::Error> {
+    let mut tx = readers.begin().await?;
+    let types = sqlx::query(TYPES).bind(tenant.as_str()).fetch_all(&mut *tx).await?;
+    let types = types.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
+    let after = page.after.unwrap_or(SnapshotKey { first_at: Timestamp::MIN, space_type: i32::MIN });
+    let before = page.before.unwrap_or(SnapshotKey { first_at: Timestamp::MAX, space_type: i32::MAX });
+    let mut runs = Vec::new();
+    for space_type in types.into_iter().filter(|listed| page.space_type.is_none_or(|asked| asked == *listed)) {
+        let rows = sqlx::query(if page.backwards { PAGE_BACKWARDS } else { PAGE_FORWARDS })
+            .bind(tenant.as_str())
+            .bind(space_type)
+            .bind(millis_at_or_after(page.from.unwrap_or(Timestamp::MIN)))
+            .bind(millis_at_or_after(page.to.unwrap_or(Timestamp::MAX)))
+            .bind(millis(after.first_at))
+            .bind(after.space_type)
+            .bind(millis(before.first_at))
+            .bind(before.space_type)
+            .bind(i64::from(page.limit) + 1)
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in &rows {
+            runs.push(read_run(row, 0)?);
+        }
+    }
+    tx.commit().await?;
+    runs.sort_by_key(|run| (run.first_at, run.space_type));
+    if page.backwards {
+        runs.reverse();
+    }
+    Ok(page.cut_page(runs))
+}
