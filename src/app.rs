@@ -192,6 +192,7 @@ impl App {
         let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
 
         let failed = tokio::select! {
+            biased;
             () = stop.cancelled() => None,
             _ = &mut server => Some("server"),
             _ = &mut collecting => Some("collector"),

@@ -88,7 +88,8 @@ async fn a_failure_is_recorded_and_leaves_a_gap() {
     assert_eq!(status["consecutiveFailures"], 3);
     assert_eq!(status["lastSuccessAt"], success.to_string());
     assert_eq!(status["lastAttemptAt"], world.now().to_string());
-    let error = json!({ "code": "UPSTREAM_REJECTED", "message": "KooDrive reported an error. (13000301)", "at": world.now().to_string() });
+    let error =
+        json!({ "code": "UPSTREAM_REJECTED", "message": "KooDrive reported an error. (13000301)", "at": world.now().to_string() });
     assert_eq!(status["lastError"], error);
 
     world.set_behaviour("acme", json!({}));
@@ -144,7 +145,11 @@ async fn slots_that_were_missed_are_skipped_and_not_bunched() {
     world.clock.set(next + SignedDuration::from_secs(7 * 300 + 40));
     assert_eq!(app.collect().await, 1);
     assert_eq!(app.collect().await, 0);
-    assert_eq!(instant(&collection(&app, "acme").await["nextAttemptAt"]), next + SignedDuration::from_secs(8 * 300), "the slots stay");
+    assert_eq!(
+        instant(&collection(&app, "acme").await["nextAttemptAt"]),
+        next + SignedDuration::from_secs(8 * 300),
+        "the slots stay"
+    );
     app.stop().await;
 }
 
@@ -200,7 +205,10 @@ async fn a_tenant_that_leaves_is_asked_no_more_and_keeps_its_history() {
     world.advance_s(600);
     assert_eq!(app.collect().await, 1);
     assert_eq!(world.upstream("a").hits(), 1);
-    assert_eq!(app.data("{ tenant(id: \"a\") { id } tenants { totalCount } }").await, json!({ "tenant": null, "tenants": { "totalCount": 1 } }));
+    assert_eq!(
+        app.data("{ tenant(id: \"a\") { id } tenants { totalCount } }").await,
+        json!({ "tenant": null, "tenants": { "totalCount": 1 } })
+    );
     let both = world.tenants.iter().map(|tenant| tenant.watched(&world.simulator)).collect();
     app.handle.replace_tenants(both).await.unwrap();
     assert_eq!(snapshots(&app, "a").await.as_array().unwrap().len(), 1);

@@ -84,7 +84,8 @@ async fn get_answers_queries_and_refuses_mutations() {
         url.query_pairs_mut().extend_pairs(query);
         app.client.get(url).send()
     };
-    let response = get(vec![("query", "query Q($id: ID) { tenant(id: $id) { name } }"), ("variables", r#"{"id":"acme"}"#)]).await.unwrap();
+    let response =
+        get(vec![("query", "query Q($id: ID) { tenant(id: $id) { name } }"), ("variables", r#"{"id":"acme"}"#)]).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.text().await.unwrap(), r#"{"data":{"tenant":{"name":"acme Ltd"}}}"#);
 

@@ -8,7 +8,8 @@ use crate::support::app::{Database, TestApp, World, tenant};
 async fn world(database: Database) -> (World, TestApp) {
     let tenants = (0..10).map(|i| {
         let mut setup = tenant(&format!("t{i}"), (i * 7 % 10) * 10, 100);
-        setup.name = format!("{} Co", ["Nova", "alpha", "Zeta", "beta", "Gamma", "delta", "Eta", "theta", "Iota", "Kappa"][i as usize]);
+        setup.name =
+            format!("{} Co", ["Nova", "alpha", "Zeta", "beta", "Gamma", "delta", "Eta", "theta", "Iota", "Kappa"][i as usize]);
         setup.labels = vec![("region", if i % 2 == 0 { "north" } else { "south" }), ("plan", if i < 5 { "basic" } else { "pro" })];
         setup
     });
@@ -30,10 +31,16 @@ async fn tenants_are_filtered_by_every_condition() {
     assert_eq!(ids(&app, "").await, ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9"]);
     assert_eq!(ids(&app, "(where: { ids: [\"t7\", \"t2\", \"no\"] })").await, ["t2", "t7"]);
     assert_eq!(ids(&app, "(where: { nameContains: \"ETA\" })").await, ["t2", "t3", "t6", "t7"]);
-    assert_eq!(ids(&app, "(where: { labels: [{ key: \"region\", value: \"south\" }, { key: \"plan\", value: \"pro\" }] })").await, ["t5", "t7", "t9"]);
+    assert_eq!(
+        ids(&app, "(where: { labels: [{ key: \"region\", value: \"south\" }, { key: \"plan\", value: \"pro\" }] })").await,
+        ["t5", "t7", "t9"]
+    );
     assert_eq!(ids(&app, "(where: { utilizationAtLeast: 0.8 })").await, ["t4", "t7"]);
     assert_eq!(ids(&app, "(where: { utilizationBelow: 0.1 })").await, ["t0"], "a tenant without a known value meets no condition");
-    assert_eq!(ids(&app, "(where: { utilizationAtLeast: 0.4, utilizationBelow: 0.6, nameContains: \"e\" })").await, ["t2", "t5"].map(String::from).into_iter().filter(|id| id == "t2").collect::<Vec<_>>());
+    assert_eq!(
+        ids(&app, "(where: { utilizationAtLeast: 0.4, utilizationBelow: 0.6, nameContains: \"e\" })").await,
+        ["t2", "t5"].map(String::from).into_iter().filter(|id| id == "t2").collect::<Vec<_>>()
+    );
     app.stop().await;
 }
 
@@ -128,10 +135,16 @@ async fn a_hundred_known_tenants_are_listed_without_a_call_to_the_upstream() {
     let app = world.start().await;
     let hits = world.simulator.hits();
     for _ in 0..2 {
-        let list = app.data("{ tenants(first: 100) { nodes { id spaceAllocation { allocated source } collection { lastSuccessAt } } } }").await;
+        let list = app
+            .data("{ tenants(first: 100) { nodes { id spaceAllocation { allocated source } collection { lastSuccessAt } } } }")
+            .await;
         let nodes = list["tenants"]["nodes"].as_array().unwrap();
         assert_eq!(nodes.len(), 100);
-        assert!(nodes.iter().all(|node| node["spaceAllocation"]["source"] == "STORED" && node["collection"]["lastSuccessAt"].is_string()));
+        assert!(
+            nodes
+                .iter()
+                .all(|node| node["spaceAllocation"]["source"] == "STORED" && node["collection"]["lastSuccessAt"].is_string())
+        );
         assert_eq!(nodes[42]["spaceAllocation"]["allocated"], 42.0);
     }
     assert_eq!(world.simulator.hits(), hits);

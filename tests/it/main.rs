@@ -2,7 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
+mod collector;
 mod config_errors;
 mod config_example;
 mod config_watch;
+mod freshness;
+mod http;
+mod lists;
+mod quota_query;
 mod schema;
+mod support;
+mod usage_over_time;

@@ -127,14 +127,20 @@ async fn wrong_arguments_are_refused_by_name() {
         (format!("{from}, interval: \"P1M1D\""), "interval"),
         ("from: \"2020-01-01T00:00:00Z\", interval: \"PT1S\"".to_owned(), "interval"),
     ] {
-        let (code, message) = app.error(&format!("{{ tenant(id: \"acme\") {{ usageOverTime({arguments}) {{ coverage }} }} }}")).await;
+        let (code, message) =
+            app.error(&format!("{{ tenant(id: \"acme\") {{ usageOverTime({arguments}) {{ coverage }} }} }}")).await;
         assert_eq!(code, "BAD_USER_INPUT", "{arguments}");
         assert!(message.starts_with(&format!("{argument}: ")), "{arguments}: {message}");
     }
-    let (_, message) =
-        app.error("{ tenant(id: \"acme\") { usageOverTime(from: \"2020-01-01T00:00:00Z\", interval: \"PT5M\") { coverage } } }").await;
+    let (_, message) = app
+        .error("{ tenant(id: \"acme\") { usageOverTime(from: \"2020-01-01T00:00:00Z\", interval: \"PT5M\") { coverage } } }")
+        .await;
     assert!(message.contains("at most 10000 points"), "{message}");
-    for bad in ["from: \"yesterday\"", "from: \"2026-03-01T00:00:00Z\", interval: \"-P1D\"", "from: \"2026-03-01T00:00:00Z\", interval: \"day\""] {
+    for bad in [
+        "from: \"yesterday\"",
+        "from: \"2026-03-01T00:00:00Z\", interval: \"-P1D\"",
+        "from: \"2026-03-01T00:00:00Z\", interval: \"day\"",
+    ] {
         let (code, _) = app.error(&format!("{{ tenant(id: \"acme\") {{ usageOverTime({bad}) {{ coverage }} }} }}")).await;
         assert_eq!(code, "BAD_USER_INPUT", "{bad}");
     }
@@ -144,7 +150,11 @@ async fn wrong_arguments_are_refused_by_name() {
 #[tokio::test]
 async fn exactly_ten_thousand_points_are_given() {
     let (_world, app) = history(Database::sqlite()).await;
-    let ask = |to: &str| format!("{{ tenant(id: \"acme\") {{ usageOverTime(from: \"2026-01-01T00:00:00Z\", to: \"{to}\", interval: \"PT5M\") {{ points {{ start }} }} }} }}");
+    let ask = |to: &str| {
+        format!(
+            "{{ tenant(id: \"acme\") {{ usageOverTime(from: \"2026-01-01T00:00:00Z\", to: \"{to}\", interval: \"PT5M\") {{ points {{ start }} }} }} }}"
+        )
+    };
     let data = app.data(&ask("2026-02-04T17:20:00Z")).await;
     assert_eq!(data["tenant"]["usageOverTime"]["points"].as_array().unwrap().len(), 10_000);
     assert_eq!(app.error(&ask("2026-02-04T17:20:01Z")).await.0, "BAD_USER_INPUT");

@@ -75,10 +75,7 @@ pub fn tenant(id: &str, allocated_gb: i64, total_gb: i64) -> TenantSetup {
 
 impl TenantSetup {
     fn credential(&self) -> Credential {
-        Credential::App {
-            app_id: format!("app-of-{}", self.id),
-            app_secret: SecretString::from(format!("secret of {}", self.id)),
-        }
+        Credential::App { app_id: format!("app-of-{}", self.id), app_secret: SecretString::from(format!("secret of {}", self.id)) }
     }
 
     fn simulated(&self) -> SimulatedTenant {
