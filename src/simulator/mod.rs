@@ -10,9 +10,11 @@ pub mod model;
 mod noise;
 mod respond;
 mod server;
+mod space;
 mod tenant;
 mod verify;
 
 pub use behaviour::{Behaviour, Form, Garbage, InvalidBehaviour, SpaceTypeValue};
 pub use server::Simulator;
+pub use space::{Space, Total};
 pub use tenant::{SeenRequest, SimulatedTenant, TenantHandle, Values};

@@ -6,6 +6,7 @@ mod failures;
 mod forms;
 mod isolation;
 mod limits;
+mod logging;
 mod raw;
 mod simulator_control;
 mod simulator_verification;
@@ -40,7 +41,7 @@ pub(crate) fn quick() -> Settings {
         concurrency: 1000,
         breaker_failures: 1000,
         attempt_timeout: Duration::from_secs(30),
-        total_timeout: Duration::from_secs(60),
+        total_timeout: Duration::from_mins(1),
         ..Settings::default()
     }
 }
