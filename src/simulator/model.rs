@@ -4,6 +4,8 @@
 //! change a handful of times a day and stand still in between, as real ones do. Since the past is computed by the same function,
 //! history that is made up for it continues without a seam in what the simulator answers.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::noise::Noise;
@@ -66,10 +68,10 @@ impl Model {
         ended
     }
 
-    fn steps(&self, range: TimeRange, interval_s: u32) -> impl Iterator<Item = (Timestamp, std::rc::Rc<[SpaceTypeAllocation]>)> {
+    fn steps(&self, range: TimeRange, interval_s: u32) -> impl Iterator<Item = (Timestamp, Arc<[SpaceTypeAllocation]>)> {
         let interval = SignedDuration::from_secs(i64::from(interval_s.max(1)));
         let mut next = range.from;
-        let mut known: Option<(i64, std::rc::Rc<[SpaceTypeAllocation]>)> = None;
+        let mut known: Option<(i64, Arc<[SpaceTypeAllocation]>)> = None;
         std::iter::from_fn(move || {
             while next < range.to {
                 let at = next;
@@ -82,7 +84,7 @@ impl Model {
                     Some(known) => known,
                     None => (change, self.values_since(change).into()),
                 };
-                known = Some((change, std::rc::Rc::clone(&values)));
+                known = Some((change, Arc::clone(&values)));
                 return Some((at, values));
             }
             None

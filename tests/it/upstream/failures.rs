@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quotagraph::koodrive::{Account, Cause, Credential, Settings, Verdict};
 use quotagraph::simulator::{Behaviour, Garbage};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{World, healthy, quick};
 
@@ -141,6 +142,26 @@ async fn a_slow_upstream_times_out_each_time() {
 }
 
 #[tokio::test]
+async fn a_body_that_stops_in_the_middle_times_out_each_time() {
+    let world = World::of(1, Settings { attempt_timeout: Duration::from_millis(150), ..quick() }).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let server = tokio::spawn(async move {
+        let mut stalled = Vec::new();
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            connection.read_exact(&mut [0; 100]).await.unwrap();
+            connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"code\":0,").await.unwrap();
+            stalled.push(connection);
+        }
+    });
+    let failure = world.client.space_allocation(&Account { endpoint, ..world.account(0) }).await.unwrap_err();
+    assert_eq!(failure.verdict, Verdict::Unreachable { cause: Cause::TimedOut, retry_after: None });
+    assert_eq!(failure.attempts, 3);
+    server.abort();
+}
+
+#[tokio::test]
 async fn the_total_time_out_ends_a_call_in_the_middle_of_a_request() {
     let world = World::of(1, Settings { total_timeout: Duration::from_millis(300), ..quick() }).await;
     world.behave(0, Behaviour { delay_ms: 600_000, ..healthy() });
@@ -170,7 +191,7 @@ async fn an_account_of_which_no_request_can_be_made_is_unavailable_and_nothing_i
     let account = Account { user_id: "line\nbreak".into(), ..world.account(0) };
     let failure = world.client.space_allocation(&account).await.unwrap_err();
     assert!(matches!(failure.verdict, Verdict::Unreachable { cause: Cause::Unsendable(_), .. }), "{failure}");
-    assert_eq!(world.tenant(0).hits(), 0);
+    assert_eq!((world.tenant(0).hits(), failure.attempts), (0, 0));
 }
 
 #[tokio::test]
