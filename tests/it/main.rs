@@ -12,4 +12,5 @@ mod lists;
 mod quota_query;
 mod schema;
 mod support;
+mod upstream;
 mod usage_over_time;
