@@ -7,15 +7,16 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The first slot of a tenant after `after`. Slots are one interval apart, counted from the Unix epoch, and shifted by a share of
 /// the interval that the tenant's ordinal gives: so tenants are spread evenly over the interval however many there are, a tenant's
-/// slots stay when others come or go, and slots that were missed are skipped.
+/// slots stay when others come or go, and slots that were missed are skipped. Slots are whole milliseconds, as the stores keep them:
+/// one that a store cut would lie before itself and come again at once.
 #[must_use]
 pub fn next_slot(after: Timestamp, interval_s: u32, ordinal: i64) -> Timestamp {
-    let micros = i128::from(interval_s) * 1_000_000;
+    let interval = i128::from(interval_s) * 1000;
     let share = u128::from(ordinal.cast_unsigned().wrapping_mul(GOLDEN));
-    let shift = i128::try_from((share * micros.unsigned_abs()) >> 64).unwrap_or(0);
-    let next = (i128::from(after.as_microsecond()) - shift).div_euclid(micros) + 1;
-    let at = i64::try_from(next * micros + shift).unwrap_or(i64::MAX);
-    Timestamp::from_microsecond(at)
+    let shift = i128::try_from((share * interval.unsigned_abs()) >> 64).unwrap_or(0);
+    let next = (i128::from(after.as_millisecond()) - shift).div_euclid(interval) + 1;
+    let at = i64::try_from(next * interval + shift).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(at)
         .unwrap_or_else(|_| after.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX))
 }
 
@@ -38,17 +39,18 @@ mod tests {
     proptest! {
         #[test]
         fn slots_are_one_interval_apart_and_missed_ones_are_skipped(
-            at in 0_i64..4_000_000_000_000_000, interval_s in 1_u32..=86_400, ordinal in 0_i64..1_000_000, late in 0_i64..1_000_000_000_000,
+            at in 0_i64..4_000_000_000_000, interval_s in 1_u32..=86_400, ordinal in 0_i64..1_000_000, late in 0_i64..1_000_000_000,
         ) {
-            let at = Timestamp::from_microsecond(at).unwrap();
+            let at = Timestamp::from_millisecond(at).unwrap();
             let interval = SignedDuration::from_secs(i64::from(interval_s));
             let first = next_slot(at, interval_s, ordinal);
             prop_assert!(first > at && first <= at + interval);
             prop_assert_eq!(next_slot(first, interval_s, ordinal), first + interval);
-            let later = at + SignedDuration::from_micros(late);
+            let later = at + SignedDuration::from_millis(late);
             let next = next_slot(later, interval_s, ordinal);
             prop_assert!(next > later && next <= later + interval);
             prop_assert_eq!(next.duration_since(first).as_micros() % interval.as_micros(), 0);
+            prop_assert_eq!(next.as_microsecond() % 1000, 0);
         }
     }
 }

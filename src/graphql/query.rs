@@ -16,12 +16,11 @@ pub struct Query;
 impl Query {
     /// One tenant; null when there is none of that id that the caller may see. Without id: the configured default tenant, or the only
     /// one that the caller may see; otherwise the error `BAD_USER_INPUT`.
-    #[expect(clippy::unused_async, reason = "resolvers are async")]
     async fn tenant(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The tenant's id.")] id: Option<ID>,
-    ) -> Result<Option<Tenant>, async_graphql::Error> {
+    ) -> Option<Result<Tenant, async_graphql::Error>> {
         let services = ctx.data_unchecked::<Services>();
         let tenants = services.tenants.current();
         let found = match (&id, &services.default_tenant, tenants.all()) {
@@ -30,10 +29,10 @@ impl Query {
             (None, None, [only]) => Some(only),
             (None, None, _) => {
                 let mend = "give one: there is no default tenant, and not exactly one that you may see";
-                return Err(ApiError::argument("id", mend).into());
+                return Some(Err(ApiError::argument("id", mend).into()));
             }
         };
-        Ok(found.map(|watched| Tenant::new(Arc::clone(watched))))
+        found.map(|watched| Ok(Tenant::new(Arc::clone(watched))))
     }
 
     /// The tenants that the caller may see, page by page (Relay cursor connections).

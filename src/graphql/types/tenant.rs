@@ -27,8 +27,10 @@ impl Tenant {
         Self { watched }
     }
 
-    async fn answer(&self, ctx: &Context<'_>, demand: Demand) -> Result<Answer, ApiError> {
+    async fn answer(&self, ctx: &Context<'_>, max_age: Option<Duration>, on_failure: OnFailure) -> Result<Answer, ApiError> {
         let services = ctx.data_unchecked::<Services>();
+        let max_age = max_age.map(|age| age.as_age("maxAge", services.clock.now())).transpose()?;
+        let demand = Demand { max_age, on_failure: on_failure.into() };
         if let Some(answer) = services.allocations.peek(&self.watched, demand) {
             return Ok(answer);
         }
@@ -77,14 +79,14 @@ impl Tenant {
             Duration,
         >,
         #[graphql(default_with = "OnFailure::Stale", desc = "What to do when the upstream cannot answer.")] on_failure: OnFailure,
-    ) -> Result<Option<SpaceAllocation>, async_graphql::Error> {
-        let now = ctx.data_unchecked::<Services>().clock.now();
-        let max_age = max_age.map(|age| age.as_age("maxAge", now)).transpose()?;
-        let answer = self.answer(ctx, Demand { max_age, on_failure: on_failure.into() }).await?;
-        Ok(match space_type {
-            None => Some(answer.into()),
-            Some(space_type) => SpaceAllocation::of_type(&answer, space_type),
-        })
+    ) -> Option<Result<SpaceAllocation, async_graphql::Error>> {
+        match self.answer(ctx, max_age, on_failure).await {
+            Ok(answer) => match space_type {
+                None => Some(Ok(answer.into())),
+                Some(space_type) => SpaceAllocation::of_type(&answer, space_type).map(Ok),
+            },
+            Err(error) => Some(Err(error.into())),
+        }
     }
 
     /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the stretch

@@ -57,7 +57,7 @@ fn pool(settings: &Settings, connections: u32) -> SqlitePoolOptions {
 }
 
 fn explain(error: sqlx::Error, path: &str) -> StoreError {
-    match error.as_database_error().and_then(|refusal| refusal.code()).as_deref() {
+    match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
         Some(CANNOT_OPEN) => StoreError::Unusable(format!(
             "the database file {path} cannot be opened: its folder must exist, and both must be writable"
         )),

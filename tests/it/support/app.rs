@@ -213,10 +213,10 @@ impl TestApp {
     }
 
     /// The value of a counter or gauge in `/metrics`.
-    pub async fn metric(&self, name: &str) -> f64 {
+    pub async fn metric(&self, name: &str) -> u64 {
         let (_, text) = self.get("/metrics").await;
         let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
-        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     /// Collects everything that is due.
