@@ -6,8 +6,8 @@ use sqlx::postgres::PgPool;
 use super::query;
 use super::row::{Instant, read_run, read_runs, run_columns};
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
-use crate::store::instant::raised;
 use crate::store::SnapshotQuery;
+use crate::store::instant::raised;
 use crate::store::shaping::newest_answers;
 
 /// One descent of the index for each tenant and type.

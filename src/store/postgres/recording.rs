@@ -113,8 +113,7 @@ pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) 
 async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
     let rows = query(LOCK_ROWS).bind(tenants.into_iter().map(String::from).collect::<Vec<_>>()).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
-        let stored =
-            TenantRow { status: read_status(row)?, lease_until: read_instant(row, 8)?, space_types: row.try_get(9)? };
+        let stored = TenantRow { status: read_status(row)?, lease_until: read_instant(row, 8)?, space_types: row.try_get(9)? };
         Ok((read_tenant(row)?, stored))
     };
     rows.iter().map(read).collect()

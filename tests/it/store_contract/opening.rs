@@ -79,7 +79,8 @@ async fn data_survives_reopening(home: Home) {
 
 #[tokio::test]
 async fn a_url_that_is_not_understood_is_refused_without_its_password() {
-    for url in ["mysql://root:hunter2@host/db", "hunter2", "postgres://user:hunter2@host:notaport/db", "sqlite::memory:", "sqlite:"] {
+    for url in ["mysql://root:hunter2@host/db", "hunter2", "postgres://user:hunter2@host:notaport/db", "sqlite::memory:", "sqlite:"]
+    {
         let refusal = open(url).await.err().unwrap().to_string();
         assert!(refusal.contains("sqlite:PATH") || refusal.contains("postgres://"), "{refusal}");
         assert!(!refusal.contains("hunter2"), "{refusal}");

@@ -69,7 +69,9 @@ async fn compare_case(
         };
         store.record(&batch.iter().map(observe).collect::<Vec<_>>()).await.unwrap();
         batch.sort_by_key(|sample| sample.allocation.observed_at());
-        batch.iter().for_each(|sample| drop(memory.record(sample)));
+        for sample in &batch {
+            memory.record(sample);
+        }
     }
     let expected = memory.runs().cloned().collect::<Vec<_>>();
     prop_assert_eq!(&super::history(store, name).await, &expected);
@@ -81,7 +83,8 @@ async fn compare_case(
 /// What the contract says of a range, one run at a time.
 fn in_range(runs: &[Run], range: TimeRange) -> Vec<Run> {
     let is_newest_before = |run: &Run| {
-        let later = |other: &Run| other.space_type == run.space_type && other.first_at > run.first_at && other.first_at < range.from;
+        let later =
+            |other: &Run| other.space_type == run.space_type && other.first_at > run.first_at && other.first_at < range.from;
         run.first_at < range.from && !runs.iter().any(later)
     };
     let is_in = |run: &&Run| (run.first_at >= range.from && run.first_at < range.to) || is_newest_before(run);

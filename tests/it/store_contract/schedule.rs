@@ -49,11 +49,10 @@ async fn registering_again_keeps_schedule_and_order(home: Home) {
     let renamed = Tenant { name: "Ünïcode's".into(), labels, ..tenant("a") };
     store.register_tenants(&[tenant("c"), renamed, tenant("b")], at(350)).await.unwrap();
     let after = store.claim_due(at(400), at(460), false, 10).await.unwrap();
-    assert_eq!(after.iter().map(|t| (t.id.as_str(), t.due_at)).collect::<Vec<_>>(), [
-        ("a", at(300)),
-        ("c", at(350)),
-        ("b", at(400))
-    ]);
+    assert_eq!(
+        after.iter().map(|t| (t.id.as_str(), t.due_at)).collect::<Vec<_>>(),
+        [("a", at(300)), ("c", at(350)), ("b", at(400))]
+    );
     assert_eq!((after[0].ordinal, after[2].ordinal), (before[0].ordinal, before[1].ordinal));
     assert!(after[1].ordinal > after[2].ordinal);
 }
