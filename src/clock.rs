@@ -40,6 +40,9 @@ impl TestClock {
     }
 
     /// Moves the clock; negative durations move it back.
+    ///
+    /// # Panics
+    /// When it is moved by more than 292,000 years.
     pub fn advance(&self, by: SignedDuration) {
         let micros = i64::try_from(by.as_micros()).expect("a test moves its clock by less than 292,000 years");
         self.micros.fetch_add(micros, Ordering::SeqCst);

@@ -10,6 +10,7 @@
 //! | [`graphql`] | the schema; thin resolvers over what follows |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
+//! | [`recorder`] | writes what was observed in batches; keeps it while the database is away |
 //! | [`tenants`] | who is watched, with which credential; replaced whole on reload |
 //! | [`koodrive`] | the signed upstream client; one verdict per answer |
 //! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
@@ -18,7 +19,19 @@
 //! Beside them: [`config`], [`clock`] (the only place that reads the time), [`metrics`], [`telemetry`], and [`simulator`], a
 //! KooDrive that verifies every signature, for the demo and the tests.
 
+pub mod allocations;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod collector;
+pub mod config;
+pub mod graphql;
+pub mod http;
 pub mod koodrive;
+pub mod metrics;
 pub mod quota;
+pub mod recorder;
+pub mod simulator;
 pub mod store;
+pub mod telemetry;
+pub mod tenants;

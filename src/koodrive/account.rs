@@ -1,6 +1,6 @@
 //! How a tenant's upstream is reached and what proves who asks.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::quota::TenantId;
@@ -37,4 +37,23 @@ pub enum Credential {
         /// What stands before the token in `Authorization`: `Bearer+` by default.
         prefix: String,
     },
+}
+
+impl Account {
+    /// Whether both reach the same upstream as the same user with the same credential, whatever their generation.
+    #[must_use]
+    pub fn same_access(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint && self.user_id == other.user_id && self.credential.same(&other.credential)
+    }
+}
+
+impl Credential {
+    fn same(&self, other: &Self) -> bool {
+        let equal = |a: &SecretString, b: &SecretString| a.expose_secret() == b.expose_secret();
+        match (self, other) {
+            (Self::App { app_id: a, app_secret: b }, Self::App { app_id: c, app_secret: d }) => a == c && equal(b, d),
+            (Self::Token { token: a, prefix: b }, Self::Token { token: c, prefix: d }) => equal(a, c) && b == d,
+            _ => false,
+        }
+    }
 }

@@ -1,12 +1,18 @@
 //! The domain: tenants, allocations, runs of equal samples, and what is computed from them. Pure: no I/O, no clock.
 
 mod allocation;
+pub mod calendar;
+mod interval;
+mod period;
 pub mod recording;
 mod run;
 mod tenant;
 mod unit;
+pub mod usage;
 
 pub use allocation::{Sample, SpaceAllocation, SpaceTypeAllocation, utilization};
+pub use interval::{Interval, InvalidInterval};
+pub use period::{InvalidPeriod, Period};
 pub use run::{Run, TimeRange};
 pub use tenant::{InvalidTenantId, Label, Tenant, TenantId};
 pub use unit::StorageUnit;

@@ -1,4 +1,16 @@
 //! The integration tests: one binary, one file per behaviour.
 
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
+
+mod collector;
+mod config_errors;
+mod config_example;
+mod config_watch;
+mod freshness;
+mod http;
+mod lists;
+mod quota_query;
+mod schema;
 mod store_contract;
 mod support;
+mod usage_over_time;

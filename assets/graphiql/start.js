@@ -1,0 +1,80 @@
+// Starts the IDE. Addresses are relative, so that the page also works behind a proxy that puts a path before ours.
+
+const QUOTA = `# What is allocated of what there is.
+# Ctrl-Enter runs it, Ctrl-Space completes.
+# API keys go into the Headers tab below:
+# { "X-Api-Key": "…" }
+query Quota {
+  tenant {
+    spaceAllocation {
+      allocated
+      total
+      utilization
+    }
+  }
+}
+`;
+
+const TENANTS = `# Every tenant, the fullest first.
+query Tenants {
+  tenants(first: 50, orderBy: { by: UTILIZATION, direction: DESC }) {
+    totalCount
+    nodes {
+      id
+      name
+      labels { key value }
+      spaceAllocation {
+        allocated(unit: TB)
+        total(unit: TB)
+        utilization
+        observedAt
+        source
+        byType { spaceType allocated total }
+      }
+      collection { lastSuccessAt nextAttemptAt lastError { code message at } }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+`;
+
+const USAGE = `# Usage over time, in calendar days.
+# The variables stand in the tab below.
+query Usage($from: DateTime!, $interval: Duration!, $timeZone: String!) {
+  tenant {
+    name
+    usageOverTime(from: $from, interval: $interval, timeZone: $timeZone) {
+      coverage
+      points {
+        start
+        end
+        complete
+        coverage
+        allocated { average min max last }
+        utilization { average }
+      }
+    }
+  }
+}
+`;
+
+const monthAgo = new Date(Date.now() - 30 * 86_400_000).toISOString().slice(0, 10) + "T00:00:00Z";
+const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+
+ReactDOM.createRoot(document.getElementById("graphiql")).render(
+  React.createElement(
+    GraphiQL,
+    {
+      fetcher: GraphiQL.createFetcher({ url: new URL("graphql", location.href).href }),
+      isHeadersEditorEnabled: true,
+      shouldPersistHeaders: false, // keys do not stay in the browser's storage
+      defaultQuery: QUOTA,
+      defaultTabs: [
+        { query: QUOTA },
+        { query: TENANTS },
+        { query: USAGE, variables: JSON.stringify({ from: monthAgo, interval: "P1D", timeZone }, null, 2) },
+      ],
+    },
+    React.createElement(GraphiQL.Logo, null, "quotagraph"),
+  ),
+);

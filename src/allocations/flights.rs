@@ -1,0 +1,72 @@
+//! One call for any number of concurrent waiters, by key.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+
+/// The calls under way. A call runs in a task of its own: a waiter that goes away does not end it.
+#[derive(Debug)]
+pub struct Flights<K, V: Clone> {
+    under_way: Arc<Mutex<HashMap<K, Flight<V>>>>,
+}
+
+/// A call under way; awaiting it gives its result, `None` when its task failed.
+pub type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
+
+/// What [`Flights::join_or_start`] found.
+pub enum Boarding<R, V: Clone> {
+    /// No call is needed: this was found meanwhile.
+    Found(R),
+    /// The call of somebody else.
+    Joined(Flight<V>),
+    /// A call that was started now.
+    Started(Flight<V>),
+}
+
+impl<K, V: Clone> Default for Flights<K, V> {
+    fn default() -> Self {
+        Self { under_way: Arc::default() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Flights<K, V> {
+    /// Joins the call under way for `key`, or starts `call`. Before starting, `find` is asked once more: a call may have ended since
+    /// the caller looked, and a result is put where `find` sees it before its call leaves this table.
+    pub fn join_or_start<R, F>(&self, key: K, find: impl FnOnce() -> Option<R>, call: impl FnOnce() -> F) -> Boarding<R, V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = under_way.get(&key) {
+            return Boarding::Joined(flight.clone());
+        }
+        if let Some(found) = find() {
+            return Boarding::Found(found);
+        }
+        let call = call();
+        let leave = Leave { key: key.clone(), under_way: Arc::clone(&self.under_way) };
+        let task = tokio::spawn(async move {
+            let result = call.await;
+            drop(leave);
+            result
+        });
+        let flight = task.map(Result::ok).boxed().shared();
+        under_way.insert(key, flight.clone());
+        Boarding::Started(flight)
+    }
+}
+
+/// Takes a call out of the table when it ends, also by a panic.
+struct Leave<K: Eq + Hash, V: Clone> {
+    key: K,
+    under_way: Arc<Mutex<HashMap<K, Flight<V>>>>,
+}
+
+impl<K: Eq + Hash, V: Clone> Drop for Leave<K, V> {
+    fn drop(&mut self) {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}

@@ -1,0 +1,455 @@
+//! The read-through cache in front of the upstream, and the rules by which it answers.
+//!
+//! **Key.** The tenant and the generation of its credential. Never the upstream's URL (it is the same for all tenants) nor the
+//! request (its signature differs each time).
+//!
+//! **Order.** A reader states a [`Demand`]. What is known in memory answers at once if it is young enough:
+//!
+//! | age of the known value | what happens |
+//! |---|---|
+//! | up to `fresh_for` and `max_age` | served, [`Source::Cache`] |
+//! | more than `fresh_for`, up to `max_age` (`stale_for` where the reader states none) | served, [`Source::Stale`], and refreshed behind |
+//! | more, or nothing is known | awaited: the newest stored run first, then the upstream ([`Source::Live`]) |
+//!
+//! A value that came from the database says [`Source::Stored`] in place of the first two. A `max_age` of zero always asks the upstream.
+//!
+//! **Failure.** When the upstream cannot answer, the last known value of whatever age is served, marked by its source, unless the
+//! reader asked for an error. Failures are never kept as values. After a failed refresh behind, the next one waits a growing time,
+//! so that a broken upstream is not asked by every reader.
+//!
+//! **Coalescing.** Any number of concurrent readers of one key make one call. The call does not end with the reader that caused it.
+//!
+//! **Feeding.** Every answer of the upstream, whoever caused it, is put here and handed to the recorder; so after a restart the
+//! newest stored run is known. The cache is bounded; what it drops is read from the store again.
+
+mod back_off;
+mod flights;
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use tracing::{Instrument as _, warn};
+
+use self::back_off::BackOff;
+use self::flights::{Boarding, Flight, Flights};
+use crate::clock::SharedClock;
+use crate::koodrive::{Cause, Client, Failure, Verdict};
+use crate::metrics::CacheMetrics;
+use crate::quota::{Sample, SpaceAllocation, TenantId};
+use crate::recorder::Recorder;
+use crate::store::{Observation, SharedStore, StoreError};
+use crate::tenants::{TenantSet, WatchedTenant};
+
+/// How long a reader lets the database look for a newer run before the upstream is asked.
+const STORE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// When a value is fresh, when it will still do, and how many are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Up to this age a value is served as it is.
+    pub fresh_for: SignedDuration,
+    /// Up to this age a value is served and refreshed behind.
+    pub stale_for: SignedDuration,
+    /// Tenants kept in memory at most.
+    pub max_tenants: u64,
+    /// The sampling interval that is recorded with an answer, in seconds.
+    pub interval_s: u32,
+}
+
+/// What a reader asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Demand {
+    /// The oldest answer that will do; `None` leaves it to the settings.
+    pub max_age: Option<SignedDuration>,
+    /// What to do when the upstream cannot answer.
+    pub on_failure: OnFailure,
+}
+
+/// What to do when the upstream cannot answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// Answer with the last known value, of whatever age.
+    Stale,
+    /// Fail.
+    Error,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Fetched for this answer.
+    Live,
+    /// Known in memory, within the fresh limit.
+    Cache,
+    /// Known in memory, past the fresh limit.
+    Stale,
+    /// From the newest snapshot in the database.
+    Stored,
+}
+
+/// An allocation and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The allocation.
+    pub allocation: Arc<SpaceAllocation>,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// Why a refresh that must be recorded could not be answered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The upstream could not answer.
+    #[error(transparent)]
+    Upstream(Arc<Failure>),
+    /// The answer could not be recorded yet.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    tenant: TenantId,
+    generation: u64,
+}
+
+impl Key {
+    fn of(watched: &WatchedTenant) -> Self {
+        Self { tenant: watched.tenant.id.clone(), generation: watched.account.generation }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    allocation: Arc<SpaceAllocation>,
+    stored: bool,
+}
+
+type Fetched = Result<Arc<SpaceAllocation>, Arc<Failure>>;
+
+/// The cache. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Allocations {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    known: moka::sync::Cache<Key, Known>,
+    loads: Flights<Key, ()>,
+    fetches: Flights<Key, Fetched>,
+    back_off: BackOff<Key>,
+    client: Client,
+    store: SharedStore,
+    recorder: Recorder,
+    clock: SharedClock,
+    settings: Settings,
+    metrics: CacheMetrics,
+}
+
+impl std::fmt::Debug for Allocations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Allocations").field("known", &self.inner.known.entry_count()).finish_non_exhaustive()
+    }
+}
+
+impl Allocations {
+    /// An empty cache in front of `client`.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        client: Client,
+        store: SharedStore,
+        recorder: Recorder,
+        clock: SharedClock,
+        metrics: CacheMetrics,
+    ) -> Self {
+        let known = moka::sync::Cache::new(settings.max_tenants);
+        let (loads, fetches, back_off) = (Flights::default(), Flights::default(), BackOff::default());
+        Self { inner: Arc::new(Inner { known, loads, fetches, back_off, client, store, recorder, clock, settings, metrics }) }
+    }
+
+    /// The answer that memory can give at once, if any; one that is past the fresh limit is refreshed behind.
+    #[must_use]
+    pub fn peek(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<Answer> {
+        let known = self.inner.known.get(&Key::of(watched))?;
+        let answer = self.inner.acceptable(&known, demand)?;
+        let fresh = self.inner.age(&known) <= self.inner.settings.fresh_for;
+        if answer.source == Source::Cache {
+            self.inner.metrics.hits.inc();
+        } else {
+            self.inner.metrics.stale.inc();
+        }
+        if !fresh {
+            self.refresh_behind(watched);
+        }
+        Some(answer)
+    }
+
+    /// The answer to a demand, from memory, the database or the upstream.
+    ///
+    /// # Errors
+    /// The upstream's failure, when nothing is known or the demand prefers the error.
+    pub async fn get(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<Answer, Arc<Failure>> {
+        if let Some(answer) = self.peek(watched, demand) {
+            return Ok(answer);
+        }
+        self.inner.metrics.misses.inc();
+        if demand.max_age.is_none_or(|limit| limit > SignedDuration::ZERO) {
+            self.load(watched).await;
+            if let Some(answer) = self.stored_answer(watched, demand) {
+                return Ok(answer);
+            }
+        }
+        match self.fetch(watched, demand).await {
+            Ok(answer) => Ok(answer),
+            Err(failure) if demand.on_failure == OnFailure::Error => Err(failure),
+            Err(failure) => {
+                if self.inner.known.get(&Key::of(watched)).is_none() {
+                    self.load(watched).await;
+                }
+                self.inner.known.get(&Key::of(watched)).map(|known| self.inner.last_known(&known)).ok_or(failure)
+            }
+        }
+    }
+
+    /// The answers to many demands, in order. What memory lacks is read from the database with one statement.
+    pub async fn get_many(&self, demands: &[(Arc<WatchedTenant>, Demand)]) -> Vec<Result<Answer, Arc<Failure>>> {
+        let lacking: Vec<_> = demands
+            .iter()
+            .filter(|(watched, _)| !self.inner.known.contains_key(&Key::of(watched)))
+            .map(|(watched, _)| Arc::clone(watched))
+            .collect();
+        if !lacking.is_empty() {
+            self.inner.load_into_known(&lacking).await;
+        }
+        join_all(demands.iter().map(|(watched, demand)| self.get(watched, *demand))).await
+    }
+
+    /// The newest known allocation of each tenant, of whatever age, in order; never asks the upstream.
+    ///
+    /// # Errors
+    /// When memory lacks some and the database cannot be read.
+    pub async fn newest_known(&self, watched: &[Arc<WatchedTenant>]) -> Result<Vec<Option<Arc<SpaceAllocation>>>, StoreError> {
+        let known = |w: &Arc<WatchedTenant>| self.inner.known.get(&Key::of(w)).map(|k| k.allocation);
+        let lacking: Vec<_> = watched.iter().filter(|w| known(w).is_none()).cloned().collect();
+        if !lacking.is_empty() {
+            self.inner.try_load_into_known(&lacking).await?;
+        }
+        Ok(watched.iter().map(known).collect())
+    }
+
+    /// Asks the upstream now, past what is known, joining a call that is under way. The caller hands the answer to the recorder.
+    ///
+    /// # Errors
+    /// The upstream's failure.
+    pub async fn fetch_now(&self, watched: &Arc<WatchedTenant>) -> Result<Arc<SpaceAllocation>, Arc<Failure>> {
+        let inner = &self.inner;
+        let call = || inner.clone().call(Arc::clone(watched), Recording::ByCaller);
+        match inner.fetches.join_or_start(Key::of(watched), || None::<Infallible>, call) {
+            Boarding::Joined(flight) => {
+                inner.metrics.coalesced.inc();
+                land(flight).await
+            }
+            Boarding::Started(flight) => land(flight).await,
+            Boarding::Found(never) => match never {},
+        }
+    }
+
+    /// Asks the upstream now, waits until the answer is recorded, and gives it.
+    ///
+    /// # Errors
+    /// The upstream's failure, or the database's; in the latter case the answer is kept and recorded later.
+    pub async fn refresh(&self, watched: &Arc<WatchedTenant>) -> Result<Answer, RefreshError> {
+        let allocation = self.fetch_now(watched).await.map_err(RefreshError::Upstream)?;
+        let observation = self.inner.observation(watched, &allocation);
+        self.inner.recorder.record_and_wait(observation).await.map_err(RefreshError::Store)?;
+        Ok(Answer { allocation, source: Source::Live })
+    }
+
+    /// Drops what is kept of tenants and credentials that are no longer in use.
+    pub fn forget_former(&self, tenants: &TenantSet) {
+        let in_use: HashSet<Key> = tenants.all().iter().map(|watched| Key::of(watched)).collect();
+        self.inner.back_off.retain(|key| in_use.contains(key));
+        let former: Vec<_> = self.inner.known.iter().map(|(key, _)| key).filter(|key| !in_use.contains(key.as_ref())).collect();
+        for key in former {
+            self.inner.known.invalidate(key.as_ref());
+        }
+        self.inner.client.retain(tenants.all().iter().map(|watched| &watched.account));
+    }
+
+    /// Answers from what was just loaded from the database, if the demand allows.
+    fn stored_answer(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<Answer> {
+        let known = self.inner.known.get(&Key::of(watched))?;
+        let answer = self.inner.acceptable(&known, demand)?;
+        if self.inner.age(&known) > self.inner.settings.fresh_for {
+            self.refresh_behind(watched);
+        }
+        Some(answer)
+    }
+
+    async fn fetch(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<Answer, Arc<Failure>> {
+        let inner = &self.inner;
+        let key = Key::of(watched);
+        let find = || inner.known.get(&key).and_then(|known| inner.acceptable(&known, demand));
+        match inner.fetches.join_or_start(key.clone(), find, || inner.clone().call(Arc::clone(watched), Recording::ByCall)) {
+            Boarding::Found(answer) => Ok(answer),
+            Boarding::Joined(flight) => {
+                inner.metrics.coalesced.inc();
+                land(flight).await.map(live)
+            }
+            Boarding::Started(flight) => land(flight).await.map(live),
+        }
+    }
+
+    /// Refreshes a value behind the reader's back: first from the database, where another replica may have recorded a newer one, then
+    /// from the upstream.
+    fn refresh_behind(&self, watched: &Arc<WatchedTenant>) {
+        let inner = &self.inner;
+        let key = Key::of(watched);
+        if !inner.back_off.is_over(&key, inner.clock.now()) {
+            return;
+        }
+        let call = {
+            let (inner, watched) = (inner.clone(), Arc::clone(watched));
+            move || async move {
+                inner.load_into_known(std::slice::from_ref(&watched)).await;
+                let known = inner.known.get(&Key::of(&watched));
+                match known.filter(|known| inner.age(known) <= inner.settings.fresh_for) {
+                    Some(known) => Ok(known.allocation),
+                    None => inner.call(watched, Recording::ByCall).await,
+                }
+            }
+        };
+        let still_stale = || {
+            let known = inner.known.get(&key)?;
+            (inner.age(&known) <= inner.settings.fresh_for).then_some(())
+        };
+        let _ = inner.fetches.join_or_start(key.clone(), still_stale, call);
+    }
+
+    /// Reads one tenant's newest run into memory; concurrent readers share the statement.
+    async fn load(&self, watched: &Arc<WatchedTenant>) {
+        let (inner, tenant) = (self.inner.clone(), Arc::clone(watched));
+        let load = move || async move { inner.load_into_known(std::slice::from_ref(&tenant)).await };
+        match self.inner.loads.join_or_start(Key::of(watched), || None::<()>, load) {
+            Boarding::Joined(flight) | Boarding::Started(flight) => {
+                let _ = flight.await;
+            }
+            Boarding::Found(()) => {}
+        }
+    }
+}
+
+/// Who hands a call's answer to the recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recording {
+    ByCall,
+    ByCaller,
+}
+
+/// Waits for a call; a call whose task failed counts as one that did not reach the upstream.
+async fn land(flight: Flight<Fetched>) -> Fetched {
+    flight.await.unwrap_or_else(|| {
+        let cause = Cause::Connection("the task of the call failed".to_owned());
+        let verdict = Verdict::Unreachable { cause, retry_after: None };
+        Err(Arc::new(Failure { verdict, trace_id: None, attempts: 0, took: Duration::ZERO }))
+    })
+}
+
+fn live(allocation: Arc<SpaceAllocation>) -> Answer {
+    Answer { allocation, source: Source::Live }
+}
+
+impl Inner {
+    /// One call to the upstream; its answer is put into memory before the call ends.
+    async fn call(self: Arc<Self>, watched: Arc<WatchedTenant>, recording: Recording) -> Fetched {
+        let key = Key::of(&watched);
+        let span = tracing::debug_span!("fetch", tenant = %watched.tenant.id);
+        match self.client.space_allocation(&watched.account).instrument(span).await {
+            Ok(allocation) => {
+                self.back_off.succeeded(&key);
+                let allocation = Arc::new(allocation);
+                self.remember(key, Known { allocation: Arc::clone(&allocation), stored: false });
+                if recording == Recording::ByCall {
+                    self.recorder.record(self.observation(&watched, &allocation)).await;
+                }
+                Ok(allocation)
+            }
+            Err(failure) => {
+                self.back_off.failed(key, self.clock.now());
+                Err(Arc::new(failure))
+            }
+        }
+    }
+
+    fn observation(&self, watched: &WatchedTenant, allocation: &SpaceAllocation) -> Observation {
+        Observation {
+            tenant: watched.tenant.id.clone(),
+            attempted_at: allocation.observed_at(),
+            outcome: Ok(Sample { allocation: allocation.clone(), interval_s: self.settings.interval_s }),
+            next_due_at: None,
+        }
+    }
+
+    /// Keeps the newer one of what is known and what came.
+    fn remember(&self, key: Key, new: Known) {
+        self.known.entry(key).and_compute_with(|old| match old {
+            Some(old) if old.value().allocation.observed_at() >= new.allocation.observed_at() => moka::ops::compute::Op::Nop,
+            _ => moka::ops::compute::Op::Put(new),
+        });
+    }
+
+    /// Loads from the database without insisting: a database that is slow or away must not keep a reader from the upstream.
+    async fn load_into_known(&self, watched: &[Arc<WatchedTenant>]) {
+        match tokio::time::timeout(STORE_PATIENCE, self.try_load_into_known(watched)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(error = &error as &dyn std::error::Error, "cannot read the newest snapshots; asking the upstream");
+            }
+            Err(_) => warn!(patience_ms = STORE_PATIENCE.as_millis(), "reading the newest snapshots is slow; asking the upstream"),
+        }
+    }
+
+    async fn try_load_into_known(&self, watched: &[Arc<WatchedTenant>]) -> Result<(), StoreError> {
+        let ids: Vec<_> = watched.iter().map(|w| w.tenant.id.clone()).collect();
+        let mut latest: std::collections::HashMap<_, _> = self.store.latest(&ids).await?.into_iter().collect();
+        for watched in watched {
+            if let Some(allocation) = latest.remove(&watched.tenant.id) {
+                self.remember(Key::of(watched), Known { allocation: Arc::new(allocation), stored: true });
+            }
+        }
+        Ok(())
+    }
+
+    fn age(&self, known: &Known) -> SignedDuration {
+        age(known.allocation.observed_at(), self.clock.now())
+    }
+
+    /// The known value as an answer, if the demand allows its age.
+    fn acceptable(&self, known: &Known, demand: Demand) -> Option<Answer> {
+        if demand.max_age == Some(SignedDuration::ZERO) {
+            return None;
+        }
+        let limit = demand.max_age.unwrap_or(self.settings.stale_for.max(self.settings.fresh_for));
+        (self.age(known) <= limit).then(|| self.last_known(known))
+    }
+
+    /// The known value as an answer, of whatever age.
+    fn last_known(&self, known: &Known) -> Answer {
+        let source = match known.stored {
+            true => Source::Stored,
+            false if self.age(known) <= self.settings.fresh_for => Source::Cache,
+            false => Source::Stale,
+        };
+        Answer { allocation: Arc::clone(&known.allocation), source }
+    }
+}
+
+/// An age is never negative: an instant ahead of our clock (another replica's is a little fast) counts as now.
+fn age(observed_at: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(observed_at).max(SignedDuration::ZERO)
+}

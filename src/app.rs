@@ -1,0 +1,323 @@
+//! The composition root: a config, tenants, a store and a clock become a running service. The commands and the tests call the same
+//! functions, so that the tests cannot drift from what is shipped.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::allocations::{self, Allocations};
+use crate::clock::SharedClock;
+use crate::collector::{self, Collector};
+use crate::config::Config;
+use crate::graphql::{self, DocumentLimits, RefreshLimit, Services};
+use crate::http::{self, HttpState, Readiness, RequestLimits};
+use crate::koodrive::{self, Client};
+use crate::metrics::Metrics;
+use crate::recorder::{Writer, recorder};
+use crate::store::{SharedStore, StoreError};
+use crate::tenants::{Replacement, Tenants, WatchedTenant};
+
+/// Of the time to shut down, the share that requests and asks under way may take; the rest is for the last writes.
+const DRAIN_SHARE: f64 = 0.7;
+
+/// Why the service could not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; stop what listens there or choose another address with server.listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The upstream client cannot be made.
+    #[error(transparent)]
+    Client(#[from] koodrive::BuildError),
+    /// The database cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A task failed; its panic is in the log.
+    #[error("the service stopped because its {0} failed; the log says why")]
+    TaskFailed(&'static str),
+    /// Not everything could be written before the time to shut down was over.
+    #[error("the service stopped before everything observed was written, because the database did not answer in time")]
+    Unwritten,
+}
+
+/// A service that is built and bound, but does not run yet.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    collector: Option<Collector>,
+    writer: Writer,
+    shutdown_timeout: Duration,
+    handle: AppHandle,
+}
+
+/// What may be done with a service from outside while it runs. Cheap to clone.
+#[derive(Clone)]
+pub struct AppHandle {
+    tenants: Arc<Tenants>,
+    allocations: Allocations,
+    collector: Collector,
+    store: SharedStore,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Binds the address (port 0 takes a free one) and puts the parts together. The store is migrated.
+    ///
+    /// # Errors
+    /// When the address is taken, the client's settings cannot be used, or the database fails.
+    pub async fn build(
+        config: &Config,
+        watched: Vec<WatchedTenant>,
+        store: SharedStore,
+        clock: SharedClock,
+    ) -> Result<Self, AppError> {
+        let address = config.server.listen;
+        let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
+        let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
+
+        let metrics = Arc::new(Metrics::default());
+        let client = Client::new(&koodrive_settings(config), Arc::clone(&clock), metrics.upstream.clone())?;
+        let (recorder, writer) = recorder(Arc::clone(&store), metrics.collector.clone());
+        let tenants = Arc::new(Tenants::new(watched));
+        let allocations = Allocations::new(
+            cache_settings(config),
+            client,
+            Arc::clone(&store),
+            recorder.clone(),
+            Arc::clone(&clock),
+            metrics.cache.clone(),
+        );
+        let collector = Collector::new(
+            collector_settings(config),
+            Arc::clone(&tenants),
+            allocations.clone(),
+            Arc::clone(&store),
+            recorder,
+            Arc::clone(&clock),
+            metrics.collector.clone(),
+        );
+        let handle = AppHandle {
+            tenants: Arc::clone(&tenants),
+            allocations: allocations.clone(),
+            collector: collector.clone(),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            stop: CancellationToken::new(),
+        };
+        handle.register().await?;
+
+        let services = Services {
+            tenants,
+            allocations,
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            default_tenant: config.server.default_tenant.clone(),
+            page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
+            refreshes: RefreshLimit::per_minute(
+                NonZeroU32::new(config.limits.refreshes_per_minute).unwrap_or(NonZeroU32::MIN),
+                Arc::clone(&clock),
+            ),
+        };
+        let limits = DocumentLimits { depth: config.limits.depth, complexity: config.limits.complexity };
+        let readiness = Readiness {
+            store,
+            clock,
+            lag_at_most: config.collector.enabled.then(|| longest_lag(config)),
+            metrics: metrics.collector.clone(),
+        };
+        let router = http::router(HttpState {
+            schema: graphql::schema(services, limits),
+            metrics,
+            readiness: Arc::new(readiness),
+            limits: RequestLimits { body_bytes: config.limits.body_bytes, timeout: config.limits.request_timeout },
+        });
+        let collector = config.collector.enabled.then_some(collector);
+        Ok(Self { listener, address, router, collector, writer, shutdown_timeout: config.server.shutdown_timeout, handle })
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The handle to the service.
+    #[must_use]
+    pub fn handle(&self) -> AppHandle {
+        self.handle.clone()
+    }
+
+    /// Serves and collects until the handle's [`AppHandle::stop`]. Then requests are drained, the collector finishes what it asked,
+    /// everything observed is written, and the store is closed: all within the config's `shutdown_timeout`.
+    ///
+    /// # Errors
+    /// When a part failed, or when the time ran out before everything was written.
+    pub async fn run(self) -> Result<(), AppError> {
+        let stop = self.handle.stop.clone();
+        let listener = self.listener.tap_io(|connection| {
+            if let Err(cause) = connection.set_nodelay(true) {
+                warn!(error = &cause as &dyn std::error::Error, "a connection keeps its small-packet delay");
+            }
+        });
+        let server = axum::serve(listener, self.router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let mut server = tokio::spawn(async move { server.await });
+        let mut collecting = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                match self.collector {
+                    Some(collector) => collector.run(stop).await,
+                    None => stop.cancelled().await,
+                }
+            }
+        });
+        let all_observed = CancellationToken::new();
+        let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
+
+        let failed = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            _ = &mut server => Some("server"),
+            _ = &mut collecting => Some("collector"),
+            _ = &mut writing => Some("recorder"),
+        };
+        stop.cancel();
+        let deadline = tokio::time::Instant::now() + self.shutdown_timeout;
+        let drained = tokio::time::Instant::now() + self.shutdown_timeout.mul_f64(DRAIN_SHARE);
+        let drain = async {
+            finish(&mut server, "requests").await;
+            finish(&mut collecting, "collector").await;
+        };
+        if tokio::time::timeout_at(drained, drain).await.is_err() {
+            warn!("some requests or asks were still under way; they are cut off");
+            server.abort();
+            collecting.abort();
+        }
+        all_observed.cancel();
+        let written = writing.is_finished() || tokio::time::timeout_at(deadline, &mut writing).await.is_ok();
+        // Idle connections close at once; one that hangs must not hold up the end.
+        let _ = tokio::time::timeout_at(deadline, self.handle.store.close()).await;
+        match (failed, written) {
+            (Some(part), _) => Err(AppError::TaskFailed(part)),
+            (None, false) => Err(AppError::Unwritten),
+            (None, true) => Ok(()),
+        }
+    }
+}
+
+async fn finish<T>(task: &mut JoinHandle<T>, part: &str) {
+    if !task.is_finished()
+        && let Err(cause) = task.await
+    {
+        error!(error = &cause as &dyn std::error::Error, part, "a task failed");
+    }
+}
+
+impl AppHandle {
+    /// Begins the orderly end.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Watches these tenants instead of the present ones.
+    ///
+    /// # Errors
+    /// When the database fails; the tenants are watched all the same, and their schedules follow with the next reload.
+    pub async fn replace_tenants(&self, watched: Vec<WatchedTenant>) -> Result<Replacement, StoreError> {
+        let replacement = self.tenants.replace(watched);
+        self.allocations.forget_former(&self.tenants.current());
+        self.register().await?;
+        info!(
+            tenants = self.tenants.current().all().len(),
+            added = replacement.added,
+            removed = replacement.removed,
+            new_access = replacement.new_access,
+            "the tenants were replaced"
+        );
+        Ok(replacement)
+    }
+
+    /// The collector, to be stepped by hand.
+    #[must_use]
+    pub fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    /// The figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn register(&self) -> Result<(), StoreError> {
+        let tenants: Vec<_> = self.tenants.current().all().iter().map(|watched| watched.tenant.clone()).collect();
+        self.store.register_tenants(&tenants, self.clock.now()).await
+    }
+}
+
+/// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
+fn longest_lag(config: &Config) -> SignedDuration {
+    (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
+}
+
+/// The upstream client's settings.
+#[must_use]
+pub fn koodrive_settings(config: &Config) -> koodrive::Settings {
+    let upstream = &config.upstream;
+    koodrive::Settings {
+        connect_timeout: upstream.connect_timeout,
+        attempt_timeout: upstream.attempt_timeout,
+        total_timeout: upstream.total_timeout,
+        retries: upstream.retries,
+        requests_per_second: upstream.requests_per_second,
+        concurrency: u32::try_from(upstream.concurrency).unwrap_or(u32::MAX),
+        language: upstream.language.clone(),
+        ca_file: upstream.ca_file.clone(),
+        breaker_failures: upstream.breaker_failures,
+        breaker_open_for: upstream.breaker_open_for,
+        ..koodrive::Settings::default()
+    }
+}
+
+fn cache_settings(config: &Config) -> allocations::Settings {
+    allocations::Settings {
+        fresh_for: signed(config.cache.fresh_for),
+        stale_for: signed(config.cache.stale_for),
+        max_tenants: config.cache.max_tenants,
+        interval_s: interval_s(config),
+    }
+}
+
+fn collector_settings(config: &Config) -> collector::Settings {
+    collector::Settings {
+        interval_s: interval_s(config),
+        concurrency: config.collector.concurrency,
+        longest_ask: signed(config.upstream.total_timeout),
+    }
+}
+
+/// The collector's interval; the config holds it within one second and one day.
+fn interval_s(config: &Config) -> u32 {
+    u32::try_from(config.collector.interval.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

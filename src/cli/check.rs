@@ -1,0 +1,44 @@
+//! `quotagraph check`
+#![expect(clippy::print_stdout, reason = "the answer that was asked for")]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::{Failed, upstream};
+
+/// Calls at once; the client's own limits per host come on top.
+const AT_ONCE: usize = 16;
+
+pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
+    let (config, client, watched) = upstream::open(config)?;
+    let client = &client;
+    if watched.is_empty() {
+        return Err("the config is good, but it has no tenants: add a [[tenants]] table or a tenants_file".into());
+    }
+    let width = watched.iter().map(|w| w.tenant.id.as_str().len()).chain(["TENANT".len()]).max().unwrap_or_default();
+    println!("{:width$}  {:>15}  {:>15}  {:>7}  RESULT", "TENANT", "ALLOCATED GB", "TOTAL GB", "MS");
+    let mut failed = 0;
+    let mut calls = stream::iter(&watched)
+        .map(|watched| async move {
+            let started = Instant::now();
+            (watched, client.space_allocation(&watched.account).await, started.elapsed().as_millis())
+        })
+        .buffered(AT_ONCE);
+    while let Some((watched, outcome, ms)) = calls.next().await {
+        let id = watched.tenant.id.as_str();
+        match outcome {
+            Ok(a) => println!("{id:width$}  {:>15}  {:>15}  {ms:>7}  ok", a.allocated_gb(), a.total_gb()),
+            Err(failure) => {
+                failed += 1;
+                println!("{id:width$}  {:>15}  {:>15}  {ms:>7}  {failure}", "-", "-");
+            }
+        }
+    }
+    let (all, file) = (watched.len(), config.file.unwrap_or_default());
+    println!("{}: the config is good; {} of {all} calls succeeded", file.display(), all - failed);
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,151 @@
+//! `quotagraph demo`: the whole thing on this machine in one go.
+#![expect(clippy::print_stdout, reason = "what to open and try")]
+
+use std::io::IsTerminal as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::SignedDuration;
+use secrecy::SecretString;
+
+use super::service::run_service;
+use super::{Failed, open_store, system_clock};
+use crate::app::{App, AppError};
+use crate::clock::SharedClock;
+use crate::config::{Config, LogFormat};
+use crate::quota::TimeRange;
+use crate::simulator::Simulator;
+use crate::simulator::demo::{DemoTenant, demo_tenants};
+use crate::store::SharedStore;
+use crate::telemetry;
+use crate::tenants::WatchedTenant;
+
+/// The sampling interval of the history that is made up.
+const HISTORY_INTERVAL_S: u32 = 300;
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How many tenants.
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    tenants: u32,
+
+    /// How many days of history, sampled every five minutes.
+    #[arg(long, value_name = "D", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=3660))]
+    days: u32,
+
+    /// Where the service listens; loopback only. By default 127.0.0.1:8080, or any free port when that is taken.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failed> {
+    telemetry::init(LogFormat::Text, "warn")?;
+    let clock = system_clock();
+    let folder = tempfile::Builder::new().prefix("quotagraph-demo-").tempdir()?;
+    let tenants = demo_tenants(usize::try_from(args.tenants)?);
+    let simulated = tenants.iter().map(|tenant| tenant.simulated.clone()).collect();
+    let simulator = Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), simulated, clock.clone()).await?;
+
+    let mut config = Config::default();
+    config.server.listen = args.listen.unwrap_or(DEFAULT_LISTEN);
+    config.server.default_tenant = tenants.first().map(|tenant| tenant.tenant.id.clone());
+    config.database.url = SecretString::from(format!("sqlite:{}", folder.path().join("demo.db").display()));
+    config.collector.interval = Duration::from_secs(10);
+    config.cache.fresh_for = Duration::from_secs(15);
+    config.upstream.requests_per_second = 2000;
+    config.check()?;
+
+    let store = open_store(&config).await?;
+    store.migrate().await?;
+    record_history(&store, &tenants, args.days, &clock).await?;
+    let app = build(&mut config, &tenants, &simulator, &store, &clock, args.listen.is_none()).await?;
+    explain(&args, app.address(), &simulator);
+    run_service(app, None).await?;
+    simulator.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the service; where the default port is taken, on any free one.
+async fn build(
+    config: &mut Config,
+    tenants: &[DemoTenant],
+    simulator: &Simulator,
+    store: &SharedStore,
+    clock: &SharedClock,
+    any_port: bool,
+) -> Result<App, AppError> {
+    let watched = || -> Vec<_> {
+        let watch = |demo: &DemoTenant| WatchedTenant {
+            tenant: demo.tenant.clone(),
+            account: demo.simulated.account(simulator.endpoint()),
+        };
+        tenants.iter().map(watch).collect()
+    };
+    match App::build(config, watched(), store.clone(), clock.clone()).await {
+        Err(AppError::Listen { .. }) if any_port => {
+            config.server.listen.set_port(0);
+            App::build(config, watched(), store.clone(), clock.clone()).await
+        }
+        built => built,
+    }
+}
+
+/// Records what a collector would have recorded in the days before now.
+async fn record_history(store: &SharedStore, tenants: &[DemoTenant], days: u32, clock: &SharedClock) -> Result<(), Failed> {
+    let now = clock.now();
+    let range = TimeRange { from: now - SignedDuration::from_hours(24 * i64::from(days)), to: now };
+    let known: Vec<_> = tenants.iter().map(|demo| demo.tenant.clone()).collect();
+    store.register_tenants(&known, now).await?;
+    let progress = progress_bar(tenants.len());
+    for demo in tenants {
+        let model = demo.model.clone();
+        let runs = tokio::task::spawn_blocking(move || model.runs(range, HISTORY_INTERVAL_S)).await?;
+        store.insert_runs(&demo.tenant.id, &runs).await?;
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+/// A bar on a terminal, and nothing elsewhere.
+fn progress_bar(tenants: usize) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style =
+        ProgressStyle::with_template("preparing history  {bar:40}  {pos} of {len} tenants").unwrap_or(ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(u64::try_from(tenants).ok(), target).with_style(style)
+}
+
+fn explain(args: &Args, address: SocketAddr, simulator: &Simulator) {
+    let (tenants, days) = (args.tenants, args.days);
+    let upstream = simulator.addr();
+    println!(
+        "quotagraph demo: {tenants} simulated tenants with {days} days of history, asked every 10 s.
+
+  GraphQL     http://{address}/graphql
+  GraphiQL    http://{address}/graphiql
+  metrics     http://{address}/metrics
+  readiness   http://{address}/readyz
+  upstream    http://{upstream}/simulator/tenants   (a KooDrive that verifies every signature; it can be told to fail)
+
+Try:
+
+  # A tenant's quota, as a portal asks for it.
+  curl -sG http://{address}/graphql --data-urlencode 'query={{ tenant {{ spaceAllocation {{ allocated total utilization }} }} }}'
+
+  # The five fullest tenants.
+  curl -sG http://{address}/graphql --data-urlencode 'query={{ tenants(first: 5, orderBy: {{ by: UTILIZATION, direction: DESC }})
+    {{ totalCount nodes {{ name spaceAllocation {{ allocated(unit: TB) total(unit: TB) utilization observedAt source }} }} }} }}'
+
+  # A tenant's usage by week in Shanghai's calendar, with what observations cover.
+  curl -sG http://{address}/graphql --data-urlencode 'query={{ tenant(id: \"acme\") {{ usageOverTime(from: \"{from}\",
+    interval: \"P1W\", timeZone: \"Asia/Shanghai\") {{ coverage points {{ start complete coverage allocated {{ average max }} }} }} }} }}'
+
+Ctrl-C ends it; nothing is left behind.",
+        from = system_clock().now().round(jiff::Unit::Hour).map_or_else(|_| String::new(), |now| {
+            (now - SignedDuration::from_hours(24 * 28)).strftime("%Y-%m-%dT00:00:00Z").to_string()
+        }),
+    );
+}

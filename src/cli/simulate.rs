@@ -1,0 +1,104 @@
+//! `quotagraph simulate`
+#![expect(clippy::print_stdout, reason = "what to open and try")]
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use secrecy::ExposeSecret as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failed, load_config, load_tenants, system_clock};
+use crate::config::{DEFAULT_FILE, LogFormat};
+use crate::koodrive::Credential;
+use crate::simulator::demo::demo_tenants;
+use crate::simulator::{SimulatedTenant, Simulator};
+use crate::telemetry;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where it listens.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    listen: SocketAddr,
+
+    /// How many tenants when there is no config to take them from.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    tenants: u32,
+}
+
+pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, Failed> {
+    let configured = config.is_some() || Path::new(DEFAULT_FILE).exists();
+    let tenants = if configured { configured_tenants(config)? } else { made_up_tenants(args.tenants)? };
+    let count = tenants.len();
+    let made_up = (!configured).then(|| tenants.clone());
+    let simulator = Simulator::start(args.listen, tenants, system_clock())
+        .await
+        .map_err(|cause| format!("cannot simulate on {}: {cause}; choose another address with --listen", args.listen))?;
+    let address = simulator.addr();
+    println!(
+        "simulated KooDrive with {count} tenants on http://{address}
+
+It verifies signatures, dates and users as the real one does. To see the tenants and to tell one to fail:
+
+  curl -s http://{address}/simulator/tenants
+  curl -s -X PUT http://{address}/simulator/tenants/ID -d '{{\"status\": 503, \"fail_times\": 3}}'
+  curl -s -X DELETE http://{address}/simulator/tenants/ID
+
+Also: delay_ms, code (a business code), garbage (html, not_json, negative, …), drop, clock_skew_s, rate_limit_per_minute with retry_after_s,
+values, form.
+"
+    );
+    if let Some(made_up) = made_up {
+        println!("{}", example_config(&made_up, &simulator)?);
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    simulator.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The tenants of a config, with its credentials and made-up values.
+fn configured_tenants(config: Option<&Path>) -> Result<Vec<SimulatedTenant>, Failed> {
+    let watched = load_tenants(&load_config(config)?)?;
+    let values = demo_tenants(watched.len());
+    let simulate = |(watched, demo): (crate::tenants::WatchedTenant, crate::simulator::demo::DemoTenant)| SimulatedTenant {
+        id: watched.tenant.id,
+        user_id: watched.account.user_id,
+        credential: watched.account.credential,
+        ..demo.simulated
+    };
+    Ok(watched.into_iter().zip(values).map(simulate).collect())
+}
+
+fn made_up_tenants(count: u32) -> Result<Vec<SimulatedTenant>, Failed> {
+    telemetry::init(LogFormat::Text, "info")?;
+    Ok(demo_tenants(usize::try_from(count)?).into_iter().map(|demo| demo.simulated).collect())
+}
+
+/// A config for made-up tenants. Their credentials are worth nothing, so they may be shown.
+fn example_config(tenants: &[SimulatedTenant], simulator: &Simulator) -> Result<String, std::fmt::Error> {
+    let endpoint = simulator.endpoint();
+    let mut config = String::from("A quotagraph.toml for them:\n\n");
+    let mut secrets = String::from("and their secrets, for the shell that runs it:\n\n");
+    for tenant in tenants {
+        let (id, user_id) = (&tenant.id, &tenant.user_id);
+        let variable = id.as_str().to_ascii_uppercase().replace(['-', '.'], "_");
+        write!(config, "[[tenants]]\nid = \"{id}\"\nendpoint = \"{endpoint}\"\nuser_id = \"{user_id}\"\n[tenants.auth]\n")?;
+        let secret = match &tenant.credential {
+            Credential::App { app_id, app_secret } => {
+                writeln!(config, "app_id = \"{app_id}\"\napp_secret_env = \"{variable}_SECRET\"\n")?;
+                app_secret
+            }
+            Credential::Token { token, prefix } => {
+                writeln!(config, "token_env = \"{variable}_SECRET\"\ntoken_prefix = \"{prefix}\"\n")?;
+                token
+            }
+        };
+        writeln!(secrets, "export {variable}_SECRET={}", secret.expose_secret())?;
+    }
+    Ok(config + &secrets)
+}

@@ -1,0 +1,51 @@
+//! `[limits]`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::Invalid;
+use super::{duration, text};
+
+/// What one request may ask for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a request's body; at least 1024. Default 262,144 (256 KiB).
+    pub body_bytes: usize,
+    /// How long answering may take. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// Levels of a query; at least 3, which the smallest useful query has. Default 15.
+    pub depth: usize,
+    /// Fields of a query's answer, lists counted by their page size; at least 10. Default 20,000.
+    pub complexity: usize,
+    /// Entries of one page of a list; at least 1. Default 1000.
+    pub page_size: u32,
+    /// Forced refreshes per tenant and minute; at least 1. Default 6.
+    pub refreshes_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 256 * 1024,
+            request_timeout: Duration::from_secs(30),
+            depth: 15,
+            complexity: 20_000,
+            page_size: 1000,
+            refreshes_per_minute: 6,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        text::require_within("limits.body_bytes", self.body_bytes, 1024..=1 << 30)?;
+        duration::require_positive("limits.request_timeout", self.request_timeout)?;
+        text::require_within("limits.depth", self.depth, 3..=1000)?;
+        text::require_within("limits.complexity", self.complexity, 10..=1_000_000_000)?;
+        text::require_within("limits.page_size", self.page_size, 1..=100_000)?;
+        text::require_within("limits.refreshes_per_minute", self.refreshes_per_minute, 1..=1_000_000)
+    }
+}

@@ -1,0 +1,246 @@
+//! Reads the files and the environment, and checks everything.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::Dict;
+use serde::Deserialize;
+
+use super::environment::{Overrides, find_overrides};
+use super::error::{ConfigError, Invalid};
+use super::translate::explain;
+use super::{Config, TenantConfig};
+use crate::tenants::WatchedTenant;
+
+/// The config file when none is named.
+pub const DEFAULT_FILE: &str = "quotagraph.toml";
+
+/// What a file of tenants holds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TenantsFile {
+    tenants: Vec<TenantConfig>,
+}
+
+/// A tenant and the file that gives it.
+pub(super) struct PlacedTenant {
+    pub(super) config: TenantConfig,
+    pub(super) file: PathBuf,
+}
+
+/// Reads the config from `path`, or from [`DEFAULT_FILE`] in the working directory, and then from the environment, which wins. Checks all
+/// rules but the secrets, which only [`load_tenants`] reads.
+///
+/// # Errors
+/// A sentence that names the place, the field and what to mend; the first one found.
+pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+    let file = &find_file(path, Path::new(""))?;
+    let overrides = find_overrides(env)?;
+    let mut config = read_config(file, &overrides)?;
+    config.file = Some(file.to_owned());
+    let folder = folder_of(file);
+    config.tenants_file = config.tenants_file.map(|path| folder.join(path));
+    config.upstream.ca_file = config.upstream.ca_file.map(|path| folder.join(path));
+    config.validate().map_err(|invalid| locate(invalid, &overrides, file))?;
+    let tenants = collect_tenants(&config)?;
+    check_default_tenant(&config, &tenants).map_err(|invalid| locate(invalid, &overrides, file))?;
+    Ok(config)
+}
+
+/// The file that is named, or else [`DEFAULT_FILE`] in the folder.
+fn find_file(path: Option<&Path>, folder: &Path) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = path {
+        return Ok(path.to_owned());
+    }
+    let file = folder.join(DEFAULT_FILE);
+    if file.exists() {
+        return Ok(file);
+    }
+    Err(ConfigError::new(format!(
+        "there is no {DEFAULT_FILE} here; try `quotagraph demo`, which needs none, or start from quotagraph.example.toml, or name a file with --config"
+    )))
+}
+
+/// The tenants of the config and of its `tenants_file`, which is read anew, with their secrets.
+///
+/// # Errors
+/// A sentence that names the place, the field and what to mend; the first one found.
+pub fn load_tenants(config: &Config, env: impl IntoIterator<Item = (String, String)>) -> Result<Vec<WatchedTenant>, ConfigError> {
+    let env: HashMap<String, String> = env.into_iter().collect();
+    let placed = collect_tenants(config)?;
+    check_default_tenant(config, &placed).map_err(|invalid| locate(invalid, &Overrides::new(), &config.place()))?;
+    placed
+        .into_iter()
+        .map(|tenant| {
+            tenant
+                .config
+                .resolve(&folder_of(&tenant.file), &env)
+                .map_err(|invalid| in_tenant(&tenant.file, &tenant.config, &invalid))
+        })
+        .collect()
+}
+
+/// Like [`load_tenants`], with the `[[tenants]]` of the config's own file read anew too. All other settings stay as they were when the
+/// service started, `tenants_file` included.
+///
+/// # Errors
+/// A sentence that names the place, the field and what to mend; the first one found.
+pub fn reload_tenants(config: &Config, env: impl IntoIterator<Item = (String, String)>) -> Result<Vec<WatchedTenant>, ConfigError> {
+    load_tenants(&reread(config)?, env)
+}
+
+/// The same settings with the `[[tenants]]` that the config's own file has now.
+pub(super) fn reread(config: &Config) -> Result<Config, ConfigError> {
+    let mut config = config.clone();
+    if let Some(file) = &config.file {
+        config.tenants = read_config(file, &Overrides::new())?.tenants;
+    }
+    Ok(config)
+}
+
+impl Config {
+    /// Checks the rules that the types do not hold, for a config that was made by code. [`load()`] has done it.
+    ///
+    /// # Errors
+    /// A sentence that names the field and what to mend.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.validate().map_err(|invalid| locate(invalid, &Overrides::new(), &self.place()))
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.server.validate()?;
+        self.check_listen()?;
+        self.database.validate()?;
+        self.collector.validate()?;
+        self.cache.validate()?;
+        self.upstream.validate()?;
+        self.limits.validate()?;
+        self.log.validate()
+    }
+
+    /// Without an `[auth]` section only loopback may be served: an address that others reach, unprotected, must be somebody's decision.
+    fn check_listen(&self) -> Result<(), Invalid> {
+        let address = self.server.listen;
+        if self.auth.is_some() || address.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            "server.listen",
+            format!(
+                "{address} can be reached from other machines and nothing checks who asks; listen on 127.0.0.1, or write mode = \"none\" under [auth] to serve everybody who reaches it"
+            ),
+        ))
+    }
+
+    /// What errors call the config.
+    fn place(&self) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| PathBuf::from("config"))
+    }
+}
+
+/// The tenants of all files, checked but for their secrets.
+pub(super) fn collect_tenants(config: &Config) -> Result<Vec<PlacedTenant>, ConfigError> {
+    let own = config.tenants.iter().map(|tenant| PlacedTenant { config: tenant.clone(), file: config.place() });
+    let mut tenants: Vec<PlacedTenant> = own.collect();
+    if let Some(file) = &config.tenants_file {
+        let more: TenantsFile = extract_strictly(&read_table(file)?, file)?;
+        tenants.extend(more.tenants.into_iter().map(|config| PlacedTenant { config, file: file.clone() }));
+    }
+    let mut taken: HashMap<&str, &Path> = HashMap::with_capacity(tenants.len());
+    for PlacedTenant { config: tenant, file } in &tenants {
+        let checked = tenant.validate(config.upstream.allow_http);
+        checked.map_err(|invalid| in_tenant(file, tenant, &invalid))?;
+        if let Some(other) = taken.insert(tenant.id.as_str(), file) {
+            let mend = format!("must be unique; {} has another tenant of this id", other.display());
+            return Err(in_tenant(file, tenant, &Invalid::new("id", mend)));
+        }
+    }
+    Ok(tenants)
+}
+
+fn check_default_tenant(config: &Config, tenants: &[PlacedTenant]) -> Result<(), Invalid> {
+    match &config.server.default_tenant {
+        Some(id) if tenants.iter().all(|tenant| tenant.config.id != *id) => {
+            Err(Invalid::new("server.default_tenant", format!("must be the id of a tenant; there is no tenant {id}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the file strictly, so that its errors are its own, and then the environment on top, where numbers are texts too.
+fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let table = read_table(file)?;
+    let config: Config = extract_strictly(&table, file)?;
+    if overrides.is_empty() {
+        return Ok(config);
+    }
+    let mut figment = Figment::from(Serialized::defaults(&table));
+    for (field, setting) in overrides {
+        figment = figment.merge((field.as_str(), setting.value.as_str()));
+    }
+    figment.extract_lossy().map_err(|error| {
+        let invalid = explain(&error, &table);
+        locate(invalid, overrides, file)
+    })
+}
+
+fn read_table(file: &Path) -> Result<Dict, ConfigError> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| ConfigError::within(file.display(), format!("cannot be read: {error}")))?;
+    Toml::from_str(&text).map_err(|error| {
+        // The parser's own display repeats the line, which may hold a secret.
+        let line = error.span().map_or(1, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
+        let message: Vec<&str> = error.message().lines().map(str::trim).collect();
+        ConfigError::within(file.display(), format!("line {line}: {}", message.join(", ")))
+    })
+}
+
+fn extract_strictly<T: serde::de::DeserializeOwned>(table: &Dict, file: &Path) -> Result<T, ConfigError> {
+    Figment::from(Serialized::defaults(table)).extract().map_err(|error| {
+        let invalid = explain(&error, table);
+        locate(invalid, &Overrides::new(), file)
+    })
+}
+
+/// Says where a value came from: the variable that set it, or the file.
+fn locate(invalid: Invalid, overrides: &Overrides, file: &Path) -> ConfigError {
+    match overrides.get(&invalid.field) {
+        Some(setting) => ConfigError::within(&setting.variable, invalid.mend),
+        None => ConfigError::within(file.display(), format!("{}: {}", invalid.field, invalid.mend)),
+    }
+}
+
+fn in_tenant(file: &Path, tenant: &TenantConfig, invalid: &Invalid) -> ConfigError {
+    ConfigError::within(file.display(), format!("tenant {}: {}: {}", tenant.id, invalid.field, invalid.mend))
+}
+
+/// Where the relative paths of a file start.
+pub(super) fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_is_taken_when_it_is_there_and_its_lack_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = find_file(None, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("quotagraph demo") && error.contains("--config"), "{error}");
+
+        let file = folder.path().join(DEFAULT_FILE);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(find_file(None, folder.path()).unwrap(), file);
+    }
+
+    #[test]
+    fn a_config_made_by_code_is_held_to_the_same_rules() {
+        Config::default().check().unwrap();
+        let mut config = Config::default();
+        config.server.listen = ([0, 0, 0, 0], 80).into();
+        assert!(config.check().unwrap_err().to_string().starts_with("config: server.listen: 0.0.0.0:80 can be reached"));
+    }
+}

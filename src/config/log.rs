@@ -1,0 +1,42 @@
+//! `[log]`.
+
+use serde::Deserialize;
+
+use super::error::Invalid;
+
+/// What is logged, and how. The log goes to stderr.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` for people or `json` for machines, one event a line. Default `text`.
+    pub format: LogFormat,
+    /// Which events: a level (`error`, `warn`, `info`, `debug`, `trace`) or a list such as `info,quotagraph::koodrive=debug`.
+    /// Default `info`.
+    pub filter: String,
+}
+
+/// How an event is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people; in colour on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Log {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        crate::telemetry::parse_filter(&self.filter).map(drop).map_err(|_| {
+            let rule = "must be a level (error, warn, info, debug, trace) or a list like \"info,quotagraph::koodrive=debug\"";
+            Invalid::found("log.filter", rule, format!("{:?}", self.filter))
+        })
+    }
+}

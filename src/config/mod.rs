@@ -1,0 +1,69 @@
+//! The configuration: a TOML file, overridden by the environment. `quotagraph.example.toml` documents every field.
+//!
+//! [`load()`] reads and checks the settings, [`load_tenants`] the tenants with their secrets, [`reload_tenants`] the tenants again,
+//! and [`TenantsWatch`] tells when that is worth doing. Every error is one sentence that names the field and what to mend.
+
+mod auth;
+mod cache;
+mod collector;
+mod database;
+mod duration;
+mod environment;
+mod error;
+mod limits;
+mod load;
+mod log;
+mod secrets;
+mod server;
+mod tenants;
+mod text;
+mod translate;
+mod upstream;
+mod watch;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use auth::{Auth, AuthMode};
+pub use cache::Cache;
+pub use collector::Collector;
+pub use database::Database;
+pub use environment::process_environment;
+pub use error::ConfigError;
+pub use limits::Limits;
+pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
+pub use log::{Log, LogFormat};
+pub use server::Server;
+pub use tenants::{TenantAuth, TenantConfig};
+pub use upstream::Upstream;
+pub use watch::TenantsWatch;
+
+/// All settings. `Config::default()` is what an empty file gives.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the service listens.
+    pub server: Server,
+    /// Where history is kept.
+    pub database: Database,
+    /// How often tenants are asked.
+    pub collector: Collector,
+    /// How long answers serve.
+    pub cache: Cache,
+    /// How the upstream is called.
+    pub upstream: Upstream,
+    /// What one caller may ask for.
+    pub limits: Limits,
+    /// Who may call; without it only loopback is served.
+    pub auth: Option<Auth>,
+    /// What is logged.
+    pub log: Log,
+    /// The tenants of this file.
+    pub tenants: Vec<TenantConfig>,
+    /// A file with more tenants; relative to the folder of the config file.
+    pub tenants_file: Option<PathBuf>,
+    /// The file that this was read from; `None` when it was made by code. Relative paths in it start from its folder.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+}

@@ -1,0 +1,59 @@
+//! Reading fields from text, and rules that several sections share.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use url::Url;
+
+use super::error::Invalid;
+use crate::quota::TenantId;
+
+/// Reads an address and a port.
+pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let rule = "must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+    text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
+}
+
+/// Reads a tenant's id.
+pub(super) fn tenant_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TenantId, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let rule = "must be 1 to 64 characters out of A-Z a-z 0-9 . _ -";
+    text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
+}
+
+/// Reads a tenant's id where there may be none.
+pub(super) fn tenant_id_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TenantId>, D::Error> {
+    tenant_id(deserializer).map(Some)
+}
+
+/// Reads a text that is not to be printed.
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(SecretString::from)
+}
+
+/// Refuses a number outside of the range.
+pub(super) fn require_within<T: PartialOrd + Display>(field: &str, value: T, range: RangeInclusive<T>) -> Result<(), Invalid> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Invalid::found(field, format!("must be between {} and {}", range.start(), range.end()), value))
+}
+
+/// Refuses what cannot be a header's value without quoting: an empty text, blanks, and characters outside of visible ASCII.
+pub(super) fn require_visible_ascii(field: &str, value: &str) -> Result<(), Invalid> {
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Invalid::found(field, "must be one or more visible ASCII characters without blanks", format!("{value:?}")))
+}
+
+/// Reads a URL. It is not repeated in the error: it may hold a password.
+pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| D::Error::custom(format!("must be a URL such as \"https://koodrive.example\": {error}")))
+}

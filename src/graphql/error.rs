@@ -1,0 +1,105 @@
+//! What callers are told when something goes wrong. This is the only place that sets `extensions.code`.
+//!
+//! A fault of the caller says what to mend. All others give a fixed sentence; their cause goes to the log, once.
+
+use std::sync::Arc;
+
+use async_graphql::{Error, ErrorExtensions as _};
+use tracing::error;
+
+use crate::allocations::RefreshError;
+use crate::koodrive::Failure;
+use crate::store::StoreError;
+
+/// The closed list of codes.
+pub mod code {
+    /// The request is wrong; the message says what to mend.
+    pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
+    /// The request asks for more than a limit allows; the message names the limit.
+    pub const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
+    /// Too many requests.
+    pub const RATE_LIMITED: &str = "RATE_LIMITED";
+    /// The database cannot answer.
+    pub const HISTORY_UNAVAILABLE: &str = "HISTORY_UNAVAILABLE";
+    /// The request took too long.
+    pub const TIMEOUT: &str = "TIMEOUT";
+    /// A fault of ours.
+    pub const INTERNAL: &str = "INTERNAL";
+}
+
+/// An error of the API. The upstream's codes are given by its verdicts ([`Verdict::code`](crate::koodrive::Verdict::code)).
+///
+/// Deliberately without `Display`: the library would turn it into an error without a code.
+#[derive(Clone, Debug)]
+pub enum ApiError {
+    /// The request is wrong; the sentence says what to mend.
+    BadUserInput(String),
+    /// Too many refreshes; the next one may come after so many seconds.
+    RateLimited(u64),
+    /// The upstream could not answer.
+    Upstream(Arc<Failure>),
+    /// The database could not answer.
+    HistoryUnavailable(Arc<StoreError>),
+    /// A fault of ours; the text is for the log.
+    Internal(String),
+}
+
+impl ApiError {
+    /// A fault of the caller in one argument.
+    pub fn argument(name: &str, mend: impl std::fmt::Display) -> Self {
+        Self::BadUserInput(format!("{name}: {mend}"))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::HistoryUnavailable(Arc::new(error))
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Upstream(failure) => Self::Upstream(failure),
+            RefreshError::Store(error) => Self::HistoryUnavailable(error),
+        }
+    }
+}
+
+impl From<Arc<Failure>> for ApiError {
+    fn from(failure: Arc<Failure>) -> Self {
+        Self::Upstream(failure)
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::BadUserInput(message) => coded(message, code::BAD_USER_INPUT),
+            ApiError::RateLimited(seconds) => {
+                let message = format!("this tenant was refreshed too often; try again in {seconds} s");
+                coded(message, code::RATE_LIMITED).extend_with(|_, extensions| extensions.set("retryAfter", seconds))
+            }
+            // The client has logged the call's cause.
+            ApiError::Upstream(failure) => {
+                coded(failure.verdict.sentence(), failure.verdict.code()).extend_with(|_, extensions| {
+                    if let Some(upstream_code) = failure.verdict.upstream_code() {
+                        extensions.set("upstreamCode", upstream_code);
+                    }
+                })
+            }
+            ApiError::HistoryUnavailable(cause) => {
+                error!(error = cause.as_ref() as &dyn std::error::Error, "a request could not use the database");
+                coded("The history cannot be read or written at the moment.", code::HISTORY_UNAVAILABLE)
+            }
+            ApiError::Internal(cause) => {
+                error!(cause, "a request failed by a fault of ours");
+                coded("An internal error occurred.", code::INTERNAL)
+            }
+        }
+    }
+}
+
+fn coded(message: impl Into<String>, code: &str) -> Error {
+    Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+}

@@ -1,0 +1,113 @@
+//! What lists load, in batches: one statement for all tenants of a list, not one for each.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::dataloader::{DataLoader, Loader};
+use jiff::Timestamp;
+
+use super::error::ApiError;
+use crate::allocations::{Allocations, Answer, Demand};
+use crate::koodrive::Failure;
+use crate::quota::{Run, TenantId, TimeRange};
+use crate::store::{CollectionStatus, SharedStore};
+use crate::tenants::WatchedTenant;
+
+/// How long a batch waits for its other keys. The fields of a list are resolved in one go, so the shortest wait will do.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// The loaders of a schema.
+pub struct Loaders {
+    allocations: Allocations,
+    store: SharedStore,
+}
+
+/// An allocation on a tenant, as one reader demands it.
+#[derive(Clone)]
+pub struct AllocationKey {
+    /// The tenant.
+    pub watched: Arc<WatchedTenant>,
+    /// The demand.
+    pub demand: Demand,
+}
+
+impl PartialEq for AllocationKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.watched, &other.watched) && self.demand == other.demand
+    }
+}
+
+impl Eq for AllocationKey {}
+
+impl Hash for AllocationKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.watched.tenant.id.hash(state);
+        self.demand.hash(state);
+    }
+}
+
+/// The runs of a tenant that may say something about a range.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunsKey {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The range's start.
+    pub from: Timestamp,
+    /// The range's end.
+    pub to: Timestamp,
+    /// Only this space type.
+    pub space_type: Option<i32>,
+}
+
+/// The status of a tenant's collection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StatusKey(pub TenantId);
+
+impl Loaders {
+    /// Loaders over the cache and the store.
+    pub fn new(allocations: Allocations, store: SharedStore) -> DataLoader<Self> {
+        DataLoader::new(Self { allocations, store }, tokio::spawn).delay(GATHER)
+    }
+}
+
+impl Loader<AllocationKey> for Loaders {
+    type Value = Result<Answer, Arc<Failure>>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[AllocationKey]) -> Result<HashMap<AllocationKey, Self::Value>, ApiError> {
+        let demands: Vec<_> = keys.iter().map(|key| (Arc::clone(&key.watched), key.demand)).collect();
+        Ok(keys.iter().cloned().zip(self.allocations.get_many(&demands).await).collect())
+    }
+}
+
+impl Loader<RunsKey> for Loaders {
+    type Value = Arc<Vec<Run>>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[RunsKey]) -> Result<HashMap<RunsKey, Self::Value>, ApiError> {
+        let mut stretches: HashMap<_, Vec<TenantId>> = HashMap::new();
+        for key in keys {
+            stretches.entry((key.from, key.to, key.space_type)).or_default().push(key.tenant.clone());
+        }
+        let mut loaded = HashMap::with_capacity(keys.len());
+        for ((from, to, space_type), tenants) in stretches {
+            for (tenant, runs) in self.store.runs(&tenants, TimeRange { from, to }, space_type).await? {
+                loaded.insert(RunsKey { tenant, from, to, space_type }, Arc::new(runs));
+            }
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loader<StatusKey> for Loaders {
+    type Value = CollectionStatus;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[StatusKey]) -> Result<HashMap<StatusKey, Self::Value>, ApiError> {
+        let tenants: Vec<_> = keys.iter().map(|key| key.0.clone()).collect();
+        let statuses = self.store.collection_status(&tenants).await?;
+        Ok(statuses.into_iter().map(|(tenant, status)| (StatusKey(tenant), status)).collect())
+    }
+}

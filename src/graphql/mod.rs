@@ -1,0 +1,41 @@
+//! The public schema. Resolvers are thin: they read arguments, ask the cache or the store through a loader, and wrap what comes back.
+
+mod cursor;
+mod error;
+mod limits;
+mod loaders;
+mod mutation;
+mod query;
+mod scalars;
+mod services;
+mod types;
+
+use async_graphql::{EmptySubscription, SDLExportOptions};
+
+pub use self::error::code;
+pub use self::limits::DocumentLimits;
+use self::loaders::Loaders;
+pub use self::mutation::Mutation;
+pub use self::query::Query;
+pub use self::services::{RefreshLimit, Services};
+
+/// The schema with everything that its resolvers need.
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
+    Schema::build(Query, Mutation, EmptySubscription)
+}
+
+/// The executable schema.
+#[must_use]
+pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
+    let loaders = Loaders::new(services.allocations.clone(), services.store.clone());
+    builder().data(loaders).data(services).extension(limits).finish()
+}
+
+/// The schema in GraphQL's own language, as `schema.graphql` holds it.
+#[must_use]
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new().prefer_single_line_descriptions();
+    builder().finish().sdl_with_options(options)
+}

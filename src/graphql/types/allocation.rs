@@ -1,0 +1,155 @@
+//! Allocated and total at one instant.
+
+use std::sync::Arc;
+
+use async_graphql::{Enum, Object};
+
+use super::super::scalars::DateTime;
+use super::StorageUnit;
+use crate::allocations::{self, Answer};
+use crate::quota;
+
+/// Where the answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum Source {
+    /// Fetched for this answer.
+    Live,
+    /// Younger than the fresh limit.
+    Cache,
+    /// Older; a fresh one is on its way or could not be had.
+    Stale,
+    /// From the newest snapshot in the database.
+    Stored,
+}
+
+impl From<allocations::Source> for Source {
+    fn from(source: allocations::Source) -> Self {
+        match source {
+            allocations::Source::Live => Self::Live,
+            allocations::Source::Cache => Self::Cache,
+            allocations::Source::Stale => Self::Stale,
+            allocations::Source::Stored => Self::Stored,
+        }
+    }
+}
+
+/// What to do when the upstream cannot answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum OnFailure {
+    /// Answer with the last known value, of whatever age.
+    Stale,
+    /// Null and an error.
+    Error,
+}
+
+impl From<OnFailure> for allocations::OnFailure {
+    fn from(on_failure: OnFailure) -> Self {
+        match on_failure {
+            OnFailure::Stale => Self::Stale,
+            OnFailure::Error => Self::Error,
+        }
+    }
+}
+
+/// Allocated and total at one instant. Sums over all space types unless one was asked for.
+pub struct SpaceAllocation {
+    allocation: Arc<quota::SpaceAllocation>,
+    source: Source,
+}
+
+impl From<Answer> for SpaceAllocation {
+    fn from(answer: Answer) -> Self {
+        Self { allocation: answer.allocation, source: answer.source.into() }
+    }
+}
+
+impl SpaceAllocation {
+    /// The part of an answer that one space type has; `None` when it has none.
+    pub fn of_type(answer: &Answer, space_type: i32) -> Option<Self> {
+        let allocation = Arc::new(answer.allocation.of_type(space_type)?);
+        Some(Self { allocation, source: answer.source.into() })
+    }
+}
+
+/// Allocated and total at one instant. Sums over all space types unless one was asked for.
+#[Object]
+impl SpaceAllocation {
+    /// What is allocated, in the given unit.
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
+        unit.convert(self.allocation.allocated_gb())
+    }
+
+    /// What there is in all, in the given unit.
+    async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+        unit.convert(self.allocation.total_gb())
+    }
+
+    /// total - allocated; negative when over-allocated.
+    async fn available(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
+        unit.convert(self.allocation.total_gb() - self.allocation.allocated_gb())
+    }
+
+    /// allocated / total, 0.5 for half; null when total is 0.
+    async fn utilization(&self) -> Option<f64> {
+        self.allocation.utilization()
+    }
+
+    /// The same by space type, sorted by its number.
+    async fn by_type(&self) -> Vec<SpaceTypeAllocation> {
+        self.allocation.by_type().iter().copied().map(SpaceTypeAllocation).collect()
+    }
+
+    /// When the upstream said so.
+    async fn observed_at(&self) -> DateTime {
+        DateTime(self.allocation.observed_at())
+    }
+
+    /// Where the answer came from.
+    async fn source(&self) -> Source {
+        self.source
+    }
+}
+
+/// Allocated and total of one space type.
+pub struct SpaceTypeAllocation(quota::SpaceTypeAllocation);
+
+/// Allocated and total of one space type.
+#[Object]
+impl SpaceTypeAllocation {
+    /// The upstream's number of the space type.
+    async fn space_type(&self) -> i32 {
+        self.0.space_type
+    }
+
+    /// What is allocated, in the given unit.
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
+        unit.convert(self.0.allocated_gb.into())
+    }
+
+    /// What there is in all, in the given unit.
+    async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+        unit.convert(self.0.total_gb.into())
+    }
+
+    /// total - allocated; negative when over-allocated.
+    async fn available(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
+        unit.convert(i128::from(self.0.total_gb) - i128::from(self.0.allocated_gb))
+    }
+
+    /// allocated / total, 0.5 for half; null when total is 0.
+    async fn utilization(&self) -> Option<f64> {
+        quota::utilization(self.0.allocated_gb.into(), self.0.total_gb.into())
+    }
+}

@@ -1,0 +1,19 @@
+//! The types of the schema, one file per subject.
+
+mod allocation;
+mod collection;
+mod page;
+mod snapshot;
+mod tenant;
+mod tenants;
+mod unit;
+mod usage;
+
+pub use allocation::{OnFailure, SpaceAllocation};
+pub use collection::CollectionStatus;
+pub use page::{Page, PageInfo, page_size};
+pub use snapshot::SnapshotConnection;
+pub use tenant::Tenant;
+pub use tenants::{TenantConnection, TenantFilter, TenantOrder, list as list_tenants};
+pub use unit::StorageUnit;
+pub use usage::UsageSeries;

@@ -1,0 +1,76 @@
+//! Pages of lists after the Relay cursor connections specification.
+
+use async_graphql::SimpleObject;
+
+use super::super::cursor::Cursor;
+use super::super::error::ApiError;
+
+/// Where a page lies in its list.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct PageInfo {
+    /// Whether more follows after the page.
+    has_next_page: bool,
+    /// Whether there is more before the page.
+    has_previous_page: bool,
+    /// The cursor of the first edge; null for an empty page.
+    start_cursor: Option<String>,
+    /// The cursor of the last edge; null for an empty page.
+    end_cursor: Option<String>,
+}
+
+impl PageInfo {
+    /// Where a page of these edges lies.
+    pub fn new<E>(edges: &[E], cursor: impl Fn(&E) -> &String, has_previous_page: bool, has_next_page: bool) -> Self {
+        let (start, end) = (edges.first(), edges.last());
+        let (start_cursor, end_cursor) = (start.map(|e| cursor(e).clone()), end.map(|e| cursor(e).clone()));
+        Self { has_next_page, has_previous_page, start_cursor, end_cursor }
+    }
+}
+
+/// A page that was asked for.
+#[derive(Clone, Debug)]
+pub struct Page<C> {
+    /// How many items at most.
+    pub limit: usize,
+    /// The last ones instead of the first ones.
+    pub backwards: bool,
+    /// Only items after this place.
+    pub after: Option<C>,
+    /// Only items before this place.
+    pub before: Option<C>,
+}
+
+/// Items on a page when the caller does not say.
+pub const DEFAULT_PAGE: usize = 50;
+
+impl<C: Cursor> Page<C> {
+    /// Reads the arguments of a connection.
+    pub fn parse(
+        first: Option<i32>,
+        after: Option<&str>,
+        last: Option<i32>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Self, ApiError> {
+        let count = |name: &str, count: i32| match usize::try_from(count) {
+            Ok(count) if count <= limit => Ok(count),
+            Ok(_) => Err(ApiError::argument(name, format_args!("must be at most {limit}"))),
+            Err(_) => Err(ApiError::argument(name, "must not be negative")),
+        };
+        let (backwards, limit) = match (first, last) {
+            (Some(_), Some(_)) => return Err(ApiError::argument("last", "cannot go with first; give one of them")),
+            (Some(first), None) => (false, count("first", first)?),
+            (None, Some(last)) => (true, count("last", last)?),
+            (None, None) => (false, DEFAULT_PAGE.min(limit)),
+        };
+        let place = |name: &str, text: Option<&str>| {
+            text.map(|text| C::decode(text).ok_or_else(|| ApiError::argument(name, "is not a cursor of this list"))).transpose()
+        };
+        Ok(Self { limit, backwards, after: place("after", after)?, before: place("before", before)? })
+    }
+}
+
+/// How many items a page is counted for in a document's complexity. Wrong arguments count little: they are refused anyway.
+pub fn page_size(first: Option<i32>, last: Option<i32>) -> usize {
+    first.or(last).map_or(DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(0))
+}

@@ -1,0 +1,91 @@
+//! Recorded snapshots, run by run.
+
+use async_graphql::{Object, SimpleObject};
+
+use super::super::cursor::Cursor;
+use super::super::scalars::DateTime;
+use super::{PageInfo, StorageUnit};
+use crate::quota::{self, Run};
+use crate::store::SnapshotKey;
+
+/// A stretch of unchanged consecutive samples of one space type.
+#[derive(Clone)]
+pub struct Snapshot(Run);
+
+/// A stretch of unchanged consecutive samples of one space type.
+#[Object]
+impl Snapshot {
+    /// The upstream's number of the space type.
+    async fn space_type(&self) -> i32 {
+        self.0.space_type
+    }
+
+    /// What was allocated, in the given unit.
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
+        unit.convert(self.0.allocated_gb.into())
+    }
+
+    /// What there was in all, in the given unit.
+    async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+        unit.convert(self.0.total_gb.into())
+    }
+
+    /// allocated / total, 0.5 for half; null when total is 0.
+    async fn utilization(&self) -> Option<f64> {
+        quota::utilization(self.0.allocated_gb.into(), self.0.total_gb.into())
+    }
+
+    /// The first sample of the run.
+    async fn first_observed_at(&self) -> DateTime {
+        DateTime(self.0.first_at)
+    }
+
+    /// The last sample of the run.
+    async fn last_observed_at(&self) -> DateTime {
+        DateTime(self.0.last_at)
+    }
+
+    /// How many samples the run has.
+    async fn observations(&self) -> i32 {
+        i32::try_from(self.0.samples).unwrap_or(i32::MAX)
+    }
+}
+
+/// A page of snapshots, ascending by their first observation and then by space type.
+#[derive(SimpleObject)]
+pub struct SnapshotConnection {
+    /// The snapshots with their cursors.
+    edges: Vec<SnapshotEdge>,
+    /// The snapshots.
+    nodes: Vec<Snapshot>,
+    /// How to get the other pages.
+    page_info: PageInfo,
+}
+
+/// A snapshot and its place in the list.
+#[derive(SimpleObject)]
+pub struct SnapshotEdge {
+    /// The place, for `after` and `before`.
+    cursor: String,
+    /// The snapshot.
+    node: Snapshot,
+}
+
+impl SnapshotConnection {
+    /// A page of runs in ascending order.
+    pub fn new(runs: Vec<Run>, has_previous_page: bool, has_next_page: bool) -> Self {
+        let edges: Vec<_> = runs
+            .into_iter()
+            .map(|run| {
+                let key = SnapshotKey { first_at: run.first_at, space_type: run.space_type };
+                SnapshotEdge { cursor: key.encode(), node: Snapshot(run) }
+            })
+            .collect();
+        let page_info = PageInfo::new(&edges, |edge| &edge.cursor, has_previous_page, has_next_page);
+        let nodes = edges.iter().map(|edge| edge.node.clone()).collect();
+        Self { edges, nodes, page_info }
+    }
+}

@@ -1,0 +1,150 @@
+//! A tenant and what is known of it.
+
+use std::sync::Arc;
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, ID, Object, SimpleObject};
+
+use super::super::error::ApiError;
+use super::super::loaders::{AllocationKey, Loaders, StatusKey};
+use super::super::scalars::{DateTime, Duration};
+use super::super::services::Services;
+use super::usage::{Fill, UsageRequest};
+use super::{CollectionStatus, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries};
+use crate::allocations::{Answer, Demand};
+use crate::store::SnapshotQuery;
+use crate::tenants::WatchedTenant;
+
+/// A KooDrive tenant whose quota is watched.
+#[derive(Clone)]
+pub struct Tenant {
+    watched: Arc<WatchedTenant>,
+}
+
+impl Tenant {
+    /// The tenant as the API shows it.
+    pub fn new(watched: Arc<WatchedTenant>) -> Self {
+        Self { watched }
+    }
+
+    async fn answer(&self, ctx: &Context<'_>, demand: Demand) -> Result<Answer, ApiError> {
+        let services = ctx.data_unchecked::<Services>();
+        if let Some(answer) = services.allocations.peek(&self.watched, demand) {
+            return Ok(answer);
+        }
+        let key = AllocationKey { watched: Arc::clone(&self.watched), demand };
+        let answer = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?;
+        let answer = answer.ok_or_else(|| ApiError::Internal("a batch of allocations lacks one that was asked for".to_owned()))?;
+        Ok(answer?)
+    }
+}
+
+/// A key and a value that group tenants.
+#[derive(SimpleObject)]
+pub struct Label {
+    /// The key; unique within a tenant.
+    key: String,
+    /// The value.
+    value: String,
+}
+
+/// A KooDrive tenant whose quota is watched.
+#[Object]
+impl Tenant {
+    /// The tenant's id, unique in the service.
+    async fn id(&self) -> ID {
+        ID(self.watched.tenant.id.to_string())
+    }
+
+    /// The tenant's name for people.
+    async fn name(&self) -> &str {
+        &self.watched.tenant.name
+    }
+
+    /// The tenant's labels, sorted by key.
+    async fn labels(&self) -> Vec<Label> {
+        let labels = self.watched.tenant.labels.iter();
+        labels.map(|label| Label { key: label.key.clone(), value: label.value.clone() }).collect()
+    }
+
+    /// What is allocated of what there is. Null when the space type that was asked for is not listed.
+    #[graphql(complexity = "1 + child_complexity")]
+    async fn space_allocation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(desc = "The oldest answer that will do; older ones are fetched anew before answering.")] max_age: Option<
+            Duration,
+        >,
+        #[graphql(default_with = "OnFailure::Stale", desc = "What to do when the upstream cannot answer.")] on_failure: OnFailure,
+    ) -> Result<Option<SpaceAllocation>, async_graphql::Error> {
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        let max_age = max_age.map(|age| age.as_age("maxAge", now)).transpose()?;
+        let answer = self.answer(ctx, Demand { max_age, on_failure: on_failure.into() }).await?;
+        Ok(match space_type {
+            None => Some(answer.into()),
+            Some(space_type) => SpaceAllocation::of_type(&answer, space_type),
+        })
+    }
+
+    /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the stretch
+    /// touches is given whole.
+    #[graphql(complexity = "20 + child_complexity")]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
+    async fn usage_over_time(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The start of the stretch.")] from: DateTime,
+        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<DateTime>,
+        #[graphql(
+            default_with = "Duration::from_static(\"P1D\")",
+            desc = "The length of a bucket: a part of a day (PT5M, PT1H), or days, weeks, months or years."
+        )]
+        interval: Duration,
+        #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(default_with = "Fill::None", desc = "What a bucket without observations says.")] fill: Fill,
+    ) -> Result<UsageSeries, async_graphql::Error> {
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, fill, now)?;
+        Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
+    }
+
+    /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation.
+    #[graphql(complexity = "3 + super::page_size(first, last) * child_complexity")]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
+    async fn snapshots(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only runs that were observed at or after this instant.")] from: Option<DateTime>,
+        #[graphql(desc = "Only runs that were observed before this instant.")] to: Option<DateTime>,
+        #[graphql(desc = "Only this space type.")] space_type: Option<i32>,
+        #[graphql(desc = "The first so many; 50 without first and last.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<SnapshotConnection, async_graphql::Error> {
+        let services = ctx.data_unchecked::<Services>();
+        let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
+        let (from, to) = (from.map(|at| at.0), to.map(|at| at.0));
+        if let (Some(from), Some(to)) = (from, to)
+            && to <= from
+        {
+            return Err(ApiError::argument("to", "must be after from").into());
+        }
+        let limit = u32::try_from(page.limit).unwrap_or(u32::MAX);
+        let query =
+            SnapshotQuery { from, to, space_type, after: page.after, before: page.before, backwards: page.backwards, limit };
+        let (runs, more) = services.store.snapshots(&self.watched.tenant.id, &query).await.map_err(ApiError::from)?;
+        let (has_previous, has_next) = if page.backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
+        Ok(SnapshotConnection::new(runs, has_previous, has_next))
+    }
+
+    /// How the collection of snapshots is doing for this tenant.
+    #[graphql(complexity = "1 + child_complexity")]
+    async fn collection(&self, ctx: &Context<'_>) -> Result<CollectionStatus, async_graphql::Error> {
+        let key = StatusKey(self.watched.tenant.id.clone());
+        let status = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?;
+        Ok(status.unwrap_or_default().into())
+    }
+}

@@ -1,0 +1,174 @@
+//! Usage over time.
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Enum, Object, SimpleObject};
+use jiff::Timestamp;
+
+use super::super::error::ApiError;
+use super::super::loaders::{Loaders, RunsKey};
+use super::super::scalars::{DateTime, Duration};
+use super::super::services::MAX_POINTS;
+use super::StorageUnit;
+use crate::quota::calendar::{buckets_within, stretch_of, time_zone};
+use crate::quota::{Interval, TenantId, TimeRange, usage};
+
+/// What a bucket without observations says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "usage::Fill")]
+pub enum Fill {
+    /// A bucket without observations has no values.
+    None,
+    /// It carries the last value before it.
+    Last,
+}
+
+/// A well-formed request for a series.
+pub struct UsageRequest {
+    range: TimeRange,
+    interval: Interval,
+    time_zone: String,
+    buckets: Vec<TimeRange>,
+    space_type: Option<i32>,
+    fill: usage::Fill,
+    now: Timestamp,
+}
+
+impl UsageRequest {
+    /// Reads the arguments of a series; `to` is `now` when it is not given.
+    pub fn parse(
+        from: DateTime,
+        to: Option<DateTime>,
+        interval: &Duration,
+        zone: String,
+        space_type: Option<i32>,
+        fill: Fill,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
+        let range = TimeRange { from: from.0, to: to.map_or(now, |to| to.0) };
+        if range.to <= range.from {
+            return Err(match to {
+                Some(_) => ApiError::argument("to", "must be after from"),
+                None => ApiError::argument("from", "must be in the past when to is not given"),
+            });
+        }
+        let interval = interval.as_interval("interval")?;
+        let tz = time_zone(&zone).map_err(|unknown| ApiError::argument("timeZone", unknown))?;
+        let buckets = buckets_within(range, interval, &tz, MAX_POINTS).map_err(|many| ApiError::argument("interval", many))?;
+        Ok(Self { range, interval, time_zone: zone, buckets, space_type, fill: fill.into(), now })
+    }
+
+    /// The series of one tenant.
+    pub async fn answer(self, loaders: &DataLoader<Loaders>, tenant: &TenantId) -> Result<UsageSeries, ApiError> {
+        let stretch = stretch_of(&self.buckets).unwrap_or(self.range);
+        let key = RunsKey { tenant: tenant.clone(), from: stretch.from, to: stretch.to, space_type: self.space_type };
+        let runs = loaders.load_one(key).await?.unwrap_or_default();
+        let series = usage::series(&runs, &self.buckets, self.range, self.now, self.fill);
+        Ok(UsageSeries {
+            from: DateTime(self.range.from),
+            to: DateTime(self.range.to),
+            interval: self.interval.into(),
+            time_zone: self.time_zone,
+            points: series.points.into_iter().map(UsagePoint).collect(),
+            coverage: series.coverage,
+        })
+    }
+}
+
+/// Usage over a stretch of time.
+#[derive(SimpleObject)]
+pub struct UsageSeries {
+    /// The start of the stretch that was asked for.
+    from: DateTime,
+    /// Its end.
+    to: DateTime,
+    /// The length of the buckets.
+    interval: Duration,
+    /// The time zone whose calendar they follow.
+    time_zone: String,
+    /// The buckets, in order, with no gap between them. Each one that the stretch touches is given whole.
+    points: Vec<UsagePoint>,
+    /// The share of the whole stretch, as far as it has passed, that observations cover; 0 to 1.
+    coverage: f64,
+}
+
+/// One bucket, start inclusive, end exclusive. A bucket that is not over yet ends in the future and says so.
+pub struct UsagePoint(usage::UsagePoint);
+
+/// One bucket, start inclusive, end exclusive. A bucket that is not over yet ends in the future and says so.
+#[Object]
+impl UsagePoint {
+    /// When it begins, inclusive.
+    async fn start(&self) -> DateTime {
+        DateTime(self.0.start)
+    }
+
+    /// When it ends, exclusive.
+    async fn end(&self) -> DateTime {
+        DateTime(self.0.end)
+    }
+
+    /// Whether it is over.
+    async fn complete(&self) -> bool {
+        self.0.complete
+    }
+
+    /// The share of the elapsed part of the bucket that observations cover, 0 to 1.
+    async fn coverage(&self) -> f64 {
+        self.0.coverage
+    }
+
+    /// What was allocated; null without observations.
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> Option<Measure> {
+        self.0.allocated.map(|measure| Measure::in_unit(measure, unit))
+    }
+
+    /// What there was in all; null without observations.
+    async fn total(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> Option<Measure> {
+        self.0.total.map(|measure| Measure::in_unit(measure, unit))
+    }
+
+    /// allocated / total over the time in which total is not 0; null when there is none.
+    async fn utilization(&self) -> Option<Measure> {
+        self.0.utilization.map(Measure::from)
+    }
+}
+
+/// What a quantity did in a bucket. average is weighted by time over what is covered.
+#[derive(SimpleObject)]
+pub struct Measure {
+    /// The mean over what is covered, weighted by time.
+    average: f64,
+    /// The least.
+    min: f64,
+    /// The greatest.
+    max: f64,
+    /// The earliest.
+    first: f64,
+    /// The latest.
+    last: f64,
+}
+
+impl From<usage::Measure> for Measure {
+    fn from(usage::Measure { average, min, max, first, last }: usage::Measure) -> Self {
+        Self { average, min, max, first, last }
+    }
+}
+
+impl Measure {
+    fn in_unit(measure: usage::Measure, unit: StorageUnit) -> Self {
+        let convert = |gb| unit.convert_gb(gb);
+        Self {
+            average: convert(measure.average),
+            min: convert(measure.min),
+            max: convert(measure.max),
+            first: convert(measure.first),
+            last: convert(measure.last),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Which media type an answer gets, by the request's `Accept` (GraphQL over HTTP, RFC 9110 section 12.5.1).
+
+use axum::http::{HeaderMap, header};
+
+/// The media type of a GraphQL answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaType {
+    /// `application/graphql-response+json`: the status tells whether the document was executed.
+    GraphqlResponse,
+    /// `application/json`: a well-formed request is always answered with 200.
+    Json,
+}
+
+impl MediaType {
+    /// The value of `Content-Type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        }
+    }
+
+    /// The type that the caller likes best; without `Accept` it is `application/json`, as older clients expect. `None` when the
+    /// caller accepts neither.
+    pub fn negotiate(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+        if values.peek().is_none() {
+            return Some(Self::Json);
+        }
+        let ranges: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
+        let quality = |media_type: Self| {
+            let of = |range: &&Range| range.covers(media_type);
+            // The most specific range decides.
+            ranges.iter().filter(of).max_by_key(|range| range.specificity).map_or(0, |range| range.quality)
+        };
+        let (new, old) = (quality(Self::GraphqlResponse), quality(Self::Json));
+        match (new, old) {
+            (0, 0) => None,
+            // Of two that are liked alike, the one that is named first; by wildcard alone, the older one.
+            (new, old) if new == old => ranges.iter().find_map(Range::named).or(Some(Self::Json)),
+            (new, old) if new > old => Some(Self::GraphqlResponse),
+            _ => Some(Self::Json),
+        }
+    }
+}
+
+/// One range of an `Accept` header.
+struct Range {
+    essence: String,
+    specificity: u8,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let essence = parts.next()?.to_ascii_lowercase();
+        let specificity = match essence.as_str() {
+            "" => return None,
+            "*/*" => 0,
+            other if other.ends_with("/*") => 1,
+            _ => 2,
+        };
+        let quality = parts.find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")));
+        let quality = quality.map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+        let quality = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
+        Some(Self { essence, specificity, quality })
+    }
+
+    fn covers(&self, media_type: MediaType) -> bool {
+        match self.specificity {
+            0 => true,
+            1 => self.essence == "application/*",
+            _ => self.named() == Some(media_type),
+        }
+    }
+
+    fn named(&self) -> Option<MediaType> {
+        match self.essence.as_str() {
+            "application/graphql-response+json" => Some(MediaType::GraphqlResponse),
+            "application/json" => Some(MediaType::Json),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MediaType::{self, GraphqlResponse, Json};
+    use super::*;
+
+    #[test]
+    fn the_media_type_follows_the_accept_header() {
+        let cases: &[(&[&str], Option<MediaType>)] = &[
+            (&[], Some(Json)),
+            (&["*/*"], Some(Json)),
+            (&["application/*"], Some(Json)),
+            (&["application/json"], Some(Json)),
+            (&["application/graphql-response+json"], Some(GraphqlResponse)),
+            (&["application/graphql-response+json; charset=utf-8, application/json; charset=utf-8"], Some(GraphqlResponse)),
+            (&["application/json", "application/graphql-response+json"], Some(Json)),
+            (&["application/json;q=0.9, application/graphql-response+json"], Some(GraphqlResponse)),
+            (&["application/graphql-response+json;q=0.5, */*;q=0.8"], Some(Json)),
+            (&["application/json;q=0, */*"], Some(GraphqlResponse)),
+            (&["text/html"], None),
+            (&["text/html, */*;q=0.1"], Some(Json)),
+        ];
+        for (accept, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for value in *accept {
+                headers.append(header::ACCEPT, value.parse().unwrap());
+            }
+            assert_eq!(MediaType::negotiate(&headers), *expected, "{accept:?}");
+        }
+    }
+}

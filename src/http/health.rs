@@ -1,0 +1,112 @@
+//! `/healthz`: the process lives. `/readyz`: it can do its work, or why not.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
+use serde::Serialize;
+use tracing::warn;
+
+use super::HttpState;
+use crate::clock::SharedClock;
+use crate::metrics::CollectorMetrics;
+use crate::store::SharedStore;
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What readiness depends on.
+pub struct Readiness {
+    /// The database.
+    pub store: SharedStore,
+    /// The time.
+    pub clock: SharedClock,
+    /// How late the most overdue tenant may be; `None` when this process does not collect.
+    pub lag_at_most: Option<SignedDuration>,
+    /// Where the lag is shown.
+    pub metrics: CollectorMetrics,
+}
+
+#[derive(Serialize)]
+struct Report {
+    ready: bool,
+    checks: Checks,
+}
+
+#[derive(Serialize)]
+struct Checks {
+    database: Check,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collector: Option<Check>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Check {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_seconds: Option<i64>,
+}
+
+impl Check {
+    fn good() -> Self {
+        Self { ok: true, reason: None, lag_seconds: None }
+    }
+
+    fn bad(reason: impl Into<String>) -> Self {
+        Self { ok: false, reason: Some(reason.into()), lag_seconds: None }
+    }
+}
+
+pub async fn healthz() -> Response {
+    Json(serde_json::json!({ "status": "ok" })).into_response()
+}
+
+pub async fn readyz(State(state): State<HttpState>) -> Response {
+    let readiness = &state.readiness;
+    let database = readiness.check_database().await;
+    let collector = match readiness.lag_at_most {
+        Some(limit) if database.ok => Some(readiness.check_collector(limit).await),
+        _ => None,
+    };
+    let ready = database.ok && collector.as_ref().is_none_or(|check| check.ok);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Report { ready, checks: Checks { database, collector } })).into_response()
+}
+
+impl Readiness {
+    async fn check_database(&self) -> Check {
+        match tokio::time::timeout(PATIENCE, self.store.ping()).await {
+            Ok(Ok(())) => Check::good(),
+            Ok(Err(error)) => {
+                warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be used");
+                Check::bad("the database cannot be used; the log says why")
+            }
+            Err(_) => Check::bad(format!("the database did not answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    async fn check_collector(&self, limit: SignedDuration) -> Check {
+        match self.store.earliest_due().await {
+            Ok(due) => {
+                let lag = due.map_or(SignedDuration::ZERO, |due| self.clock.now().duration_since(due)).max(SignedDuration::ZERO);
+                self.metrics.lag_seconds.set(lag.as_secs());
+                let check = if lag <= limit {
+                    Check::good()
+                } else {
+                    Check::bad(format!("the most overdue tenant is late by more than {} s", limit.as_secs()))
+                };
+                Check { lag_seconds: Some(lag.as_secs()), ..check }
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "not ready: the schedule cannot be read");
+                Check::bad("the schedule cannot be read; the log says why")
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The public side: every route in one list.
+
+mod accept;
+mod graphiql;
+mod graphql;
+mod health;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tracing::error;
+
+pub use self::health::Readiness;
+use crate::graphql::Schema;
+use crate::metrics::Metrics;
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The executable schema.
+    pub schema: Schema,
+    /// The figures that `/metrics` shows.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` looks at.
+    pub readiness: Arc<Readiness>,
+    /// Limits on requests.
+    pub limits: RequestLimits,
+}
+
+/// Limits on single requests.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// A request body's size at most, in bytes.
+    pub body_bytes: usize,
+    /// How long a request may be worked on.
+    pub timeout: Duration,
+}
+
+/// All routes of the service.
+pub fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/graphql", get(graphql::answer_get).post(graphql::answer_post))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(show_metrics))
+        .with_state(state)
+        .merge(graphiql::routes())
+}
+
+async fn show_metrics(State(state): State<HttpState>) -> Response {
+    match state.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
+        Err(cause) => {
+            error!(error = &cause as &dyn std::error::Error, "cannot write the metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

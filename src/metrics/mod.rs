@@ -1,0 +1,49 @@
+//! The figures that `/metrics` shows, one struct per subject. Names follow Prometheus: `quotagraph_<what>_<unit>`.
+
+mod cache;
+mod collector;
+mod http;
+mod upstream;
+
+pub use cache::CacheMetrics;
+pub use collector::CollectorMetrics;
+pub use http::HttpMetrics;
+use prometheus_client::registry::Registry;
+pub use upstream::UpstreamMetrics;
+
+/// All figures of one service, and the registry that prints them.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// The allocation cache.
+    pub cache: CacheMetrics,
+    /// The collector.
+    pub collector: CollectorMetrics,
+    /// The public side.
+    pub http: HttpMetrics,
+    /// The upstream client.
+    pub upstream: UpstreamMetrics,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let cache = CacheMetrics::register(&mut registry);
+        let collector = CollectorMetrics::register(&mut registry);
+        let http = HttpMetrics::register(&mut registry);
+        let upstream = UpstreamMetrics::register(&mut registry);
+        Self { registry, cache, collector, http, upstream }
+    }
+}
+
+impl Metrics {
+    /// The figures in the text format of `OpenMetrics`.
+    ///
+    /// # Errors
+    /// When a figure cannot be written, which is a fault of ours.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

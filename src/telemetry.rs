@@ -1,0 +1,60 @@
+//! The log: events of `tracing` on stderr, as text for people or as JSON for machines.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::LogFormat;
+
+/// Why the log cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is not understood.
+    #[error(transparent)]
+    Filter(#[from] InvalidFilter),
+    /// There is a log already in this process.
+    #[error("the log runs already: {0}")]
+    AlreadyRuns(#[from] TryInitError),
+}
+
+/// Why a text is no filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a log filter is a level (error, warn, info, debug, trace, off) or a list such as info,quotagraph::koodrive=debug")]
+pub struct InvalidFilter;
+
+/// Starts the log of this process. `filter` is a level such as `info`, or a list such as `info,quotagraph::koodrive=debug`.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(parse_filter(filter)?);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?,
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).finish().try_init()?,
+    }
+    Ok(())
+}
+
+/// Reads a filter. A bare word must be a level: `tracing` itself takes a misspelt one for a module's name, which silences the log.
+pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, InvalidFilter> {
+    let parts: Vec<&str> = filter.split(',').map(str::trim).collect();
+    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    if !parts.iter().all(|part| part.contains('=') || is_level(part)) {
+        return Err(InvalidFilter);
+    }
+    EnvFilter::builder().parse(parts.join(",")).map_err(|_| InvalidFilter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_levels_and_lists_and_a_misspelt_level_is_refused() {
+        for good in ["info", "off", "WARN", "info,quotagraph::koodrive=debug", "sqlx=off, info"] {
+            assert!(parse_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["", "inof", "info,", "info,quotagraph", "quotagraph=loud"] {
+            assert_eq!(parse_filter(bad).err(), Some(InvalidFilter), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A bad config gives one sentence that names place, field and mend, and never a secret.
+
+use std::path::Path;
+
+use quotagraph::config::{self, Config, ConfigError};
+use quotagraph::tenants::WatchedTenant;
+
+const TENANT: &str = "[[tenants]]\nid = \"acme\"\nendpoint = \"https://k.example\"\nuser_id = \"1\"\n";
+
+/// Puts the files into a folder and loads `quotagraph.toml` and its tenants. Paths in the error lose the folder.
+fn load(files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<(Config, Vec<WatchedTenant>), String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let env = || env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let short = |error: ConfigError| error.to_string().replace(&format!("{}/", folder.path().display()), "");
+    let config = config::load(Some(&folder.path().join("quotagraph.toml")), env()).map_err(short)?;
+    let tenants = config::load_tenants(&config, env()).map_err(short)?;
+    Ok((config, tenants))
+}
+
+fn error_of(files: &[(&str, &str)], env: &[(&str, &str)]) -> String {
+    load(files, env).err().unwrap_or_else(|| format!("nothing, but should be refused: {files:?} {env:?}"))
+}
+
+#[test]
+fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
+    let cases = [
+        ("[collector]\ninterval = \"2days\"", "collector.interval: must be between 1 s and 1 day, found 2 days"),
+        ("[collector]\ninterval = \"1500ms\"", "collector.interval: must be whole seconds, found 1 s 500 ms"),
+        ("[collector]\ninterval = 300", "collector.interval: must be a duration such as \"30s\" or \"5m\", found 300"),
+        ("[collector]\ninterval = \"often\"", "collector.interval: must be a duration such as \"30s\" or \"5m\", found \"often\""),
+        ("[collector]\ninterval = \"300\"", "collector.interval: must be a duration such as \"30s\" or \"5m\", found \"300\""),
+        ("[collector]\nconcurrency = 0", "collector.concurrency: must be between 1 and 100000, found 0"),
+        ("[collector]\nconcurrency = -1", "collector.concurrency: must be a whole number of 0 or more, found -1"),
+        ("[collector]\nenabled = \"yes\"", "collector.enabled: must be true or false, found \"yes\""),
+        ("[collector]\nintervall = \"5m\"", "collector.intervall: is not known; known are enabled, interval, concurrency"),
+        (
+            "[colector]\ninterval = \"5m\"",
+            "colector: is not known; known are server, database, collector, cache, upstream, limits, auth, log, tenants, tenants_file",
+        ),
+        ("collector = 5", "collector: must be a table, found 5"),
+        ("[cache]\nstale_for = \"1m\"", "cache.stale_for: must be at least cache.fresh_for, which is 6 min, found 1 min"),
+        (
+            "[upstream]\ntotal_timeout = \"1s\"",
+            "upstream.total_timeout: must be at least upstream.attempt_timeout, which is 5 s, found 1 s",
+        ),
+        ("[upstream]\nretries = 11", "upstream.retries: must be between 0 and 10, found 11"),
+        ("[upstream]\nretries = 5000000000", "upstream.retries: must be a whole number from 0 to 4294967295, found 5000000000"),
+        (
+            "[upstream]\nlanguage = \"en US\"",
+            "upstream.language: must be one or more visible ASCII characters without blanks, found \"en US\"",
+        ),
+        ("[upstream]\nconnect_timeout = \"0s\"", "upstream.connect_timeout: must be between 1 ms and 100 days, found 0 s"),
+        ("[limits]\ndepth = 1", "limits.depth: must be between 3 and 1000, found 1"),
+        ("[database]\nurl = \"mysql://root:pw@h/d\"", "database.url: must start with sqlite: or postgres://"),
+        ("[database]\nurl = 5", "database.url: must be a text in quotes, found a number"),
+        ("[log]\nformat = \"xml\"", "log.format: must be text or json, found \"xml\""),
+        (
+            "[log]\nfilter = \"inof\"",
+            "log.filter: must be a level (error, warn, info, debug, trace) or a list like \"info,quotagraph::koodrive=debug\", found \"inof\"",
+        ),
+        (
+            "[server]\nlisten = \"8080\"",
+            "server.listen: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\", found \"8080\"",
+        ),
+        (
+            "[server]\nlisten = \"0.0.0.0:8080\"",
+            "server.listen: 0.0.0.0:8080 can be reached from other machines and nothing checks who asks; listen on 127.0.0.1, or write mode = \"none\" under [auth] to serve everybody who reaches it",
+        ),
+        (
+            "[server]\ndefault_tenant = \"a b\"",
+            "server.default_tenant: must be 1 to 64 characters out of A-Z a-z 0-9 . _ -, found \"a b\"",
+        ),
+        ("[server]\ndefault_tenant = \"nobody\"", "server.default_tenant: must be the id of a tenant; there is no tenant nobody"),
+        ("[auth]", "auth.mode: is missing"),
+        ("[auth]\nmode = \"keys\"", "auth.mode: must be \"none\", the only mode that this version has"),
+        (
+            "[auth]\nmode = \"none\"\n[[auth.keys]]\nname = \"portal\"",
+            "auth.keys: is not known; this version has no authentication yet and understands only mode = \"none\" here",
+        ),
+        ("[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"", "line 3: duplicate key `listen` in table `server`"),
+        ("tenants = 5", "tenants: must be a list of tables, found 5"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(error_of(&[("quotagraph.toml", text)], &[]), format!("quotagraph.toml: {expected}"));
+    }
+}
+
+#[test]
+fn tenants_that_break_a_rule_are_named_by_id() {
+    let app = "[tenants.auth]\napp_id = \"a\"\n";
+    let cases = [
+        (TENANT.to_owned(), "tenant acme: auth: is missing"),
+        (
+            format!("{TENANT}[tenants.auth]"),
+            "tenant acme: auth: must have app_id with app_secret_env or app_secret_file, or else token_env or token_file",
+        ),
+        (format!("{TENANT}{app}"), "tenant acme: auth: must have app_secret_env or app_secret_file"),
+        (
+            format!("{TENANT}{app}app_secret_env = \"A\"\napp_secret_file = \"b\""),
+            "tenant acme: auth: must have app_secret_env or app_secret_file, not both",
+        ),
+        (
+            format!("{TENANT}{app}token_env = \"A\""),
+            "tenant acme: auth: must be an app (app_id, app_secret_…) or a token (token_…), not both",
+        ),
+        (
+            format!("{TENANT}{app}app_secret = \"HUSH\""),
+            "tenant acme: auth.app_secret: must not stand in the config; put the value into an environment variable and name it in app_secret_env, or into a file and name it in app_secret_file",
+        ),
+        (
+            format!("{TENANT}[tenants.auth]\ntoken = \"HUSH\""),
+            "tenant acme: auth.token: must not stand in the config; put the value into an environment variable and name it in token_env, or into a file and name it in token_file",
+        ),
+        (
+            format!("{TENANT}{app}app_secret_env = \"ACME_SECRET\""),
+            "tenant acme: auth.app_secret_env: the environment variable ACME_SECRET is not set",
+        ),
+        (format!("{TENANT}{app}app_secret_env = \"EMPTY\""), "tenant acme: auth.app_secret_env: the environment variable is empty"),
+        (
+            format!("{TENANT}{app}app_secret_env = \"HUSH\""),
+            "tenant acme: auth.app_secret_env: must be the name of an environment variable that is set; the secret itself does not belong here",
+        ),
+        (
+            format!("{TENANT}{app}app_secret_file = \"missing\""),
+            "tenant acme: auth.app_secret_file: missing cannot be read: No such file or directory (os error 2)",
+        ),
+        (format!("{TENANT}{app}app_secret_file = \"blank\""), "tenant acme: auth.app_secret_file: blank is empty"),
+        (
+            format!("{TENANT}{app}app_secret_env = [\"HUSH\"]"),
+            "tenant acme: auth.app_secret_env: must be a text in quotes, found a list",
+        ),
+        (format!("{TENANT}auth = \"HUSH\""), "tenant acme: auth: must be a table, found a text"),
+        (
+            format!("{TENANT}[tenants.auth]\ntoken_env = \"TWO_LINES\""),
+            "tenant acme: auth.token_env: the token must be visible ASCII characters without blanks and line breaks",
+        ),
+        (
+            format!("{TENANT}[tenants.auth]\napp_id = \"a,b\"\napp_secret_env = \"SECRET\""),
+            "tenant acme: auth.app_id: must be one or more visible ASCII characters without blanks and commas",
+        ),
+        (
+            TENANT.replace("\"1\"", "1505084218764547200"),
+            "tenant acme: user_id: must be a text in quotes, found 1505084218764547200",
+        ),
+        (TENANT.replace("id = \"acme\"\n", ""), "tenant number 1: id: is missing"),
+        (TENANT.replace("https://", "ftp://"), "tenant acme: endpoint: must be an https URL"),
+        (
+            TENANT.replace("https://", "http://"),
+            "tenant acme: endpoint: must be https, since http shows the credential to everybody on the way; allow_http = true under [upstream] permits it",
+        ),
+        (
+            TENANT.replace("k.example", "me:HUSH@k.example"),
+            "tenant acme: endpoint: must be scheme, host and port only, without user, password, query and fragment",
+        ),
+        (
+            TENANT.replace("https://k.example", "k.example"),
+            "tenant acme: endpoint: must be a URL such as \"https://koodrive.example\": relative URL without a base",
+        ),
+        (format!("{TENANT}labels = {{ rank = 1 }}"), "tenant acme: labels.rank: must be a text in quotes, found 1"),
+        (
+            format!("{TENANT}colour = \"red\""),
+            "tenant acme: colour: is not known; known are id, name, endpoint, user_id, labels, auth",
+        ),
+    ];
+    let env = [("SECRET", "s"), ("EMPTY", "\n"), ("TWO_LINES", "HUSH\nHUSH")];
+    for (text, expected) in cases {
+        // The cases about one field have no credential; give them one where they are not about that.
+        let needs_auth = !expected.contains("auth") && !text.contains("[tenants.auth]");
+        let auth = if needs_auth { "\n[tenants.auth]\napp_id = \"a\"\napp_secret_env = \"SECRET\"\n" } else { "" };
+        let error = error_of(&[("quotagraph.toml", &format!("{text}{auth}")), ("blank", "\n")], &env);
+        assert_eq!(error, format!("quotagraph.toml: {expected}"));
+        assert!(!error.contains("HUSH"), "{error}");
+    }
+}
+
+#[test]
+fn variables_are_named_when_they_are_wrong() {
+    let cases = [
+        ("QUOTAGRAPH_COLLECTOR__INTERVAL", "2days", "must be between 1 s and 1 day, found 2 days"),
+        ("QUOTAGRAPH_UPSTREAM__RETRIES", "many", "must be a whole number from 0 to 4294967295, found \"many\""),
+        ("QUOTAGRAPH_COLLECTOR__ENABLED", "perhaps", "must be true or false, found \"perhaps\""),
+        ("QUOTAGRAPH_SERVER__PORT", "80", "is not known; known are listen, default_tenant, shutdown_timeout"),
+        ("QUOTAGRAPH_AUTH__MODE", "jwt", "must be \"none\", the only mode that this version has"),
+        ("QUOTAGRAPH_LOG__FORMAT", "xml", "must be text or json, found \"xml\""),
+        ("DATABASE_URL", "mysql://root:HUSH@h/d", "must start with sqlite: or postgres://"),
+        (
+            "QUOTAGRAPH_LISTEN",
+            "127.0.0.1:80",
+            "is not a setting; settings are named QUOTAGRAPH_SECTION__FIELD, and variables for other things need another prefix",
+        ),
+    ];
+    for (name, value, expected) in cases {
+        assert_eq!(error_of(&[("quotagraph.toml", "")], &[(name, value)]), format!("{name}: {expected}"));
+    }
+}
+
+#[test]
+fn the_environment_wins_and_texts_that_look_like_numbers_stay_texts() {
+    let files = [(
+        "quotagraph.toml",
+        "[server]\nlisten = \"127.0.0.1:1\"\n[[tenants]]\nid = \"123\"\nendpoint = \"http://127.0.0.1:9\"\nuser_id = \"1\"\n[tenants.auth]\ntoken_env = \"T\"",
+    )];
+    let env = [
+        ("QUOTAGRAPH_SERVER__LISTEN", "0.0.0.0:2"),
+        ("QUOTAGRAPH_SERVER__DEFAULT_TENANT", "123"),
+        ("QUOTAGRAPH_AUTH__MODE", "none"),
+        ("QUOTAGRAPH_COLLECTOR__ENABLED", "false"),
+        ("QUOTAGRAPH_CACHE__MAX_TENANTS", "7"),
+        ("QUOTAGRAPH_UPSTREAM__LANGUAGE", "5"),
+        ("T", "12345"),
+    ];
+    let (config, tenants) = load(&files, &env).unwrap();
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:2");
+    assert_eq!(config.server.default_tenant.unwrap().as_str(), "123");
+    assert!(!config.collector.enabled);
+    assert_eq!(config.cache.max_tenants, 7);
+    assert_eq!(config.upstream.language, "5");
+    assert_eq!(tenants[0].tenant.name, "123");
+}
+
+#[test]
+fn a_syntax_error_does_not_repeat_the_line_since_a_secret_may_stand_on_it() {
+    let error = error_of(&[("quotagraph.toml", "[[tenants]]\nid = \"acme\"\nauth = { app_secret = HUSH }")], &[]);
+    assert!(error.starts_with("quotagraph.toml: line 3: "), "{error}");
+    assert!(!error.contains("HUSH") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn tenants_of_two_files_are_one_list_with_ids_unique_over_both() {
+    let more = |id: &str| {
+        format!("[[tenants]]\nid = \"{id}\"\nendpoint = \"https://k.example\"\nuser_id = \"2\"\nauth.token_file = \"token\"")
+    };
+    let own = format!("tenants_file = \"more.toml\"\n{TENANT}auth.app_id = \"a\"\nauth.app_secret_env = \"S\"");
+    let env = [("S", "s")];
+    let files = |more: &str| load(&[("quotagraph.toml", &own), ("more.toml", more), ("token", "t\n")], &env);
+
+    let (_, tenants) = files(&more("globex")).unwrap();
+    let ids: Vec<&str> = tenants.iter().map(|t| t.tenant.id.as_str()).collect();
+    assert_eq!(ids, ["acme", "globex"]);
+
+    let error = files(&more("acme")).unwrap_err();
+    assert_eq!(error, "more.toml: tenant acme: id: must be unique; quotagraph.toml has another tenant of this id");
+    let error = files("[server]").unwrap_err();
+    assert_eq!(error, "more.toml: server: is not known; known are tenants");
+    let error = load(&[("quotagraph.toml", &own)], &env).unwrap_err();
+    assert_eq!(error, "more.toml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_missing_config_file_is_named() {
+    let error = config::load(Some(Path::new("no/such/file.toml")), []).unwrap_err();
+    assert_eq!(error.to_string(), "no/such/file.toml: cannot be read: No such file or directory (os error 2)");
+}

@@ -1,0 +1,77 @@
+//! `quotagraph.example.toml` tells the truth: every field stands in it, with its default.
+
+use std::path::Path;
+
+use quotagraph::config::{self, Config};
+use secrecy::ExposeSecret;
+
+const EXAMPLE: &str = include_str!("../../quotagraph.example.toml");
+
+fn load(text: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("quotagraph.toml");
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(folder.path().join("tenants.toml"), "").unwrap();
+    config::load(Some(&file), []).unwrap()
+}
+
+/// Settings are commented out by a `#` without a blank after it; prose has one.
+fn uncommented() -> String {
+    let setting = |line: &str| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).map(str::to_owned);
+    EXAMPLE.lines().map(|line| setting(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
+fn assert_default(mut config: Config) {
+    config.file = None;
+    assert_eq!(format!("{config:#?}"), format!("{:#?}", Config::default()));
+    assert_eq!(config.database.url.expose_secret(), Config::default().database.url.expose_secret());
+}
+
+#[test]
+fn the_example_as_it_stands_changes_nothing() {
+    assert_default(load(EXAMPLE));
+}
+
+#[test]
+fn every_commented_setting_shows_the_default_or_a_working_example() {
+    let mut config = load(&uncommented());
+    assert_eq!(config.server.default_tenant.take().unwrap().as_str(), "acme");
+    assert!(config.auth.take().is_some());
+    assert!(config.upstream.ca_file.take().is_some());
+    assert!(config.tenants_file.take().is_some());
+
+    let tenants = config::load_tenants(&config, [("ACME_APP_SECRET".to_owned(), "s".to_owned())]).unwrap();
+    assert_eq!(tenants[0].tenant.name, "Acme Ltd");
+
+    config.tenants.clear();
+    assert_default(config);
+}
+
+#[test]
+fn every_field_of_every_section_stands_in_the_example() {
+    let text = uncommented();
+    for section in ["server", "database", "collector", "cache", "upstream", "limits", "log"] {
+        let header = format!("[{section}]\n");
+        let body = text.split_once(&header).unwrap().1.split("\n[").next().unwrap();
+        for field in known_fields(section) {
+            assert!(body.lines().any(|line| line.starts_with(&format!("{field} = "))), "{section}.{field}");
+        }
+    }
+}
+
+/// The fields that a section has, as the error about an unknown one lists them.
+fn known_fields(section: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("quotagraph.toml");
+    std::fs::write(&file, format!("[{section}]\nnot_a_field = 1")).unwrap();
+    let error = config::load(Some(&file), []).unwrap_err().to_string();
+    error.split_once("known are ").unwrap().1.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_config_of_the_compose_file_and_its_secrets_fit_together() {
+    let config = config::load(Some(Path::new("deploy/compose/quotagraph.toml")), []).unwrap();
+    let secrets = include_str!("../../deploy/compose/secrets.env").lines().filter_map(|line| line.split_once('='));
+    let env = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(config::load_tenants(&config, env).unwrap().len(), 4);
+}

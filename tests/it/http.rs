@@ -1,0 +1,237 @@
+//! Routes, media types, status codes and limits.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use serde_json::{Value, json};
+
+use crate::support::app::{Database, TestApp, World, tenant};
+
+async fn start() -> (World, TestApp) {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 2)]).await;
+    let app = world.start().await;
+    (world, app)
+}
+
+/// Status, content type and body of a POST.
+async fn post(app: &TestApp, accept: Option<&str>, content_type: &str, body: impl Into<reqwest::Body>) -> (u16, String, Value) {
+    let mut request = app.client.post(format!("{}/graphql", app.base)).body(body);
+    if !content_type.is_empty() {
+        request = request.header(CONTENT_TYPE, content_type);
+    }
+    if let Some(accept) = accept {
+        request = request.header(ACCEPT, accept);
+    }
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let content_type = response.headers().get(CONTENT_TYPE).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let body = serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default();
+    (status, content_type, body)
+}
+
+const JSON: &str = "application/json";
+const NEW: &str = "application/graphql-response+json";
+
+#[tokio::test]
+async fn the_status_follows_the_media_type_that_the_caller_accepts() {
+    let (_world, app) = start().await;
+    let good = r#"{"query":"{ __typename }"}"#;
+    let (status, content_type, body) = post(&app, None, JSON, good).await;
+    assert_eq!((status, content_type.as_str()), (200, "application/json; charset=utf-8"));
+    assert_eq!(body, json!({ "data": { "__typename": "Query" } }));
+    let (status, content_type, _) = post(&app, Some(NEW), JSON, good).await;
+    assert_eq!((status, content_type.as_str()), (200, "application/graphql-response+json; charset=utf-8"));
+    // A document that is not valid: 400 by the new media type, 200 by the old one, and no data in either.
+    for (accept, expected) in [(NEW, 400), (JSON, 200)] {
+        for document in ["{", "{ nothing }", "query A { __typename } query B { __typename }"] {
+            let (status, _, body) = post(&app, Some(accept), JSON, json!({ "query": document }).to_string()).await;
+            assert_eq!(status, expected, "{document}");
+            assert!(body.get("data").is_none(), "{body}");
+            assert_eq!(body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{body}");
+        }
+    }
+    assert_eq!(post(&app, Some("text/html"), JSON, good).await.0, 406);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn requests_that_are_not_understood_are_refused_with_what_to_mend() {
+    let (_world, app) = start().await;
+    for (content_type, body, status, sentence) in [
+        ("", r#"{"query":"{ __typename }"}"#, 415, "send the request as application/json in UTF-8"),
+        ("text/plain", r#"{"query":"{ __typename }"}"#, 415, "send the request as application/json in UTF-8"),
+        ("application/json; charset=latin1", r#"{"query":"{ __typename }"}"#, 415, "send the request as application/json in UTF-8"),
+        (JSON, "{", 400, "the request is not understood"),
+        (JSON, "{}", 400, "query is missing"),
+        (JSON, r#"{"query": 7}"#, 400, "the request is not understood"),
+        (JSON, r#"{"query": "{ __typename }", "variables": []}"#, 400, "the request is not understood"),
+        (JSON, r#"{"query": "{ __typename }", "operationName": 1}"#, 400, "the request is not understood"),
+        (JSON, r#"[{"query":"{ __typename }"}]"#, 400, "batches are not supported"),
+    ] {
+        let (found, _, answer) = post(&app, None, content_type, body).await;
+        assert_eq!(found, status, "{body}");
+        assert!(answer["errors"][0]["message"].as_str().unwrap().starts_with(sentence), "{answer}");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn get_answers_queries_and_refuses_mutations() {
+    let (world, app) = start().await;
+    let get = |query: Vec<(&'static str, &'static str)>| {
+        let mut url = reqwest::Url::parse(&format!("{}/graphql", app.base)).unwrap();
+        url.query_pairs_mut().extend_pairs(query);
+        app.client.get(url).send()
+    };
+    let response =
+        get(vec![("query", "query Q($id: ID) { tenant(id: $id) { name } }"), ("variables", r#"{"id":"acme"}"#)]).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.text().await.unwrap(), r#"{"data":{"tenant":{"name":"acme Ltd"}}}"#);
+
+    let mutation = "mutation { refreshSpaceAllocation(tenantId: \"acme\") { allocated } }";
+    let response = get(vec![("query", mutation)]).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()[ALLOW].to_str().unwrap()), (405, "POST"));
+    let two = "query A { __typename } mutation B { refreshSpaceAllocation(tenantId: \"acme\") { allocated } }";
+    assert_eq!(get(vec![("query", two), ("operationName", "B")]).await.unwrap().status(), 405);
+    assert_eq!(get(vec![("query", two), ("operationName", "A")]).await.unwrap().status(), 200);
+    assert_eq!(world.upstream("acme").hits(), 0);
+    assert_eq!(get(vec![("query", "{ __typename }"), ("variables", "[]")]).await.unwrap().status(), 400);
+    assert_eq!(app.get("/graphql").await.0, 400);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let (_world, app) = start().await;
+    let body = |bytes: usize| {
+        let rest = r#"{"query":"{ __typename }"}"#;
+        format!("{rest}{}", " ".repeat(bytes - rest.len()))
+    };
+    assert_eq!(post(&app, None, JSON, body(256 * 1024)).await.0, 200);
+    let (status, _, answer) = post(&app, None, JSON, body(256 * 1024 + 1)).await;
+    assert_eq!((status, &answer["errors"][0]["message"]), (413, &json!("the request is larger than 262144 bytes")));
+    // Without a declared length it is noticed while reading.
+    let chunks = (0..30).map(|_| Ok::<_, std::io::Error>(" ".repeat(10_000)));
+    let stream = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
+    assert_eq!(post(&app, None, JSON, stream).await.0, 413);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn documents_that_are_too_deep_or_too_complex_are_refused_by_the_limit_that_they_break() {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 2)]).await;
+    let app = world
+        .start_with(|config| {
+            config.limits.depth = 4;
+            config.limits.complexity = 500;
+        })
+        .await;
+    let (code, message) = app.error("{ tenants { edges { node { labels { key } } } } }").await;
+    assert_eq!((code.as_str(), message.as_str()), ("QUERY_TOO_COMPLEX", "the document's depth is 5; the limit is 4"));
+    let (code, message) = app.error("{ tenants(first: 1000) { nodes { id } } }").await;
+    assert_eq!(code, "QUERY_TOO_COMPLEX");
+    assert!(message.ends_with("the limit is 500"), "{message}");
+    app.data("{ tenants(first: 100) { nodes { id } } }").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_default_limits_let_a_page_of_quotas_and_introspection_through() {
+    let (_world, app) = start().await;
+    app.data("{ tenants(first: 1000) { nodes { id name spaceAllocation { allocated total available utilization observedAt source } } } }").await;
+    app.data(
+        "query IntrospectionQuery { __schema { queryType { name } types { ...T } directives { name args { type { ...R } } } } }
+         fragment T on __Type { kind name fields(includeDeprecated: true) { name args { type { ...R } } type { ...R } } }
+         fragment R on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind
+             name ofType { kind name ofType { kind name } } } } } } } }",
+    )
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_ends_with_its_code() {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 2)]).await;
+    world.set_behaviour("acme", json!({ "delay_ms": 60_000 }));
+    let app = world
+        .start_with(|config| {
+            config.limits.request_timeout = Duration::from_millis(50);
+            config.server.shutdown_timeout = Duration::from_millis(500);
+        })
+        .await;
+    let (code, message) = app.error("{ tenant { spaceAllocation { allocated } } }").await;
+    assert_eq!((code.as_str(), message.as_str()), ("TIMEOUT", "the request was not answered within 0.05 s"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn health_tells_that_the_process_lives_and_readiness_that_it_can_work() {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 2)]).await;
+    // The collector counts for readiness; here it only runs when the test steps it, because its upstream never answers.
+    let app = world.start().await;
+    assert_eq!(app.get("/healthz").await, (200, r#"{"status":"ok"}"#.to_owned()));
+    let (status, body) = app.get("/readyz").await;
+    assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()["checks"]["database"]["ok"].clone()), (200, json!(true)));
+    app.store.close().await;
+    let (status, body) = app.get("/readyz").await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["ready"], &body["checks"]["database"]["ok"]), (503, &json!(false), &json!(false)));
+    assert!(body["checks"]["database"]["reason"].as_str().unwrap().starts_with("the database cannot be used"));
+    assert_eq!(app.get("/healthz").await.0, 200);
+    app.handle.stop();
+}
+
+#[tokio::test]
+async fn readiness_fails_when_the_collector_lags() {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 2)]).await;
+    world.set_behaviour("acme", json!({ "delay_ms": 600_000 }));
+    let app = world
+        .start_with(|config| {
+            config.collector.enabled = true;
+            config.server.shutdown_timeout = Duration::from_millis(500);
+        })
+        .await;
+    assert_eq!(app.get("/readyz").await.0, 200);
+    world.advance_s(601);
+    let (status, body) = app.get("/readyz").await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["checks"]["collector"]["lagSeconds"]), (503, &json!(601)));
+    app.handle.stop();
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_text_format_of_open_metrics() {
+    let (_world, app) = start().await;
+    app.data("{ tenant { spaceAllocation { allocated } } }").await;
+    app.ask("{ nothing }").await;
+    let (status, text) = app.get("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(text.ends_with("# EOF\n"));
+    for line in [
+        "quotagraph_graphql_requests_total 2",
+        "quotagraph_graphql_errors_total{code=\"BAD_USER_INPUT\"} 1",
+        "quotagraph_cache_misses_total 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(!text.contains("secret of acme"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_ide_loads_nothing_from_elsewhere() {
+    let (_world, app) = start().await;
+    let response = app.client.get(format!("{}/graphiql", app.base)).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"));
+    let page = response.text().await.unwrap();
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("\"//"), "{page}");
+    let addresses = page.split(['"']).filter(|part| part.starts_with("graphiql/"));
+    for address in addresses {
+        let response = app.client.get(format!("{}/{address}", app.base)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{address}");
+        assert!(!response.bytes().await.unwrap().is_empty());
+    }
+    app.stop().await;
+}
