@@ -18,8 +18,8 @@ async fn status(store: &SharedStore) -> CollectionStatus {
     found.remove(0).1
 }
 
-fn error(code: &str, seconds: i64) -> Option<(CollectionError, jiff::Timestamp)> {
-    Some((CollectionError { code: code.into(), message: format!("{code} it was") }, at(seconds)))
+fn error(code: &str, seconds: i64) -> (CollectionError, jiff::Timestamp) {
+    (CollectionError { code: code.into(), message: format!("{code} it was") }, at(seconds))
 }
 
 async fn a_tenant_starts_without_attempts(home: Home) {
@@ -37,7 +37,7 @@ async fn failures_count_until_a_success(home: Home) {
         last_success_at: Some(at(0)),
         next_attempt_at: Some(at(900)),
         consecutive_failures: 2,
-        last_error: error("OVERLOADED", 600),
+        last_error: Some(error("OVERLOADED", 600)),
     };
     assert_eq!(status(&store).await, failing);
     store.record(&[collected(seen("acme", 900, &[(0, 5, 1000)]), 1200)]).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_late_observation_does_not_move_the_status_back(home: Home) {
         last_success_at: Some(at(300)),
         next_attempt_at: Some(at(900)),
         consecutive_failures: 1,
-        last_error: error("TIMEOUT", 600),
+        last_error: Some(error("TIMEOUT", 600)),
     };
     assert_eq!(status(&store).await, expected);
 }
