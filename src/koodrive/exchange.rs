@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
-use super::request::{SignedRequest, Unsendable};
+use super::request::SignedRequest;
 use super::settings::Settings;
 use super::tls::{self, BuildError};
 use super::verdict::Cause;
@@ -57,7 +57,7 @@ impl Transport {
 
     /// Sends a request and reads the answer, all of it within `time_limit`.
     pub(super) async fn send(&self, request: SignedRequest, time_limit: Duration, clock: &dyn Clock) -> Result<Answer, Cause> {
-        let headers = header_map(&request).map_err(|unsendable| Cause::Unsendable(unsendable.0))?;
+        let headers = header_map(&request).ok_or(Cause::Unsendable("a header is malformed"))?;
         let sending = self.0.get(request.url).headers(headers).timeout(time_limit).send();
         let mut response = sending.await.map_err(|error| cause(&error))?;
         let received = clock.now();
@@ -82,15 +82,14 @@ async fn read_body(response: &mut reqwest::Response) -> Body {
     }
 }
 
-fn header_map(request: &SignedRequest) -> Result<HeaderMap, Unsendable> {
+fn header_map(request: &SignedRequest) -> Option<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(request.headers.len());
     for (name, value) in &request.headers {
-        let unsendable = Unsendable("the user id, token or language has characters that no header may have");
-        let mut value = HeaderValue::from_str(value).map_err(|_| unsendable)?;
+        let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(*name == "Authorization");
-        headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable)?, value);
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
     }
-    Ok(headers)
+    Some(headers)
 }
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -1,4 +1,4 @@
-//! The upstream: `KooDrive`'s space API, called with signed requests.
+//! The upstream: KooDrive's space API, called with signed requests.
 //!
 //! A call goes through an account's breaker, waits for its turn among the requests to its host, is dated by the host's clock, signed,
 //! sent and judged; the verdict decides whether it is repeated.

@@ -52,6 +52,9 @@ pub(super) fn sign_request(
         ("X-Traceid", trace_id.to_owned()),
         ("language", language.to_owned()),
     ];
+    if headers.iter().any(|(_, value)| !value.bytes().all(|b| matches!(b, b' '..=b'~'))) {
+        return Err(Unsendable("the user id, token or language has characters that no header may have"));
+    }
     Ok(SignedRequest { url, headers })
 }
 
@@ -155,6 +158,14 @@ mod tests {
         let account = account("data:text/plain,x", app());
         let refusal = sign_request(&account, Timestamp::UNIX_EPOCH, "", "").map(|r| r.url);
         assert_eq!(refusal, Err(Unsendable("the endpoint has no host")));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_header_cannot_be_sent() {
+        for user_id in ["line\nbreak", "用户", "\u{7f}"] {
+            let account = Account { user_id: user_id.into(), ..account("https://k.example", app()) };
+            assert!(sign_request(&account, Timestamp::UNIX_EPOCH, "", "").is_err(), "{user_id:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How the upstream is called. The defaults suit the real `KooDrive`.
+/// How the upstream is called. The defaults suit the real KooDrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a connection may take to come about.

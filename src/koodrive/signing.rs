@@ -1,6 +1,6 @@
 //! App authentication: the signature of a request as a pure function.
 //!
-//! The rule is `KooDrive`'s *App-based Authentication Generation Rule*, steps 1 to 4.
+//! The rule is KooDrive's *App-based Authentication Generation Rule*, steps 1 to 4.
 
 use std::fmt::Write as _;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Every verdict but the good one, which is the answer itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// `KooDrive` itself says no: HTTP 200 with a code other than 0.
+    /// KooDrive itself says no: HTTP 200 with a code other than 0.
     Business {
         /// Its code, such as `13000301`; at most 64 characters.
         code: String,
@@ -24,7 +24,7 @@ pub enum Verdict {
     },
     /// An answer that is not understood, with the reason, for the log.
     Invalid(String),
-    /// No answer of `KooDrive` at all.
+    /// No answer of KooDrive at all.
     Unreachable {
         /// What happened.
         cause: Cause,

@@ -3,8 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use super::behaviour::Form;
-use super::model::{Model, Space, Total};
+use super::model::Model;
 use super::noise::Noise;
+use super::space::{Space, Total};
 use super::tenant::{SimulatedTenant, Values};
 use crate::koodrive::Credential;
 use crate::quota::{Label, Tenant, TenantId};

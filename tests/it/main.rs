@@ -13,4 +13,5 @@ mod quota_query;
 mod schema;
 mod store_contract;
 mod support;
+mod upstream;
 mod usage_over_time;

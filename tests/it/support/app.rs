@@ -162,6 +162,7 @@ impl World {
         let app = App::build(&config, watched, Arc::clone(&store), Arc::new(self.clock.clone())).await.unwrap();
         let base = format!("http://{}", app.address());
         let handle = app.handle();
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         TestApp { base, client, handle, store, running: tokio::spawn(app.run()) }
     }
