@@ -2,7 +2,9 @@
 //!
 //! Samples may come late and more than once. What is recorded is never shortened, never overlapped and never contradicted:
 //! a sample that falls inside a run with another value is a conflict and changes nothing. Recording the samples of one tenant in
-//! the order of their instants gives the canonical history; any other order gives the same one unless a late sample conflicts.
+//! the order of their instants gives the canonical history; any other order gives the same one unless a late sample conflicts, with
+//! two exceptions of what runs cannot tell: `samples` leaves out a late sample inside a run, which may have been recorded before;
+//! and an answer without a type leaves no trace while there is no run of that type for it to end.
 
 use std::collections::BTreeMap;
 
@@ -192,3 +194,6 @@ impl FromIterator<Run> for History {
         history
     }
 }
+
+#[cfg(test)]
+mod tests;

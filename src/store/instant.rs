@@ -42,7 +42,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_instant_lies_between_its_cut_and_its_raise(nanos in -1_000_000_000_000_000_000_000_i128..1_000_000_000_000_000_000_000) {
+        fn an_instant_lies_between_its_cut_and_its_raise(nanos in -300_000_000_000_000_000_000_i128..250_000_000_000_000_000_000) {
             let at = Timestamp::from_nanosecond(nanos).unwrap();
             prop_assert!(cut(at) <= at && at <= raised(at));
             let whole = nanos.rem_euclid(1_000_000) == 0;

@@ -150,14 +150,17 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<DueTenant>, StoreError>;
 
     /// Records observations in one transaction: samples by the rule of [`crate::quota::recording`], failures and schedules in the
-    /// tenant's status. Tenants that are not registered are passed over. Gives the effect of each observation, in order; `None` for
+    /// tenant's status. Several observations of one tenant are applied in the order of their instants; a late one never moves the
+    /// status backwards, and the same one twice counts once. Tenants that are not registered, or no longer, are passed over. Gives the effect of each observation, in order; `None` for
     /// failures and unknown tenants.
     async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError>;
 
-    /// Adds whole runs to a registered tenant that has no runs in their stretches; in one transaction.
+    /// Adds whole runs to a registered tenant that has no runs in their stretches; in one transaction. An unknown tenant and runs
+    /// that overlap are errors, and nothing is added.
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError>;
 
-    /// The newest recorded answer of each tenant that has one: the types that its newest sample listed. One statement.
+    /// The newest recorded answer of each tenant that has one: the types that its newest sample listed, which may be none. One
+    /// statement.
     async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError>;
 
     /// The runs that may say something about the range, of each tenant that has any: per space type those that overlap it and the
@@ -187,7 +190,7 @@ pub trait Store: Send + Sync + 'static {
 pub struct Settings {
     /// `postgres://…` or `sqlite:PATH`. May hold a password; never printed.
     pub url: secrecy::SecretString,
-    /// Connections at most; at least 1.
+    /// Connections at most; at least 1. A `SQLite` file has one more, which writes.
     pub max_connections: u32,
     /// How long a caller waits for a connection.
     pub acquire_timeout: std::time::Duration,

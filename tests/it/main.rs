@@ -11,6 +11,7 @@ mod http;
 mod lists;
 mod quota_query;
 mod schema;
+mod store_contract;
 mod support;
 mod upstream;
 mod usage_over_time;

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
@@ -57,7 +58,7 @@ fn pool(settings: &Settings, connections: u32) -> SqlitePoolOptions {
 }
 
 fn explain(error: sqlx::Error, path: &str) -> StoreError {
-    match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
+    match error.as_database_error().and_then(DatabaseError::code).as_deref() {
         Some(CANNOT_OPEN) => StoreError::Unusable(format!(
             "the database file {path} cannot be opened: its folder must exist, and both must be writable"
         )),

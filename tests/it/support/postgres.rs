@@ -62,9 +62,8 @@ impl Drop for TestDatabase {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(execute(admin, statement));
         };
-        if std::thread::spawn(drop_database).join().is_err() && !std::thread::panicking() {
-            panic!("the test database {} was not dropped", self.name);
-        }
+        let dropped = std::thread::spawn(drop_database).join().is_ok();
+        assert!(dropped || std::thread::panicking(), "the test database {} was not dropped", self.name);
     }
 }
 

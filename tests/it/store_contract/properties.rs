@@ -1,0 +1,111 @@
+//! The stores against the history in memory, on random samples.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use quotagraph::quota::recording::History;
+use quotagraph::quota::{Run, Sample, TimeRange};
+use quotagraph::store::{Observation, SharedStore, SnapshotKey, SnapshotQuery};
+
+use super::{Home, answer, at, id, runs_in, tenant};
+
+/// A sample on a grid of seconds on which runs touch, gaps are just within and just beyond tolerance, and instants recur.
+fn sample() -> impl Strategy<Value = Sample> {
+    let types = subsequence(vec![-1, 0, 1], 0..=3);
+    (0..30_i64, types, prop::collection::vec(0..2_i64, 3), prop::sample::select(vec![60_u32, 60, 60, 90])).prop_map(
+        |(place, types, values, interval_s)| {
+            let values = types.iter().zip(values).map(|(space_type, value)| (*space_type, value, 10)).collect::<Vec<_>>();
+            Sample { allocation: answer(place * 50, &values), interval_s }
+        },
+    )
+}
+
+fn batches() -> impl Strategy<Value = Vec<Vec<Sample>>> {
+    prop::collection::vec(prop::collection::vec(sample(), 1..6), 1..12)
+}
+
+#[test]
+fn postgres_keeps_the_history_that_memory_keeps() {
+    compare(|runtime| runtime.block_on(Home::postgres()));
+}
+
+#[test]
+fn sqlite_keeps_the_history_that_memory_keeps() {
+    compare(|_| Home::sqlite());
+}
+
+fn compare(home: impl FnOnce(&tokio::runtime::Runtime) -> Home) {
+    static CASE: AtomicU32 = AtomicU32::new(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let home = home(&runtime);
+    let store = runtime.block_on(home.open());
+    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
+    let strategy = (batches(), 0..1600_i64, 0..1600_i64, 1..5_u32);
+    let outcome = TestRunner::new(config).run(&strategy, |(batches, a, b, limit)| {
+        let name = format!("case-{}", CASE.fetch_add(1, Ordering::Relaxed));
+        let range = TimeRange { from: at(a.min(b)), to: at(a.max(b)) };
+        runtime.block_on(compare_case(&store, &name, batches, range, limit))
+    });
+    outcome.unwrap();
+}
+
+async fn compare_case(
+    store: &SharedStore,
+    name: &str,
+    batches: Vec<Vec<Sample>>,
+    range: TimeRange,
+    limit: u32,
+) -> Result<(), TestCaseError> {
+    store.register_tenants(&[tenant(name)], at(0)).await.unwrap();
+    let mut memory = History::default();
+    for mut batch in batches {
+        let observe = |sample: &Sample| Observation {
+            tenant: id(name),
+            attempted_at: sample.allocation.observed_at(),
+            outcome: Ok(sample.clone()),
+            next_due_at: None,
+        };
+        store.record(&batch.iter().map(observe).collect::<Vec<_>>()).await.unwrap();
+        batch.sort_by_key(|sample| sample.allocation.observed_at());
+        for sample in &batch {
+            memory.record(sample);
+        }
+    }
+    let expected = memory.runs().cloned().collect::<Vec<_>>();
+    prop_assert_eq!(&super::history(store, name).await, &expected);
+    prop_assert_eq!(runs_in(store, name, range).await, in_range(&expected, range));
+    prop_assert_eq!(pages(store, name, range, limit).await, by_place(&expected, range));
+    Ok(())
+}
+
+/// What the contract says of a range, one run at a time.
+fn in_range(runs: &[Run], range: TimeRange) -> Vec<Run> {
+    let is_newest_before = |run: &Run| {
+        let later =
+            |other: &Run| other.space_type == run.space_type && other.first_at > run.first_at && other.first_at < range.from;
+        run.first_at < range.from && !runs.iter().any(later)
+    };
+    let is_in = |run: &&Run| (run.first_at >= range.from && run.first_at < range.to) || is_newest_before(run);
+    runs.iter().filter(is_in).cloned().collect()
+}
+
+fn by_place(runs: &[Run], range: TimeRange) -> Vec<Run> {
+    let mut runs = runs.iter().filter(|run| run.last_at >= range.from && run.first_at < range.to).cloned().collect::<Vec<_>>();
+    runs.sort_by_key(|run| (run.first_at, run.space_type));
+    runs
+}
+
+async fn pages(store: &SharedStore, name: &str, range: TimeRange, limit: u32) -> Vec<Run> {
+    let mut query = SnapshotQuery { from: Some(range.from), to: Some(range.to), limit, ..SnapshotQuery::default() };
+    let mut met = Vec::<Run>::new();
+    loop {
+        let (runs, more) = store.snapshots(&id(name), &query).await.unwrap();
+        query.after = runs.last().map(|run| SnapshotKey { first_at: run.first_at, space_type: run.space_type });
+        met.extend(runs);
+        if !more {
+            return met;
+        }
+    }
+}
