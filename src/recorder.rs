@@ -4,6 +4,7 @@
 //! transaction. While the database is away the observations wait in memory, oldest first, and are tried again with growing pauses;
 //! whoever hands one over waits once [`WAITING_AT_MOST`] are pending, so that a long outage slows the collector and loses nothing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use crate::metrics::CollectorMetrics;
 use crate::quota::recording::Effect;
 use crate::store::{Observation, SharedStore, StoreError};
 
-/// Observations that may wait to be written; about 20 MB when full.
+/// Observations that are kept while the database is away; about 30 MB. Beyond that, whoever hands one over waits.
 const WAITING_AT_MOST: usize = 100_000;
+/// Observations that are handed over ahead of the writer.
+const HANDED_OVER_AT_MOST: usize = 2048;
 /// Observations in one transaction at most.
 const BATCH_AT_MOST: usize = 512;
 /// The pause after a first failed write; doubled with each further one.
@@ -51,7 +54,7 @@ pub struct Writer {
 /// A recorder and the writer behind it.
 #[must_use]
 pub fn recorder(store: SharedStore, metrics: CollectorMetrics) -> (Recorder, Writer) {
-    let (sender, receiver) = mpsc::channel(WAITING_AT_MOST);
+    let (sender, receiver) = mpsc::channel(HANDED_OVER_AT_MOST);
     (Recorder { entries: sender }, Writer { entries: receiver, store, metrics })
 }
 
@@ -76,48 +79,52 @@ impl Recorder {
 impl Writer {
     /// Writes until `all_observed`, and then until nothing is pending.
     pub async fn run(mut self, all_observed: CancellationToken) {
-        let mut batch = Vec::with_capacity(BATCH_AT_MOST);
-        loop {
-            let received = tokio::select! {
-                received = self.entries.recv_many(&mut batch, BATCH_AT_MOST) => received,
-                () = all_observed.cancelled(), if !self.entries.is_closed() => {
-                    self.entries.close();
-                    continue;
-                }
-            };
-            if received == 0 {
-                return;
-            }
-            self.metrics.pending.set(i64::try_from(self.entries.len() + batch.len()).unwrap_or(i64::MAX));
-            self.write(&mut batch).await;
-            self.metrics.pending.set(i64::try_from(self.entries.len()).unwrap_or(i64::MAX));
+        let mut pending = VecDeque::new();
+        while !pending.is_empty() || self.receive(&mut pending, &all_observed).await {
+            let batch = pending.drain(..pending.len().min(BATCH_AT_MOST)).collect();
+            self.write(batch, &mut pending, &all_observed).await;
         }
     }
 
-    /// Writes one batch, however long it takes, and leaves it empty.
-    async fn write(&mut self, batch: &mut Vec<Entry>) {
-        let (observations, mut waiting): (Vec<_>, Vec<_>) = batch.drain(..).map(|entry| (entry.observation, entry.done)).unzip();
+    /// Waits for observations; `false` when there will be none any more.
+    async fn receive(&mut self, pending: &mut VecDeque<Entry>, all_observed: &CancellationToken) -> bool {
+        let mut received = Vec::new();
+        loop {
+            tokio::select! {
+                count = self.entries.recv_many(&mut received, BATCH_AT_MOST) => {
+                    pending.extend(received);
+                    return count > 0;
+                }
+                () = all_observed.cancelled(), if !self.entries.is_closed() => self.entries.close(),
+            }
+        }
+    }
+
+    /// Writes one batch, however long it takes. What comes meanwhile is added to `pending`.
+    async fn write(&mut self, batch: Vec<Entry>, pending: &mut VecDeque<Entry>, all_observed: &CancellationToken) {
+        let (observations, mut waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|entry| (entry.observation, entry.done)).unzip();
         let mut pause = FIRST_PAUSE;
         let mut failed = false;
         let effects = loop {
+            self.show_pending(observations.len() + pending.len());
             match self.store.record(&observations).await {
                 Ok(effects) => break effects,
                 Err(failure) => {
-                    let failure = Arc::new(failure);
                     self.metrics.write_failures.inc();
                     if !failed {
-                        let cause = failure.as_ref() as &dyn std::error::Error;
+                        let cause = &failure as &dyn std::error::Error;
                         error!(
                             cause,
                             observations = observations.len(),
-                            "cannot record; keeping the observations and trying again"
+                            "cannot record; keeping what was observed and trying again"
                         );
                         failed = true;
                     }
+                    let failure = Arc::new(failure);
                     for done in waiting.iter_mut().filter_map(Option::take) {
                         let _ = done.send(Err(Arc::clone(&failure)));
                     }
-                    tokio::time::sleep(pause).await;
+                    self.keep_for(pause, &failure, pending, all_observed).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
@@ -133,5 +140,35 @@ impl Writer {
                 let _ = done.send(Ok(*effect));
             }
         }
+        self.show_pending(pending.len());
+    }
+
+    /// Takes in what is observed during a pause after a failure. Who waits for the first attempt to write is told of that failure.
+    async fn keep_for(
+        &mut self,
+        pause: Duration,
+        failure: &Arc<StoreError>,
+        pending: &mut VecDeque<Entry>,
+        all_observed: &CancellationToken,
+    ) {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                more = self.receive(pending, all_observed), if pending.len() < WAITING_AT_MOST => {
+                    for done in pending.iter_mut().filter_map(|entry| entry.done.take()) {
+                        let _ = done.send(Err(Arc::clone(failure)));
+                    }
+                    if !more {
+                        return over.await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn show_pending(&self, taken: usize) {
+        self.metrics.pending.set(i64::try_from(self.entries.len() + taken).unwrap_or(i64::MAX));
     }
 }

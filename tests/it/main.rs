@@ -6,6 +6,7 @@ mod collector;
 mod config_errors;
 mod config_example;
 mod config_watch;
+mod database_outage;
 mod freshness;
 mod http;
 mod lists;

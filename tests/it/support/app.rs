@@ -16,18 +16,21 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use super::outage::Way;
 use super::postgres;
 
 /// When tests begin.
 pub const START: &str = "2026-03-02T12:00:00Z";
 
 /// Where a test's history is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Database {
     /// A file in a folder of its own.
     Sqlite(Arc<tempfile::TempDir>),
     /// A database of its own in the private server.
     Postgres(Arc<postgres::TestDatabase>),
+    /// The same, by a way that can be cut.
+    Cuttable { way: Arc<Way>, _database: Arc<postgres::TestDatabase> },
 }
 
 impl Database {
@@ -39,10 +42,17 @@ impl Database {
         Self::Postgres(Arc::new(postgres::database().await))
     }
 
+    pub async fn cuttable() -> (Self, Arc<Way>) {
+        let database = postgres::database().await;
+        let way = Arc::new(Way::open_to(&database.url));
+        (Self::Cuttable { way: Arc::clone(&way), _database: Arc::new(database) }, way)
+    }
+
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("quotagraph.db").display()),
             Self::Postgres(database) => database.url.clone(),
+            Self::Cuttable { way, .. } => way.url.clone(),
         }
     }
 
