@@ -151,8 +151,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records observations in one transaction: samples by the rule of [`crate::quota::recording`], failures and schedules in the
     /// tenant's status. Several observations of one tenant are applied in the order of their instants; a late one never moves the
-    /// status backwards, and the same one twice counts once. Tenants that are not registered, or no longer, are passed over. Gives the effect of each observation, in order; `None` for
-    /// failures and unknown tenants.
+    /// status backwards, and the same one twice counts once. Tenants that are not registered, or no longer, are passed over. Gives
+    /// the effect of each observation, in order; `None` for failures and for tenants that are passed over.
     async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError>;
 
     /// Adds whole runs to a registered tenant that has no runs in their stretches; in one transaction. An unknown tenant and runs
