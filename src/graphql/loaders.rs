@@ -12,7 +12,7 @@ use super::error::ApiError;
 use crate::allocations::{Allocations, Answer, Demand};
 use crate::koodrive::Failure;
 use crate::quota::{Run, TenantId, TimeRange};
-use crate::store::{CollectionStatus, SharedStore};
+use crate::store::{CollectionStatus, SharedStore, SnapshotPage, SnapshotQuery};
 use crate::tenants::WatchedTenant;
 
 /// How long a batch waits for its other keys. The fields of a list are resolved in one go, so the shortest wait will do.
@@ -61,6 +61,15 @@ pub struct RunsKey {
     pub space_type: Option<i32>,
 }
 
+/// A page of a tenant's snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SnapshotsKey {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Which page.
+    pub query: SnapshotQuery,
+}
+
 /// The status of a tenant's collection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StatusKey(pub TenantId);
@@ -95,6 +104,25 @@ impl Loader<RunsKey> for Loaders {
         for ((from, to, space_type), tenants) in stretches {
             for (tenant, runs) in self.store.runs(&tenants, TimeRange { from, to }, space_type).await? {
                 loaded.insert(RunsKey { tenant, from, to, space_type }, Arc::new(runs));
+            }
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loader<SnapshotsKey> for Loaders {
+    type Value = SnapshotPage;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[SnapshotsKey]) -> Result<HashMap<SnapshotsKey, Self::Value>, ApiError> {
+        let mut queries: HashMap<&SnapshotQuery, Vec<TenantId>> = HashMap::new();
+        for key in keys {
+            queries.entry(&key.query).or_default().push(key.tenant.clone());
+        }
+        let mut loaded = HashMap::with_capacity(keys.len());
+        for (query, tenants) in queries {
+            for (tenant, page) in self.store.snapshots(&tenants, query).await? {
+                loaded.insert(SnapshotsKey { tenant, query: query.clone() }, page);
             }
         }
         Ok(loaded)

@@ -96,7 +96,7 @@ pub struct CollectionStatus {
 }
 
 /// Which snapshots to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SnapshotQuery {
     /// Only runs whose last sample is at or after this instant.
     pub from: Option<Timestamp>,
@@ -114,8 +114,17 @@ pub struct SnapshotQuery {
     pub limit: u32,
 }
 
+/// A page of a tenant's snapshots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotPage {
+    /// The runs, in ascending order of [`SnapshotKey`].
+    pub runs: Vec<Run>,
+    /// Whether there are more in the direction asked.
+    pub more: bool,
+}
+
 /// A snapshot's place in the order: by first sample, then by space type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotKey {
     /// The first sample's instant.
     pub first_at: Timestamp,
@@ -172,8 +181,9 @@ pub trait Store: Send + Sync + 'static {
         space_type: Option<i32>,
     ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError>;
 
-    /// A page of a tenant's snapshots, in ascending order of [`SnapshotKey`], and whether there are more in the direction asked.
-    async fn snapshots(&self, tenant: &TenantId, query: &SnapshotQuery) -> Result<(Vec<Run>, bool), StoreError>;
+    /// A page of each tenant's snapshots, in ascending order of [`SnapshotKey`], and whether there are more in the direction asked. One
+    /// statement. Tenants without any are left out.
+    async fn snapshots(&self, tenants: &[TenantId], query: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError>;
 
     /// The status of each tenant that is known. One statement.
     async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError>;

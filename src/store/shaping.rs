@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::quota::{Label, Run, SpaceAllocation, TenantId};
 
-use super::SnapshotQuery;
+use super::{SnapshotPage, SnapshotQuery};
 
 /// The newest answer of each tenant, out of the newest run of each of its types.
 ///
@@ -21,14 +21,14 @@ pub(super) fn newest_answers(newest: BTreeMap<TenantId, Vec<Run>>) -> Vec<(Tenan
 
 impl SnapshotQuery {
     /// Makes the page out of the runs that were read, one more than asked for if there are more, in the direction asked.
-    pub(super) fn cut_page(&self, mut runs: Vec<Run>) -> (Vec<Run>, bool) {
+    pub(super) fn cut_page(&self, mut runs: Vec<Run>) -> SnapshotPage {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = runs.len() > limit;
         runs.truncate(limit);
         if self.backwards {
             runs.reverse();
         }
-        (runs, more)
+        SnapshotPage { runs, more }
     }
 }
 

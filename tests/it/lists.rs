@@ -148,3 +148,22 @@ async fn a_hundred_known_tenants_are_listed_without_a_call_to_the_upstream() {
     assert_eq!(world.simulator.hits(), hits);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn the_snapshots_of_many_tenants_are_loaded_together_and_paged_each_by_itself() {
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let (world, app) = world(database).await;
+        world.advance_s(300);
+        world.set_values("t1", &[(0, 71, 100), (4, 1, 1)]);
+        app.collect().await;
+        let list = app
+            .data("{ tenants { nodes { id snapshots(first: 2) { nodes { spaceType allocated } pageInfo { hasNextPage } } } } }")
+            .await;
+        let of = |i: usize| list["tenants"]["nodes"][i]["snapshots"].clone();
+        let two = json!([{ "spaceType": 0, "allocated": 70.0 }, { "spaceType": 0, "allocated": 71.0 }]);
+        assert_eq!(of(1), json!({ "nodes": two, "pageInfo": { "hasNextPage": true } }));
+        assert_eq!(of(2), json!({ "nodes": [{ "spaceType": 0, "allocated": 40.0 }], "pageInfo": { "hasNextPage": false } }));
+        assert_eq!(of(3), json!({ "nodes": [], "pageInfo": { "hasNextPage": false } }));
+        app.stop().await;
+    }
+}

@@ -6,13 +6,13 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::super::error::ApiError;
-use super::super::loaders::{AllocationKey, Loaders, StatusKey};
+use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{DateTime, Duration};
 use super::super::services::Services;
 use super::usage::{Fill, UsageRequest};
 use super::{CollectionStatus, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries};
 use crate::allocations::{Answer, Demand};
-use crate::store::SnapshotQuery;
+use crate::store::{SnapshotPage, SnapshotQuery};
 use crate::tenants::WatchedTenant;
 
 /// A KooDrive tenant whose quota is watched.
@@ -137,7 +137,8 @@ impl Tenant {
         let limit = u32::try_from(page.limit).unwrap_or(u32::MAX);
         let query =
             SnapshotQuery { from, to, space_type, after: page.after, before: page.before, backwards: page.backwards, limit };
-        let (runs, more) = services.store.snapshots(&self.watched.tenant.id, &query).await.map_err(ApiError::from)?;
+        let key = SnapshotsKey { tenant: self.watched.tenant.id.clone(), query };
+        let SnapshotPage { runs, more } = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?.unwrap_or_default();
         let (has_previous, has_next) = if page.backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
         Ok(SnapshotConnection::new(runs, has_previous, has_next))
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
 
-use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotQuery, Store, StoreError};
+use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -101,8 +101,8 @@ impl Store for PostgresStore {
         reading::runs(&self.pool, tenants, range, space_type).await.map_err(failed("reading of history"))
     }
 
-    async fn snapshots(&self, tenant: &TenantId, query: &SnapshotQuery) -> Result<(Vec<Run>, bool), StoreError> {
-        reading::snapshots(&self.pool, tenant, query).await.map_err(failed("reading of snapshots"))
+    async fn snapshots(&self, tenants: &[TenantId], query: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        reading::snapshots(&self.pool, tenants, query).await.map_err(failed("reading of snapshots"))
     }
 
     async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError> {

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use sqlx::postgres::PgPool;
 
 use super::query;
-use super::row::{Instant, read_run, read_runs, run_columns};
+use super::row::{Instant, read_runs, run_columns};
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
-use crate::store::SnapshotQuery;
 use crate::store::instant::raised;
 use crate::store::shaping::newest_answers;
+use crate::store::{SnapshotPage, SnapshotQuery};
 
 /// One descent of the index for each tenant and type.
 const NEWEST: &str = concat!(
@@ -44,34 +44,41 @@ where t.tenant_id = any ($1) and ($4::int is null or x.space_type = $4)
 order by t.tenant_id, s.space_type, s.first_at"
 );
 
-/// A page, `$9` rows long, in an order of its own for each type, so that no type's history is read beyond the page.
+/// A page of each tenant, `$9` rows long, in an order of its own for each type, so that no type's history is read beyond the page.
 /// `$2` is the type or null; `$3` to `$4` the range; `$5`, `$6` and `$7`, `$8` the places after and before which it lies.
 macro_rules! page {
     ($direction:literal) => {
         concat!(
-            "select ",
+            "select t.tenant_id, ",
             run_columns!(),
             "
 from tenants t
-cross join lateral unnest(t.space_types) as x (space_type)
 cross join lateral (
-    select * from space_snapshots p
-    where p.tenant_id = t.tenant_id and p.space_type = x.space_type
-      and p.first_at >= coalesce((select max(b.first_at) from space_snapshots b
-                                  where b.tenant_id = t.tenant_id and b.space_type = x.space_type and b.first_at < $3), $3)
-      and p.last_at >= $3 and p.first_at < $4
-      and p.first_at >= $5 and (p.first_at > $5 or p.space_type > $6)
-      and p.first_at <= $7 and (p.first_at < $7 or p.space_type < $8)
+    select p.* from unnest(t.space_types) as x (space_type)
+    cross join lateral (
+        select * from space_snapshots p
+        where p.tenant_id = t.tenant_id and p.space_type = x.space_type
+          and p.first_at >= coalesce((select max(b.first_at) from space_snapshots b
+                                      where b.tenant_id = t.tenant_id and b.space_type = x.space_type and b.first_at < $3), $3)
+          and p.last_at >= $3 and p.first_at < $4
+          and p.first_at >= $5 and (p.first_at > $5 or p.space_type > $6)
+          and p.first_at <= $7 and (p.first_at < $7 or p.space_type < $8)
+        order by p.first_at ",
+            $direction,
+            " limit $9
+    ) p
+    where $2::int is null or x.space_type = $2
     order by p.first_at ",
+            $direction,
+            ", p.space_type ",
             $direction,
             " limit $9
 ) s
-where t.tenant_id = $1 and ($2::int is null or x.space_type = $2)
-order by s.first_at ",
+where t.tenant_id = any ($1)
+order by t.tenant_id, s.first_at ",
             $direction,
             ", s.space_type ",
-            $direction,
-            " limit $9"
+            $direction
         )
     };
 }
@@ -106,12 +113,16 @@ pub(super) async fn runs(
 }
 
 /// [`crate::store::Store::snapshots`].
-pub(super) async fn snapshots(pool: &PgPool, tenant: &TenantId, page: &SnapshotQuery) -> Result<(Vec<Run>, bool), sqlx::Error> {
+pub(super) async fn snapshots(
+    pool: &PgPool,
+    tenants: &[TenantId],
+    page: &SnapshotQuery,
+) -> Result<Vec<(TenantId, SnapshotPage)>, sqlx::Error> {
     let (after, after_type) = page.after.map_or((Timestamp::MIN, i32::MIN), |key| (key.first_at, key.space_type));
     let (before, before_type) = page.before.map_or((Timestamp::MAX, i32::MAX), |key| (key.first_at, key.space_type));
     let mut tx = pool.begin().await?;
     let rows = query(if page.backwards { PAGE_BACKWARDS } else { PAGE_FORWARDS })
-        .bind(tenant.to_string())
+        .bind(texts(tenants))
         .bind(page.space_type)
         .bind(Instant(raised(page.from.unwrap_or(Timestamp::MIN))))
         .bind(Instant(raised(page.to.unwrap_or(Timestamp::MAX))))
@@ -123,8 +134,7 @@ pub(super) async fn snapshots(pool: &PgPool, tenant: &TenantId, page: &SnapshotQ
         .fetch_all(&mut *tx)
         .await?;
     tx.commit().await?;
-    let runs = rows.iter().map(|row| read_run(row, 0)).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut_page(runs))
+    Ok(read_runs(&rows)?.into_iter().map(|(tenant, runs)| (tenant, page.cut_page(runs))).collect())
 }
 
 fn texts(tenants: &[TenantId]) -> Vec<String> {

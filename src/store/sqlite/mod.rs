@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 
-use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotQuery, Store, StoreError};
+use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -88,8 +88,8 @@ impl Store for SqliteStore {
         reading::runs(&self.readers, tenants, range, space_type).await.map_err(failed("reading of history"))
     }
 
-    async fn snapshots(&self, tenant: &TenantId, query: &SnapshotQuery) -> Result<(Vec<Run>, bool), StoreError> {
-        reading::snapshots(&self.readers, tenant, query).await.map_err(failed("reading of snapshots"))
+    async fn snapshots(&self, tenants: &[TenantId], query: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        reading::snapshots(&self.readers, tenants, query).await.map_err(failed("reading of snapshots"))
     }
 
     async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError> {

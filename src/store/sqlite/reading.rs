@@ -1,14 +1,14 @@
 //! Reading the history.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{Sqlite, SqlitePool};
+use sqlx::{Row, Transaction};
 
 use super::row::{json_rows, read_run, read_runs, run_columns};
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
 use crate::store::instant::{millis, millis_at_or_after};
 use crate::store::shaping::newest_answers;
-use crate::store::{SnapshotKey, SnapshotQuery};
+use crate::store::{SnapshotKey, SnapshotPage, SnapshotQuery};
 
 /// One descent of the tree for each tenant and type.
 const NEWEST: &str = concat!(
@@ -92,11 +92,24 @@ pub(super) async fn runs(
 /// no round trip either.
 pub(super) async fn snapshots(
     readers: &SqlitePool,
-    tenant: &TenantId,
+    tenants: &[TenantId],
     page: &SnapshotQuery,
-) -> Result<(Vec<Run>, bool), sqlx::Error> {
+) -> Result<Vec<(TenantId, SnapshotPage)>, sqlx::Error> {
     let mut tx = readers.begin().await?;
-    let types = sqlx::query(TYPES).bind(tenant.as_str()).fetch_all(&mut *tx).await?;
+    let mut pages = Vec::with_capacity(tenants.len());
+    for tenant in tenants {
+        let runs = page_of(&mut tx, tenant, page).await?;
+        if !runs.is_empty() {
+            pages.push((tenant.clone(), page.cut_page(runs)));
+        }
+    }
+    tx.commit().await?;
+    Ok(pages)
+}
+
+/// What a tenant's types have for a page, in the direction asked; more than the page holds.
+async fn page_of(tx: &mut Transaction<'_, Sqlite>, tenant: &TenantId, page: &SnapshotQuery) -> Result<Vec<Run>, sqlx::Error> {
+    let types = sqlx::query(TYPES).bind(tenant.as_str()).fetch_all(&mut **tx).await?;
     let types = types.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
     let after = page.after.unwrap_or(SnapshotKey { first_at: Timestamp::MIN, space_type: i32::MIN });
     let before = page.before.unwrap_or(SnapshotKey { first_at: Timestamp::MAX, space_type: i32::MAX });
@@ -112,16 +125,15 @@ pub(super) async fn snapshots(
             .bind(millis(before.first_at))
             .bind(before.space_type)
             .bind(i64::from(page.limit) + 1)
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut **tx)
             .await?;
         for row in &rows {
             runs.push(read_run(row, 0)?);
         }
     }
-    tx.commit().await?;
     runs.sort_by_key(|run| (run.first_at, run.space_type));
     if page.backwards {
         runs.reverse();
     }
-    Ok(page.cut_page(runs))
+    Ok(runs)
 }

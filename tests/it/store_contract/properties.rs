@@ -7,7 +7,7 @@ use proptest::sample::subsequence;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use quotagraph::quota::recording::History;
 use quotagraph::quota::{Run, Sample, TimeRange};
-use quotagraph::store::{Observation, SharedStore, SnapshotKey, SnapshotQuery};
+use quotagraph::store::{Observation, SharedStore, SnapshotKey, SnapshotPage, SnapshotQuery};
 
 use super::{Home, answer, at, id, runs_in, tenant};
 
@@ -101,7 +101,8 @@ async fn pages(store: &SharedStore, name: &str, range: TimeRange, limit: u32) ->
     let mut query = SnapshotQuery { from: Some(range.from), to: Some(range.to), limit, ..SnapshotQuery::default() };
     let mut met = Vec::<Run>::new();
     loop {
-        let (runs, more) = store.snapshots(&id(name), &query).await.unwrap();
+        let page = store.snapshots(&[id(name)], &query).await.unwrap().pop();
+        let SnapshotPage { runs, more } = page.map(|(_, page)| page).unwrap_or_default();
         query.after = runs.last().map(|run| SnapshotKey { first_at: run.first_at, space_type: run.space_type });
         met.extend(runs);
         if !more {
