@@ -17,7 +17,7 @@ pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;
 pub use self::query::Query;
-pub use self::services::{RefreshLimit, Services};
+pub use self::services::Services;
 
 /// The schema with everything that its resolvers need.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;

@@ -1,18 +1,20 @@
 //! GraphQL over HTTP: what stands in a request, and which status and body its answer has.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
 use axum::body::{Body, to_bytes};
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info};
 
 use super::HttpState;
 use super::accept::MediaType;
+use crate::access::{self, Credentials, View};
 use crate::graphql::code;
 
 /// The parameters of a request. Other members are ignored, as the specification asks.
@@ -39,12 +41,13 @@ struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
-    allow: Option<&'static str>,
+    /// A header that tells clients more.
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, code: code::BAD_USER_INPUT, message: message.into(), allow: None }
+        Self { status, code: code::BAD_USER_INPUT, message: message.into(), header: None }
     }
 
     fn bad_request(message: impl Into<String>) -> Self {
@@ -55,29 +58,65 @@ impl Refusal {
         let mut error = ServerError::new(self.message, None);
         error.extensions.get_or_insert_default().set("code", self.code);
         let mut response = respond(self.status, media_type, &AnswerBody { data: None, errors: &[error] });
-        if let Some(allow) = self.allow {
-            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
-        }
+        response.headers_mut().extend(self.header);
         response
     }
 }
 
 /// `POST /graphql`
-pub async fn answer_post(State(state): State<HttpState>, headers: HeaderMap, body: Body) -> Response {
+pub async fn answer_post(
+    State(state): State<HttpState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
+    let view = match admit(&state, &headers, peer) {
+        Ok(view) => view,
+        Err(refusal) => return refusal.into_response(media_type),
+    };
     match read_post(&headers, body, state.limits.body_bytes).await {
-        Ok(request) => execute(&state, request, media_type).await,
+        Ok(request) => execute(&state, request.data(view), media_type).await,
         Err(refusal) => refusal.into_response(media_type),
     }
 }
 
 /// `GET /graphql`
-pub async fn answer_get(State(state): State<HttpState>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+pub async fn answer_get(
+    State(state): State<HttpState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
+    let view = match admit(&state, &headers, peer) {
+        Ok(view) => view,
+        Err(refusal) => return refusal.into_response(media_type),
+    };
     match read_get(query.as_deref().unwrap_or_default()) {
-        Ok(request) => execute(&state, request, media_type).await,
+        Ok(request) => execute(&state, request.data(view), media_type).await,
         Err(refusal) => refusal.into_response(media_type),
     }
+}
+
+/// Lets the caller in, before anything of the request is read.
+fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<View, Refusal> {
+    let api_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
+    state.gate.admit(Credentials { api_key }, peer.ip()).map_err(|refusal| {
+        let message = refusal.to_string();
+        match refusal {
+            access::Refusal::Unauthenticated => Refusal {
+                code: code::UNAUTHENTICATED,
+                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey realm=\"quotagraph\""))),
+                ..Refusal::new(StatusCode::UNAUTHORIZED, message)
+            },
+            access::Refusal::RateLimited(seconds) => Refusal {
+                code: code::RATE_LIMITED,
+                header: Some((header::RETRY_AFTER, HeaderValue::from(seconds))),
+                ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, message)
+            },
+        }
+    })
 }
 
 async fn read_post(headers: &HeaderMap, body: Body, limit: usize) -> Result<Request, Refusal> {
@@ -126,7 +165,7 @@ fn read_get(query: &str) -> Result<Request, Refusal> {
         };
         if operation.is_some_and(|operation| operation.node.ty != OperationType::Query) {
             let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "GET answers queries only; send mutations by POST");
-            return Err(Refusal { allow: Some("POST"), ..refusal });
+            return Err(Refusal { header: Some((header::ALLOW, HeaderValue::from_static("POST"))), ..refusal });
         }
     }
     Ok(request)

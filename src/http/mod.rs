@@ -16,6 +16,7 @@ use axum::routing::get;
 use tracing::error;
 
 pub use self::health::Readiness;
+use crate::access::Gate;
 use crate::graphql::Schema;
 use crate::metrics::Metrics;
 
@@ -24,6 +25,8 @@ use crate::metrics::Metrics;
 pub struct HttpState {
     /// The executable schema.
     pub schema: Schema,
+    /// Who may see what.
+    pub gate: Arc<Gate>,
     /// The figures that `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// What `/readyz` looks at.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
+mod access;
 mod collector;
 mod config_errors;
 mod config_example;
