@@ -16,11 +16,12 @@ use tracing::{error, info, warn};
 
 use crate::access::{self, Allowance, Gate};
 use crate::allocations::{self, Allocations};
+use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
 use crate::config::Config;
 use crate::graphql::{self, DocumentLimits, Services};
-use crate::http::{self, HttpState, Readiness, RequestLimits};
+use crate::http::{self, HttpState, Kept, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -126,6 +127,8 @@ impl App {
         handle.register().await?;
 
         let gate = Gate::new(gate_settings(config), tenants, &clock);
+        let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
+        let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
             allocations,
             store: Arc::clone(&store),
@@ -144,6 +147,7 @@ impl App {
         let router = http::router(HttpState {
             schema: graphql::schema(services, limits),
             gate: Arc::new(gate),
+            kept,
             metrics,
             readiness: Arc::new(readiness),
             limits: RequestLimits { body_bytes: config.limits.body_bytes, timeout: config.limits.request_timeout },

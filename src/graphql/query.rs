@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::error::ApiError;
+use super::ingredients;
 use super::services::Services;
 use super::types::{Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
 use crate::access::{Role, View};
@@ -54,6 +55,6 @@ impl Query {
         let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
         view.require(Role::Read).map_err(ApiError::from)?;
         let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
-        Ok(list_tenants(services, view, page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
+        Ok(list_tenants(services, view, ingredients(ctx), page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
     }
 }

@@ -1,20 +1,22 @@
 //! GraphQL over HTTP: what stands in a request, and which status and body its answer has.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::HttpState;
 use super::accept::MediaType;
 use crate::access::{self, Credentials, View};
+use crate::answers::{AnswerKey, Ingredients};
 use crate::graphql::code;
 
 /// The parameters of a request. Other members are ignored, as the specification asks.
@@ -75,8 +77,16 @@ pub async fn answer_post(
         Ok(view) => view,
         Err(refusal) => return refusal.into_response(media_type),
     };
-    match read_post(&headers, body, state.limits.body_bytes).await {
-        Ok(request) => execute(&state, request.data(view), media_type).await,
+    let bytes = match read_body(&headers, body, state.limits.body_bytes).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal.into_response(media_type),
+    };
+    let key = match state.kept.find(&view, media_type, bytes.clone()) {
+        Ok(finished) => return send(StatusCode::OK, media_type, finished.body),
+        Err(key) => key,
+    };
+    match parse_post(&bytes) {
+        Ok(request) => execute(&state, request, media_type, view, Some(key)).await,
         Err(refusal) => refusal.into_response(media_type),
     }
 }
@@ -94,7 +104,7 @@ pub async fn answer_get(
         Err(refusal) => return refusal.into_response(media_type),
     };
     match read_get(query.as_deref().unwrap_or_default()) {
-        Ok(request) => execute(&state, request.data(view), media_type).await,
+        Ok(request) => execute(&state, request, media_type, view, None).await,
         Err(refusal) => refusal.into_response(media_type),
     }
 }
@@ -119,7 +129,7 @@ fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<Vie
     })
 }
 
-async fn read_post(headers: &HeaderMap, body: Body, limit: usize) -> Result<Request, Refusal> {
+async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let charset = parts.clone().skip(1).find_map(|p| p.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("charset")));
@@ -133,11 +143,14 @@ async fn read_post(headers: &HeaderMap, body: Body, limit: usize) -> Result<Requ
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let bytes = to_bytes(body, limit).await.map_err(|_| too_large())?;
+    to_bytes(body, limit).await.map_err(|_| too_large())
+}
+
+fn parse_post(bytes: &[u8]) -> Result<Request, Refusal> {
     if bytes.trim_ascii_start().starts_with(b"[") {
         return Err(Refusal::bad_request("batches are not supported; send one operation in a request"));
     }
-    let params = serde_json::from_slice(&bytes).map_err(|e| Refusal::bad_request(format!("the request is not understood: {e}")))?;
+    let params = serde_json::from_slice(bytes).map_err(|e| Refusal::bad_request(format!("the request is not understood: {e}")))?;
     request(params)
 }
 
@@ -186,8 +199,11 @@ fn request(params: Params) -> Result<Request, Refusal> {
     Ok(request)
 }
 
-async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> Response {
+/// Executes a request and keeps its answer under the key, if there is one and the answer may be kept.
+async fn execute(state: &HttpState, request: Request, media_type: MediaType, view: View, key: Option<AnswerKey>) -> Response {
     let started = Instant::now();
+    let ingredients = Arc::new(Ingredients::default());
+    let request = request.data(view.clone()).data(Arc::clone(&ingredients));
     let operation = request.operation_name.clone();
     let answer = match tokio::time::timeout(state.limits.timeout, state.schema.execute(request)).await {
         Ok(answer) => answer,
@@ -213,9 +229,13 @@ async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> 
         }
         info!(operation, duration_us, status = status.as_u16(), codes = codes.join(","), "graphql request with errors");
     }
-    let mut response = respond(status, media_type, &AnswerBody { data: executed.then_some(&answer.data), errors: &answer.errors });
-    response.headers_mut().extend(answer.http_headers);
-    response
+    let Some(body) = write(&AnswerBody { data: executed.then_some(&answer.data), errors: &answer.errors }) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Some(key) = key.filter(|_| answer.errors.is_empty()) {
+        state.kept.keep(key, &body, &ingredients, &view);
+    }
+    send(status, media_type, body)
 }
 
 /// Whether the document was executed, and not refused before. Errors of execution name the field that failed.
@@ -237,10 +257,21 @@ fn timed_out(limit: std::time::Duration) -> GraphqlResponse {
 }
 
 fn respond(status: StatusCode, media_type: MediaType, body: &AnswerBody<'_>) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, media_type.content_type())], bytes).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    match write(body) {
+        Some(bytes) => send(status, media_type, bytes),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn write(body: &AnswerBody<'_>) -> Option<Bytes> {
+    serde_json::to_vec(body)
+        .map(Bytes::from)
+        .inspect_err(|e| error!(error = e as &dyn std::error::Error, "cannot write an answer"))
+        .ok()
+}
+
+fn send(status: StatusCode, media_type: MediaType, body: Bytes) -> Response {
+    (status, [(header::CONTENT_TYPE, media_type.content_type())], body).into_response()
 }
 
 fn not_acceptable() -> Response {

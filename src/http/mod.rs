@@ -4,6 +4,7 @@ mod accept;
 mod graphiql;
 mod graphql;
 mod health;
+mod kept;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use axum::routing::get;
 use tracing::error;
 
 pub use self::health::Readiness;
+pub use self::kept::Kept;
 use crate::access::Gate;
 use crate::graphql::Schema;
 use crate::metrics::Metrics;
@@ -25,6 +27,8 @@ use crate::metrics::Metrics;
 pub struct HttpState {
     /// The executable schema.
     pub schema: Schema,
+    /// Finished answers.
+    pub kept: Kept,
     /// Who may see what.
     pub gate: Arc<Gate>,
     /// The figures that `/metrics` shows.
