@@ -8,6 +8,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use quotagraph::clock::SystemClock;
 use quotagraph::koodrive::Credential;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,6 +77,7 @@ fn write_config(folder: &Path, fleet: &Fleet) -> Result<(), Failed> {
 struct Serve {
     process: Child,
     address: SocketAddr,
+    log: Arc<Mutex<String>>,
 }
 
 impl Serve {
@@ -90,10 +92,10 @@ impl Serve {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|cause| format!("cannot start {}: {cause}", binary.display()))?;
-        let log = process.stderr.take().ok_or("no pipe")?;
+        let stderr = process.stderr.take().ok_or("no pipe")?;
         // From here on the process ends with this value, whatever happens.
-        let mut serve = Self { process, address: ([127, 0, 0, 1], 0).into() };
-        serve.address = read_address(BufReader::new(log))?;
+        let mut serve = Self { process, address: ([127, 0, 0, 1], 0).into(), log: Arc::default() };
+        serve.address = follow_log(BufReader::new(stderr), &serve.log)?;
         while serve.get("/readyz").await?.0 != 200 {
             give_up_after(PATIENCE, started, "serve did not become ready")?;
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -111,6 +113,10 @@ impl Serve {
     }
 
     async fn get(&self, path: &str) -> Result<(u16, String), Failed> {
+        self.try_get(path).await.map_err(|cause| format!("serve did not answer: {cause}\n{}", self.log.lock()).into())
+    }
+
+    async fn try_get(&self, path: &str) -> Result<(u16, String), Failed> {
         let mut connection = TcpStream::connect(self.address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
         connection.write_all(request.as_bytes()).await?;
@@ -131,7 +137,11 @@ impl Serve {
     fn stop(mut self) -> Result<(), Failed> {
         let told = Command::new("kill").arg(self.process.id().to_string()).status()?;
         let ended = self.process.wait()?;
-        if told.success() && ended.success() { Ok(()) } else { Err(format!("serve did not end well: {ended}").into()) }
+        if told.success() && ended.success() {
+            Ok(())
+        } else {
+            Err(format!("serve did not end well: {ended}\n{}", self.log.lock()).into())
+        }
     }
 }
 
@@ -142,20 +152,20 @@ impl Drop for Serve {
     }
 }
 
-/// The address that is listened on, out of the line of the log that names it. What follows in the log is read and dropped.
-fn read_address(mut log: BufReader<ChildStderr>) -> Result<SocketAddr, Failed> {
-    let mut all = String::new();
+/// Keeps the log from now on, and waits for the line of it that names the address.
+fn follow_log(mut stderr: BufReader<ChildStderr>, log: &Arc<Mutex<String>>) -> Result<SocketAddr, Failed> {
     loop {
         let mut line = String::new();
-        if log.read_line(&mut line)? == 0 {
-            return Err(format!("serve ended: {all}").into());
+        if stderr.read_line(&mut line)? == 0 {
+            return Err(format!("serve ended: {}", log.lock()).into());
         }
+        log.lock().push_str(&line);
         if let Some((_, rest)) = line.split_once("\"address\":\"") {
             let address = rest.split('"').next().unwrap_or_default().parse()?;
-            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+            let log = Arc::clone(log);
+            std::thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| *log.lock() += &(line + "\n")));
             return Ok(address);
         }
-        all.push_str(&line);
     }
 }
 
