@@ -28,7 +28,7 @@ use crate::store::StoreError;
 use crate::tenants::WatchedTenant;
 use crate::{store, telemetry};
 
-/// The whole command line. Its help texts are attributes and not doc comments where lints for Markdown would mar them.
+/// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "quotagraph",
@@ -60,9 +60,10 @@ enum Command {
     /// SIGTERM and SIGINT end it in order: requests are drained and everything observed is written; a second one ends it at once. SIGHUP
     /// reads the tenants again, and so does a change of the files that they and their secrets stand in.
     Serve,
-    /// See it work on this machine, without a config: simulated tenants with history, and the service.
+    /// See it work on this machine, with simulated tenants; needs no config.
     ///
-    /// A simulated KooDrive verifies every signature, and the service asks it. Prints what to open and what to try. Nothing is left behind.
+    /// Starts a simulated KooDrive that verifies every signature, makes up tenants with history, runs the service, and prints what to open
+    /// and what to try. Nothing is left behind.
     Demo(demo::Args),
     /// Run the simulated KooDrive alone, for those who develop against it.
     ///

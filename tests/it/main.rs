@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod collector;
+mod commands;
 mod config_errors;
 mod config_example;
 mod config_watch;
 mod database_outage;
 mod freshness;
 mod http;
+mod lifecycle;
 mod lists;
 mod quota_query;
 mod schema;
