@@ -16,9 +16,7 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let config = load_config(config)?;
     let watch = TenantsWatch::new(&config);
     let watched = load_tenants(&config)?;
-    if watched.is_empty() {
-        warn!("the config has no tenants; add a [[tenants]] table or a tenants_file");
-    }
+    let has_tenants = !watched.is_empty();
     let store = open_store(&config).await?;
     if config.database.migrate {
         for migration in store.migrate().await? {
@@ -30,6 +28,9 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     // Before anybody is told that it serves, so that a signal from then on finds somebody who listens.
     let signals = Signals::listen(&END)?;
     let hang_up = signal(SignalKind::hangup())?;
+    if !has_tenants {
+        warn!("the config has no tenants; add a [[tenants]] table or a tenants_file");
+    }
     info!(address = %app.address(), "serving");
     run_service(app, signals, Some(Reload { config, watch, hang_up })).await
 }
