@@ -26,6 +26,7 @@ use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
 use crate::store::{SharedStore, StoreError};
+use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
 
 /// Of the time to shut down, the share that requests and asks under way may take; the rest is for the last writes.
@@ -177,7 +178,7 @@ impl App {
         let stop = self.handle.stop.clone();
         let listener = self.listener.tap_io(|connection| {
             if let Err(cause) = connection.set_nodelay(true) {
-                warn!(error = &cause as &dyn std::error::Error, "a connection keeps its small-packet delay");
+                warn!(error = telemetry::explain(&cause), "a connection keeps its small-packet delay");
             }
         });
         let server = axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>())
@@ -230,7 +231,7 @@ async fn finish<T>(task: &mut JoinHandle<T>, part: &str) {
     if !task.is_finished()
         && let Err(cause) = task.await
     {
-        error!(error = &cause as &dyn std::error::Error, part, "a task failed");
+        error!(error = telemetry::explain(&cause), part, "a task failed");
     }
 }
 

@@ -47,6 +47,7 @@ use crate::metrics::CacheMetrics;
 use crate::quota::{Sample, SpaceAllocation, TenantId};
 use crate::recorder::Recorder;
 use crate::store::{Observation, SharedStore, StoreError};
+use crate::telemetry;
 use crate::tenants::{TenantSet, WatchedTenant};
 
 /// How long a reader lets the database look for a newer run before the upstream is asked.
@@ -476,7 +477,7 @@ impl Inner {
         match tokio::time::timeout(STORE_PATIENCE, self.try_load_into_known(watched)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(error = &error as &dyn std::error::Error, "cannot read the newest snapshots; asking the upstream");
+                warn!(error = telemetry::explain(&error), "cannot read the newest snapshots; asking the upstream");
             }
             Err(_) => warn!(patience_ms = STORE_PATIENCE.as_millis(), "reading the newest snapshots is slow; asking the upstream"),
         }

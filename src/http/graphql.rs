@@ -266,7 +266,7 @@ fn respond(status: StatusCode, media_type: MediaType, body: &AnswerBody<'_>) -> 
 fn write(body: &AnswerBody<'_>) -> Option<Bytes> {
     serde_json::to_vec(body)
         .map(Bytes::from)
-        .inspect_err(|e| error!(error = e as &dyn std::error::Error, "cannot write an answer"))
+        .inspect_err(|e| error!(error = crate::telemetry::explain(e), "cannot write an answer"))
         .ok()
 }
 

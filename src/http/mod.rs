@@ -21,6 +21,7 @@ pub use self::kept::Kept;
 use crate::access::Gate;
 use crate::graphql::Schema;
 use crate::metrics::Metrics;
+use crate::telemetry;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -63,7 +64,7 @@ async fn show_metrics(State(state): State<HttpState>) -> Response {
     match state.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
         Err(cause) => {
-            error!(error = &cause as &dyn std::error::Error, "cannot write the metrics");
+            error!(error = telemetry::explain(&cause), "cannot write the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -5,12 +5,14 @@
 mod access;
 mod answer_cache;
 mod collector;
+mod commands;
 mod config_errors;
 mod config_example;
 mod config_watch;
 mod database_outage;
 mod freshness;
 mod http;
+mod lifecycle;
 mod lists;
 mod quota_query;
 mod schema;
