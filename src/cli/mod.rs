@@ -85,7 +85,7 @@ enum Command {
     /// Apply the missing migrations to the database and say which.
     Migrate,
     /// Print the GraphQL schema (SDL).
-    Schema,
+    Schema(schema::Args),
     /// Print the SHA-256 of an API key for the config. Reads the key from stdin, or makes one when stdin is a terminal or empty.
     HashKey,
 }
@@ -123,7 +123,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Fetch(arg) => fetch::run(config, &arg.tenant).await,
         Command::Sign(arg) => sign::run(config, &arg.tenant),
         Command::Migrate => migrate::run(config).await,
-        Command::Schema => schema::run(),
+        Command::Schema(args) => schema::run(&args),
         Command::HashKey => hash_key::run(),
     }
 }

@@ -26,7 +26,7 @@ use crate::answers::Ingredients;
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query, Mutation, EmptySubscription)
+    Schema::build(Query, Mutation, EmptySubscription).enable_federation()
 }
 
 /// Where the resolvers of a request note what they use.
@@ -39,6 +39,13 @@ fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
 pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
     let loaders = Loaders::new(services.allocations.clone(), services.store.clone());
     builder().data(loaders).data(services).extension(limits).finish()
+}
+
+/// The schema of a subgraph of an Apollo Federation (v2), where `Tenant` is an entity by its id.
+#[must_use]
+pub fn federation_sdl() -> String {
+    let options = SDLExportOptions::new().prefer_single_line_descriptions().federation().compose_directive();
+    builder().finish().sdl_with_options(options)
 }
 
 /// The schema in GraphQL's own language, as `schema.graphql` holds it.

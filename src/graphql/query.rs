@@ -39,6 +39,15 @@ impl Query {
         Some(meant.map(Tenant::new).ok_or_else(|| ApiError::argument("id", mend).into()))
     }
 
+    /// A tenant that another subgraph of an Apollo Federation refers to.
+    #[graphql(entity)]
+    #[expect(clippy::unused_async, reason = "resolvers are async")]
+    async fn find_tenant_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Result<Option<Tenant>, async_graphql::Error> {
+        let view = ctx.data_unchecked::<View>();
+        view.require(Role::Read).map_err(ApiError::from)?;
+        Ok(view.get(id.as_str()).map(|watched| Tenant::new(Arc::clone(watched))))
+    }
+
     /// The tenants that the caller may see, page by page (Relay cursor connections).
     #[graphql(complexity = "3 + super::types::page_size(first, last) * child_complexity")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]

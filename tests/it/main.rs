@@ -10,6 +10,7 @@ mod config_errors;
 mod config_example;
 mod config_watch;
 mod database_outage;
+mod federation;
 mod freshness;
 mod http;
 mod lifecycle;
