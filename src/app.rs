@@ -14,12 +14,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::access::{self, Allowance, Gate};
 use crate::allocations::{self, Allocations};
+use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
 use crate::config::Config;
-use crate::graphql::{self, DocumentLimits, RefreshLimit, Services};
-use crate::http::{self, HttpState, Readiness, RequestLimits};
+use crate::graphql::{self, DocumentLimits, Services};
+use crate::http::{self, HttpState, Kept, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -125,17 +127,16 @@ impl App {
         };
         handle.register().await?;
 
+        let gate = Gate::new(gate_settings(config), tenants, &clock);
+        let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
+        let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
-            tenants,
             allocations,
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             default_tenant: config.server.default_tenant.clone(),
             page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
-            refreshes: RefreshLimit::per_minute(
-                NonZeroU32::new(config.limits.refreshes_per_minute).unwrap_or(NonZeroU32::MIN),
-                Arc::clone(&clock),
-            ),
+            refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&clock)),
         };
         let limits = DocumentLimits { depth: config.limits.depth, complexity: config.limits.complexity };
         let readiness = Readiness {
@@ -146,6 +147,8 @@ impl App {
         };
         let router = http::router(HttpState {
             schema: graphql::schema(services, limits),
+            gate: Arc::new(gate),
+            kept,
             metrics,
             readiness: Arc::new(readiness),
             limits: RequestLimits { body_bytes: config.limits.body_bytes, timeout: config.limits.request_timeout },
@@ -178,7 +181,8 @@ impl App {
                 warn!(error = telemetry::explain(&cause), "a connection keeps its small-packet delay");
             }
         });
-        let server = axum::serve(listener, self.router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         let mut server = tokio::spawn(async move { server.await });
         let mut collecting = tokio::spawn({
             let stop = stop.clone();
@@ -276,6 +280,19 @@ impl AppHandle {
 /// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
 fn longest_lag(config: &Config) -> SignedDuration {
     (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
+}
+
+fn gate_settings(config: &Config) -> access::Settings {
+    let Some(auth) = &config.auth else { return access::Settings::default() };
+    access::Settings {
+        keys: auth.api_keys(),
+        failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
+        requests_per_second: config.limits.requests_per_second.map(at_least_one),
+    }
+}
+
+fn at_least_one(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }
 
 /// The upstream client's settings.

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod fetch;
+mod hash_key;
 mod migrate;
 mod output;
 mod schema;
@@ -85,6 +86,8 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema (SDL).
     Schema,
+    /// Print the SHA-256 of an API key for the config. Reads the key from stdin, or makes one when stdin is a terminal or empty.
+    HashKey,
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,6 +124,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Sign(arg) => sign::run(config, &arg.tenant),
         Command::Migrate => migrate::run(config).await,
         Command::Schema => schema::run(),
+        Command::HashKey => hash_key::run(),
     }
 }
 

@@ -1,15 +1,27 @@
 //! `[auth]`.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-/// Who may call. This version has no authentication; the section exists so that going without it on an address that others can
-/// reach is a decision that somebody wrote down.
+use super::error::Invalid;
+use super::text;
+use crate::access::{ApiKey, KeyDigest, Principal, Role, Scope};
+use crate::quota::TenantId;
+
+/// Who may call. Without this section nobody has to prove anything, and only loopback is served.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// How callers prove who they are. No default.
     pub mode: AuthMode,
+    /// Failed attempts per minute and address; beyond that they are answered with 429. At least 1. Default 60.
+    #[serde(default = "default_failed_attempts")]
+    pub failed_attempts_per_minute: u32,
+    /// The API keys, for the mode `keys`.
+    #[serde(default)]
+    pub keys: Vec<KeyConfig>,
 }
 
 /// How callers prove who they are.
@@ -17,13 +29,105 @@ pub struct Auth {
 pub enum AuthMode {
     /// They do not: whoever reaches the service may use it.
     None,
+    /// By an API key in the header `X-Api-Key`.
+    Keys,
+}
+
+/// An API key and what may be done with it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyConfig {
+    /// Who comes with it; for the log. Unique.
+    pub name: String,
+    /// The SHA-256 of the key, 64 hexadecimal digits, as `quotagraph hash-key` prints it. Unique.
+    pub sha256: String,
+    /// The ids of the tenants that may be seen, or `["*"]` for all.
+    pub tenants: Vec<String>,
+    /// What may be done: `READ`, `REFRESH`, `EXPORT`, or `ADMIN` for everything.
+    pub roles: Vec<String>,
+}
+
+fn default_failed_attempts() -> u32 {
+    60
 }
 
 impl<'de> Deserialize<'de> for AuthMode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
             "none" => Ok(Self::None),
-            _ => Err(D::Error::custom("must be \"none\", the only mode that this version has")),
+            "keys" => Ok(Self::Keys),
+            _ => Err(D::Error::custom("must be \"none\" or \"keys\", the modes that this version has")),
         }
+    }
+}
+
+impl Auth {
+    /// The keys that callers prove themselves by; `None` when they need not.
+    #[must_use]
+    pub fn api_keys(&self) -> Option<Vec<ApiKey>> {
+        match self.mode {
+            AuthMode::None => None,
+            AuthMode::Keys => Some(self.keys.iter().filter_map(|key| key.resolve().ok()).collect()),
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        text::require_within("auth.failed_attempts_per_minute", self.failed_attempts_per_minute, 1..=1_000_000)?;
+        match self.mode {
+            AuthMode::Keys if self.keys.is_empty() => {
+                return Err(Invalid::new(
+                    "auth.keys",
+                    "must have a key when auth.mode is \"keys\": `quotagraph hash-key` makes one",
+                ));
+            }
+            AuthMode::None if !self.keys.is_empty() => {
+                return Err(Invalid::new("auth.keys", "is of no use while auth.mode is \"none\"; write mode = \"keys\""));
+            }
+            AuthMode::None | AuthMode::Keys => {}
+        }
+        for (i, key) in self.keys.iter().enumerate() {
+            key.resolve()?;
+            for other in &self.keys[..i] {
+                if other.name == key.name {
+                    return Err(key.invalid("name", "must be unique; there is another key of this name"));
+                }
+                if other.sha256.eq_ignore_ascii_case(&key.sha256) {
+                    return Err(key.invalid("sha256", format!("must be unique; it is that of the key {} too", other.name)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl KeyConfig {
+    fn resolve(&self) -> Result<ApiKey, Invalid> {
+        text::require_visible_ascii("auth.keys.name", &self.name)?;
+        let digest = KeyDigest::from_hex(&self.sha256)
+            .ok_or_else(|| self.invalid("sha256", "must be 64 hexadecimal digits, as `quotagraph hash-key` prints them"))?;
+        let role = |name: &String| {
+            Role::from_name(name).ok_or_else(|| self.invalid("roles", "must be of READ, REFRESH, EXPORT and ADMIN"))
+        };
+        let roles = self.roles.iter().map(role).collect::<Result<_, _>>()?;
+        if self.roles.is_empty() {
+            return Err(self.invalid("roles", "must name a role: READ, REFRESH, EXPORT or ADMIN"));
+        }
+        let principal = Principal { name: self.name.as_str().into(), scope: self.scope()?, roles };
+        Ok(ApiKey { digest, principal: Arc::new(principal) })
+    }
+
+    fn scope(&self) -> Result<Scope, Invalid> {
+        match self.tenants.as_slice() {
+            [] => Err(self.invalid("tenants", "must name a tenant, or be [\"*\"] for all")),
+            [all] if all == "*" => Ok(Scope::All),
+            ids => {
+                let parse = |id: &String| id.parse::<TenantId>().map_err(|e| self.invalid("tenants", format!("{id:?}: {e}")));
+                Ok(Scope::Only(Arc::new(ids.iter().map(parse).collect::<Result<_, _>>()?)))
+            }
+        }
+    }
+
+    fn invalid(&self, field: &str, mend: impl std::fmt::Display) -> Invalid {
+        Invalid::new(format!("auth.keys.{field}"), format!("{mend} (key {})", self.name))
     }
 }

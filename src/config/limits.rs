@@ -22,6 +22,8 @@ pub struct Limits {
     pub complexity: usize,
     /// Entries of one page of a list; at least 1. Default 1000.
     pub page_size: u32,
+    /// Requests per second and principal; at least 1. Default: no limit.
+    pub requests_per_second: Option<u32>,
     /// Forced refreshes per tenant and minute; at least 1. Default 6.
     pub refreshes_per_minute: u32,
 }
@@ -34,6 +36,7 @@ impl Default for Limits {
             depth: 15,
             complexity: 20_000,
             page_size: 1000,
+            requests_per_second: None,
             refreshes_per_minute: 6,
         }
     }
@@ -46,6 +49,9 @@ impl Limits {
         text::require_within("limits.depth", self.depth, 3..=1000)?;
         text::require_within("limits.complexity", self.complexity, 10..=1_000_000_000)?;
         text::require_within("limits.page_size", self.page_size, 1..=100_000)?;
+        if let Some(requests) = self.requests_per_second {
+            text::require_within("limits.requests_per_second", requests, 1..=1_000_000)?;
+        }
         text::require_within("limits.refreshes_per_minute", self.refreshes_per_minute, 1..=1_000_000)
     }
 }

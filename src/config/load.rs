@@ -117,6 +117,9 @@ impl Config {
         self.cache.validate()?;
         self.upstream.validate()?;
         self.limits.validate()?;
+        if let Some(auth) = &self.auth {
+            auth.validate()?;
+        }
         self.log.validate()
     }
 

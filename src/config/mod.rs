@@ -25,7 +25,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-pub use auth::{Auth, AuthMode};
+pub use auth::{Auth, AuthMode, KeyConfig};
 pub use cache::Cache;
 pub use collector::Collector;
 pub use database::Database;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_graphql::{Error, ErrorExtensions as _};
 use tracing::error;
 
+use crate::access::Forbidden;
 use crate::allocations::RefreshError;
 use crate::koodrive::Failure;
 use crate::store::StoreError;
@@ -18,6 +19,10 @@ pub mod code {
     pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
     /// The request asks for more than a limit allows; the message names the limit.
     pub const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
+    /// No valid credentials.
+    pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+    /// The caller lacks a role.
+    pub const FORBIDDEN: &str = "FORBIDDEN";
     /// Too many requests.
     pub const RATE_LIMITED: &str = "RATE_LIMITED";
     /// The database cannot answer.
@@ -35,6 +40,8 @@ pub mod code {
 pub enum ApiError {
     /// The request is wrong; the sentence says what to mend.
     BadUserInput(String),
+    /// The caller lacks a role.
+    Forbidden(Forbidden),
     /// Too many refreshes; the next one may come after so many seconds.
     RateLimited(u64),
     /// The upstream could not answer.
@@ -49,6 +56,24 @@ impl ApiError {
     /// A fault of the caller in one argument.
     pub fn argument(name: &str, mend: impl std::fmt::Display) -> Self {
         Self::BadUserInput(format!("{name}: {mend}"))
+    }
+
+    /// The error's code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadUserInput(_) => code::BAD_USER_INPUT,
+            Self::Forbidden(_) => code::FORBIDDEN,
+            Self::RateLimited(_) => code::RATE_LIMITED,
+            Self::Upstream(failure) => failure.verdict.code(),
+            Self::HistoryUnavailable(_) => code::HISTORY_UNAVAILABLE,
+            Self::Internal(_) => code::INTERNAL,
+        }
+    }
+}
+
+impl From<Forbidden> for ApiError {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Forbidden(forbidden)
     }
 }
 
@@ -75,27 +100,27 @@ impl From<Arc<Failure>> for ApiError {
 
 impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
+        let code = error.code();
         match error {
-            ApiError::BadUserInput(message) => coded(message, code::BAD_USER_INPUT),
+            ApiError::BadUserInput(message) => coded(message, code),
+            ApiError::Forbidden(forbidden) => coded(forbidden.to_string(), code),
             ApiError::RateLimited(seconds) => {
                 let message = format!("this tenant was refreshed too often; try again in {seconds} s");
-                coded(message, code::RATE_LIMITED).extend_with(|_, extensions| extensions.set("retryAfter", seconds))
+                coded(message, code).extend_with(|_, extensions| extensions.set("retryAfter", seconds))
             }
             // The client has logged the call's cause.
-            ApiError::Upstream(failure) => {
-                coded(failure.verdict.sentence(), failure.verdict.code()).extend_with(|_, extensions| {
-                    if let Some(upstream_code) = failure.verdict.upstream_code() {
-                        extensions.set("upstreamCode", upstream_code);
-                    }
-                })
-            }
+            ApiError::Upstream(failure) => coded(failure.verdict.sentence(), code).extend_with(|_, extensions| {
+                if let Some(upstream_code) = failure.verdict.upstream_code() {
+                    extensions.set("upstreamCode", upstream_code);
+                }
+            }),
             ApiError::HistoryUnavailable(cause) => {
                 error!(error = telemetry::explain(cause.as_ref()), "a request could not use the database");
-                coded("The history cannot be read or written at the moment.", code::HISTORY_UNAVAILABLE)
+                coded("The history cannot be read or written at the moment.", code)
             }
             ApiError::Internal(cause) => {
                 error!(cause, "a request failed by a fault of ours");
-                coded("An internal error occurred.", code::INTERNAL)
+                coded("An internal error occurred.", code)
             }
         }
     }

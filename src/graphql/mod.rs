@@ -10,14 +10,17 @@ mod scalars;
 mod services;
 mod types;
 
-use async_graphql::{EmptySubscription, SDLExportOptions};
+use std::sync::Arc;
+
+use async_graphql::{Context, EmptySubscription, SDLExportOptions};
 
 pub use self::error::code;
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;
 pub use self::query::Query;
-pub use self::services::{RefreshLimit, Services};
+pub use self::services::Services;
+use crate::answers::Ingredients;
 
 /// The schema with everything that its resolvers need.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
@@ -26,7 +29,12 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription>
     Schema::build(Query, Mutation, EmptySubscription)
 }
 
-/// The executable schema.
+/// Where the resolvers of a request note what they use.
+fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
+    ctx.data_unchecked::<Arc<Ingredients>>()
+}
+
+/// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`] as data.
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
     let loaders = Loaders::new(services.allocations.clone(), services.store.clone());

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::error::ApiError;
+use super::ingredients;
 use super::services::Services;
 use super::types::{Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
+use crate::access::{Role, View};
 
 /// What can be asked.
 pub struct Query;
@@ -21,18 +23,20 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The tenant's id.")] id: Option<ID>,
     ) -> Option<Result<Tenant, async_graphql::Error>> {
-        let services = ctx.data_unchecked::<Services>();
-        let tenants = services.tenants.current();
-        let found = match (&id, &services.default_tenant, tenants.all()) {
-            (Some(id), _, _) => tenants.get(id.as_str()),
-            (None, Some(default), _) => tenants.get(default.as_str()),
-            (None, None, [only]) => Some(only),
-            (None, None, _) => {
-                let mend = "give one: there is no default tenant, and not exactly one that you may see";
-                return Some(Err(ApiError::argument("id", mend).into()));
-            }
-        };
-        found.map(|watched| Ok(Tenant::new(Arc::clone(watched))))
+        let view = ctx.data_unchecked::<View>();
+        if let Err(forbidden) = view.require(Role::Read) {
+            return Some(Err(ApiError::from(forbidden).into()));
+        }
+        if let Some(id) = id {
+            return view.get(id.as_str()).map(|watched| Ok(Tenant::new(Arc::clone(watched))));
+        }
+        let default = ctx.data_unchecked::<Services>().default_tenant.as_ref();
+        let meant = default.and_then(|id| view.get(id.as_str()).cloned()).or_else(|| match view.all().as_ref() {
+            [only] => Some(Arc::clone(only)),
+            _ => None,
+        });
+        let mend = "give one: there is no default tenant that you may see, and not exactly one tenant that you may see";
+        Some(meant.map(Tenant::new).ok_or_else(|| ApiError::argument("id", mend).into()))
     }
 
     /// The tenants that the caller may see, page by page (Relay cursor connections).
@@ -48,8 +52,9 @@ impl Query {
         #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
         #[graphql(desc = "The order of the list; by id when not given.")] order_by: Option<TenantOrder>,
     ) -> Result<TenantConnection, async_graphql::Error> {
-        let services = ctx.data_unchecked::<Services>();
+        let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
+        view.require(Role::Read).map_err(ApiError::from)?;
         let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
-        Ok(list_tenants(services, page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
+        Ok(list_tenants(services, view, ingredients(ctx), page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
     }
 }

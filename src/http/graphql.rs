@@ -1,18 +1,22 @@
 //! GraphQL over HTTP: what stands in a request, and which status and body its answer has.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
-use axum::body::{Body, to_bytes};
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::HttpState;
 use super::accept::MediaType;
+use crate::access::{self, Credentials, View};
+use crate::answers::{AnswerKey, Ingredients};
 use crate::graphql::code;
 
 /// The parameters of a request. Other members are ignored, as the specification asks.
@@ -39,12 +43,13 @@ struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
-    allow: Option<&'static str>,
+    /// A header that tells clients more.
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, code: code::BAD_USER_INPUT, message: message.into(), allow: None }
+        Self { status, code: code::BAD_USER_INPUT, message: message.into(), header: None }
     }
 
     fn bad_request(message: impl Into<String>) -> Self {
@@ -55,32 +60,76 @@ impl Refusal {
         let mut error = ServerError::new(self.message, None);
         error.extensions.get_or_insert_default().set("code", self.code);
         let mut response = respond(self.status, media_type, &AnswerBody { data: None, errors: &[error] });
-        if let Some(allow) = self.allow {
-            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
-        }
+        response.headers_mut().extend(self.header);
         response
     }
 }
 
 /// `POST /graphql`
-pub async fn answer_post(State(state): State<HttpState>, headers: HeaderMap, body: Body) -> Response {
+pub async fn answer_post(
+    State(state): State<HttpState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
-    match read_post(&headers, body, state.limits.body_bytes).await {
-        Ok(request) => execute(&state, request, media_type).await,
+    let view = match admit(&state, &headers, peer) {
+        Ok(view) => view,
+        Err(refusal) => return refusal.into_response(media_type),
+    };
+    let bytes = match read_body(&headers, body, state.limits.body_bytes).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal.into_response(media_type),
+    };
+    let key = match state.kept.find(&view, media_type, bytes.clone()) {
+        Ok(finished) => return send(StatusCode::OK, media_type, finished.body),
+        Err(key) => key,
+    };
+    match parse_post(&bytes) {
+        Ok(request) => execute(&state, request, media_type, view, Some(key)).await,
         Err(refusal) => refusal.into_response(media_type),
     }
 }
 
 /// `GET /graphql`
-pub async fn answer_get(State(state): State<HttpState>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+pub async fn answer_get(
+    State(state): State<HttpState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
+    let view = match admit(&state, &headers, peer) {
+        Ok(view) => view,
+        Err(refusal) => return refusal.into_response(media_type),
+    };
     match read_get(query.as_deref().unwrap_or_default()) {
-        Ok(request) => execute(&state, request, media_type).await,
+        Ok(request) => execute(&state, request, media_type, view, None).await,
         Err(refusal) => refusal.into_response(media_type),
     }
 }
 
-async fn read_post(headers: &HeaderMap, body: Body, limit: usize) -> Result<Request, Refusal> {
+/// Lets the caller in, before anything of the request is read.
+fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<View, Refusal> {
+    let api_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
+    state.gate.admit(Credentials { api_key }, peer.ip()).map_err(|refusal| {
+        let message = refusal.to_string();
+        match refusal {
+            access::Refusal::Unauthenticated => Refusal {
+                code: code::UNAUTHENTICATED,
+                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey realm=\"quotagraph\""))),
+                ..Refusal::new(StatusCode::UNAUTHORIZED, message)
+            },
+            access::Refusal::RateLimited(seconds) => Refusal {
+                code: code::RATE_LIMITED,
+                header: Some((header::RETRY_AFTER, HeaderValue::from(seconds))),
+                ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, message)
+            },
+        }
+    })
+}
+
+async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let charset = parts.clone().skip(1).find_map(|p| p.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("charset")));
@@ -94,11 +143,14 @@ async fn read_post(headers: &HeaderMap, body: Body, limit: usize) -> Result<Requ
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let bytes = to_bytes(body, limit).await.map_err(|_| too_large())?;
+    to_bytes(body, limit).await.map_err(|_| too_large())
+}
+
+fn parse_post(bytes: &[u8]) -> Result<Request, Refusal> {
     if bytes.trim_ascii_start().starts_with(b"[") {
         return Err(Refusal::bad_request("batches are not supported; send one operation in a request"));
     }
-    let params = serde_json::from_slice(&bytes).map_err(|e| Refusal::bad_request(format!("the request is not understood: {e}")))?;
+    let params = serde_json::from_slice(bytes).map_err(|e| Refusal::bad_request(format!("the request is not understood: {e}")))?;
     request(params)
 }
 
@@ -126,7 +178,7 @@ fn read_get(query: &str) -> Result<Request, Refusal> {
         };
         if operation.is_some_and(|operation| operation.node.ty != OperationType::Query) {
             let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "GET answers queries only; send mutations by POST");
-            return Err(Refusal { allow: Some("POST"), ..refusal });
+            return Err(Refusal { header: Some((header::ALLOW, HeaderValue::from_static("POST"))), ..refusal });
         }
     }
     Ok(request)
@@ -147,8 +199,11 @@ fn request(params: Params) -> Result<Request, Refusal> {
     Ok(request)
 }
 
-async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> Response {
+/// Executes a request and keeps its answer under the key, if there is one and the answer may be kept.
+async fn execute(state: &HttpState, request: Request, media_type: MediaType, view: View, key: Option<AnswerKey>) -> Response {
     let started = Instant::now();
+    let ingredients = Arc::new(Ingredients::default());
+    let request = request.data(view.clone()).data(Arc::clone(&ingredients));
     let operation = request.operation_name.clone();
     let answer = match tokio::time::timeout(state.limits.timeout, state.schema.execute(request)).await {
         Ok(answer) => answer,
@@ -174,9 +229,13 @@ async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> 
         }
         info!(operation, duration_us, status = status.as_u16(), codes = codes.join(","), "graphql request with errors");
     }
-    let mut response = respond(status, media_type, &AnswerBody { data: executed.then_some(&answer.data), errors: &answer.errors });
-    response.headers_mut().extend(answer.http_headers);
-    response
+    let Some(body) = write(&AnswerBody { data: executed.then_some(&answer.data), errors: &answer.errors }) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Some(key) = key.filter(|_| answer.errors.is_empty()) {
+        state.kept.keep(key, &body, &ingredients, &view);
+    }
+    send(status, media_type, body)
 }
 
 /// Whether the document was executed, and not refused before. Errors of execution name the field that failed.
@@ -198,10 +257,21 @@ fn timed_out(limit: std::time::Duration) -> GraphqlResponse {
 }
 
 fn respond(status: StatusCode, media_type: MediaType, body: &AnswerBody<'_>) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, media_type.content_type())], bytes).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    match write(body) {
+        Some(bytes) => send(status, media_type, bytes),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn write(body: &AnswerBody<'_>) -> Option<Bytes> {
+    serde_json::to_vec(body)
+        .map(Bytes::from)
+        .inspect_err(|e| error!(error = crate::telemetry::explain(e), "cannot write an answer"))
+        .ok()
+}
+
+fn send(status: StatusCode, media_type: MediaType, body: Bytes) -> Response {
+    (status, [(header::CONTENT_TYPE, media_type.content_type())], body).into_response()
 }
 
 fn not_acceptable() -> Response {

@@ -4,6 +4,7 @@ mod accept;
 mod graphiql;
 mod graphql;
 mod health;
+mod kept;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use axum::routing::get;
 use tracing::error;
 
 pub use self::health::Readiness;
+pub use self::kept::Kept;
+use crate::access::Gate;
 use crate::graphql::Schema;
 use crate::metrics::Metrics;
 use crate::telemetry;
@@ -25,6 +28,10 @@ use crate::telemetry;
 pub struct HttpState {
     /// The executable schema.
     pub schema: Schema,
+    /// Finished answers.
+    pub kept: Kept,
+    /// Who may see what.
+    pub gate: Arc<Gate>,
     /// The figures that `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// What `/readyz` looks at.

@@ -75,11 +75,13 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ),
         ("[server]\ndefault_tenant = \"nobody\"", "server.default_tenant: must be the id of a tenant; there is no tenant nobody"),
         ("[auth]", "auth.mode: is missing"),
-        ("[auth]\nmode = \"keys\"", "auth.mode: must be \"none\", the only mode that this version has"),
+        ("[auth]\nmode = \"password\"", "auth.mode: must be \"none\" or \"keys\", the modes that this version has"),
+        ("[auth]\nmode = \"keys\"", "auth.keys: must have a key when auth.mode is \"keys\": `quotagraph hash-key` makes one"),
         (
-            "[auth]\nmode = \"none\"\n[[auth.keys]]\nname = \"portal\"",
-            "auth.keys: is not known; this version has no authentication yet and understands only mode = \"none\" here",
+            "[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"a\"\nsha256 = \"HUSH\"\ntenants = [\"*\"]\nroles = [\"READ\"]",
+            "auth.keys.sha256: must be 64 hexadecimal digits, as `quotagraph hash-key` prints them (key a)",
         ),
+        ("[auth]\nmode = \"none\"\n[[auth.keys]]\nname = \"portal\"", "auth.keys.0.sha256: is missing"),
         ("[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"", "line 3: duplicate key `listen` in table `server`"),
         ("tenants = 5", "tenants: must be a list of tables, found 5"),
     ];
@@ -183,7 +185,7 @@ fn variables_are_named_when_they_are_wrong() {
         ("QUOTAGRAPH_UPSTREAM__RETRIES", "many", "must be a whole number from 0 to 4294967295, found \"many\""),
         ("QUOTAGRAPH_COLLECTOR__ENABLED", "perhaps", "must be true or false, found \"perhaps\""),
         ("QUOTAGRAPH_SERVER__PORT", "80", "is not known; known are listen, default_tenant, shutdown_timeout"),
-        ("QUOTAGRAPH_AUTH__MODE", "jwt", "must be \"none\", the only mode that this version has"),
+        ("QUOTAGRAPH_AUTH__MODE", "jwt", "must be \"none\" or \"keys\", the modes that this version has"),
         ("QUOTAGRAPH_LOG__FORMAT", "xml", "must be text or json, found \"xml\""),
         ("DATABASE_URL", "mysql://root:HUSH@h/d", "must start with sqlite: or postgres://"),
         (

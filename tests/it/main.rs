@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
+mod access;
+mod answer_cache;
 mod collector;
 mod commands;
 mod config_errors;

@@ -10,6 +10,8 @@ use super::super::error::ApiError;
 use super::super::services::Services;
 use super::page::Page;
 use super::{PageInfo, Tenant};
+use crate::access::View;
+use crate::answers::Ingredients;
 use crate::quota::SpaceAllocation;
 use crate::tenants::WatchedTenant;
 
@@ -206,6 +208,8 @@ impl TenantFilter {
 /// The page of tenants that the filter keeps, in the given order.
 pub async fn list(
     services: &Services,
+    view: &View,
+    ingredients: &Ingredients,
     page: Page<TenantPlace>,
     filter: &TenantFilter,
     order: TenantOrder,
@@ -215,12 +219,15 @@ pub async fn list(
             return Err(ApiError::argument(name, "is a cursor of another order"));
         }
     }
-    let all = services.tenants.current();
+    let all = view.all();
     let needs_figures = filter.needs_figures() || !matches!(order.by, TenantSort::Id | TenantSort::Name);
-    let known = if needs_figures { services.allocations.newest_known(all.all()).await? } else { Vec::new() };
+    if needs_figures {
+        ingredients.use_figures(services.allocations.figures_version());
+    }
+    let known = if needs_figures { services.allocations.newest_known(&all).await? } else { Vec::new() };
     let known = |index: usize| known.get(index).and_then(Option::as_deref);
 
-    let mut kept: Vec<(TenantPlace, &Arc<WatchedTenant>)> = (all.all().iter().enumerate())
+    let mut kept: Vec<(TenantPlace, &Arc<WatchedTenant>)> = (all.iter().enumerate())
         .filter(|(index, watched)| filter.keeps(watched, known(*index)))
         .map(|(index, watched)| (TenantPlace::of(watched, known(index), order), watched))
         .collect();
