@@ -15,7 +15,7 @@ pub(super) struct Sight {
 
 impl Sight {
     pub(super) fn of(principal: &Principal) -> Self {
-        Self { scope: principal.scope.clone(), roles: principal.roles.clone() }
+        Self { scope: principal.scope.clone(), roles: principal.roles }
     }
 }
 

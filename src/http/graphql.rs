@@ -82,7 +82,10 @@ pub async fn answer_post(
         Err(refusal) => return refusal.into_response(media_type),
     };
     let key = match state.kept.find(&view, media_type, bytes.clone()) {
-        Ok(finished) => return send(StatusCode::OK, media_type, finished.body),
+        Ok(finished) => {
+            state.metrics.http.requests.inc();
+            return send(StatusCode::OK, media_type, finished.body);
+        }
         Err(key) => key,
     };
     match parse_post(&bytes) {
