@@ -45,8 +45,8 @@ To see it work, without any config: quotagraph demo
 To run it: copy quotagraph.example.toml to quotagraph.toml, name your tenants in it, try `quotagraph check`, then `quotagraph serve`."
 )]
 struct Cli {
-    /// The config file [default: quotagraph.toml in the working directory]. quotagraph.example.toml documents every field; demo and
-    /// schema read none.
+    /// The config file [default: quotagraph.toml in the working directory]. quotagraph.example.toml documents every field; demo,
+    /// schema and hash-key read none.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -86,7 +86,9 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema (SDL).
     Schema(schema::Args),
-    /// Print the SHA-256 of an API key for the config. Reads the key from stdin, or makes one when stdin is a terminal or empty.
+    /// Print the SHA-256 of an API key, for the config.
+    ///
+    /// Reads the key from stdin. When stdin is a terminal or empty, makes a key and shows it on stderr.
     HashKey,
 }
 

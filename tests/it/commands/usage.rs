@@ -1,8 +1,12 @@
 //! Help, wrong usage, and commands that need nothing.
 
+use std::io::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
 use crate::support::process::{quotagraph, run};
 
-const COMMANDS: [&str; 8] = ["serve", "demo", "simulate", "check", "fetch", "sign", "migrate", "schema"];
+const COMMANDS: [&str; 9] = ["serve", "demo", "simulate", "check", "fetch", "sign", "migrate", "schema", "hash-key"];
 
 #[tokio::test]
 async fn every_command_has_a_help_text_and_the_first_page_names_them_all() {
@@ -61,4 +65,27 @@ async fn a_reader_that_goes_away_is_no_failure() {
     let mut command = quotagraph(folder.path(), &["schema"]);
     let status = command.stdout(writer).kill_on_drop(true).status().await.unwrap();
     assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn hash_key_hashes_the_key_of_stdin_and_makes_one_when_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let digest_of = |key: &str| hex::encode(Sha256::digest(key));
+    let with_stdin = async |text: &str| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        drop(writer);
+        let mut command = quotagraph(folder.path(), &["hash-key"]);
+        let output = command.stdin(reader).kill_on_drop(true).output().await.unwrap();
+        assert!(output.status.success());
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (hash, said) = with_stdin("correct horse battery staple\n").await;
+    assert_eq!((hash.trim_end(), said.as_str()), (digest_of("correct horse battery staple").as_str(), ""));
+
+    let (hash, said) = with_stdin("").await;
+    let key = said.lines().find_map(|line| line.strip_prefix("  ")).unwrap();
+    assert_eq!(hash.trim_end(), digest_of(key));
+    assert!(key.len() >= 32, "{key}");
+    assert_ne!(with_stdin("").await.0, hash, "each key is new");
 }

@@ -50,6 +50,10 @@ async fn a_request_under_way_is_answered_and_its_value_recorded_before_the_end()
 async fn everything_that_was_collected_is_in_the_database_after_the_end() {
     let tenants: Vec<TenantSetup> = (1..=20).map(|n| tenant(&format!("t{n}"), n, 100)).collect();
     let site = Site::serving("collector.interval = \"1s\"", &tenants).await;
+    for tenant in &tenants {
+        // Some are always under way.
+        site.upstream(&tenant.id).set_behaviour(serde_json::from_value(json!({ "delay_ms": 400 })).unwrap()).unwrap();
+    }
     let service = site.serve().await;
     until("two rounds", async || site.simulator.hits() >= 40).await;
     let finished = service.terminate().await;
