@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::access::{self, Allowance, Gate};
+use crate::access::{self, Allowance, Gate, JwksError, TokenVerifier};
 use crate::allocations::{self, Allocations};
 use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::graphql::{self, DocumentLimits, Services};
 use crate::http::{self, HttpState, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
@@ -44,6 +44,9 @@ pub enum AppError {
     /// The upstream client cannot be made.
     #[error(transparent)]
     Client(#[from] koodrive::BuildError),
+    /// The keys that verify tokens cannot be used.
+    #[error(transparent)]
+    TokenKeys(#[from] JwksError),
     /// The database cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -82,7 +85,7 @@ impl App {
     /// Binds the address (port 0 takes a free one) and puts the parts together. The store is migrated.
     ///
     /// # Errors
-    /// When the address is taken, the client's settings cannot be used, or the database fails.
+    /// When the address is taken, the client's settings or the keys of tokens cannot be used, or the database fails.
     pub async fn build(
         config: &Config,
         watched: Vec<WatchedTenant>,
@@ -125,7 +128,8 @@ impl App {
         };
         handle.register().await?;
 
-        let gate = Gate::new(gate_settings(config), tenants, &clock);
+        let tokens = token_verifier(config, &clock)?;
+        let gate = Gate::new(gate_settings(config, tokens), tenants, &clock);
         let services = Services {
             allocations,
             store: Arc::clone(&store),
@@ -277,10 +281,19 @@ fn longest_lag(config: &Config) -> SignedDuration {
     (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
 }
 
-fn gate_settings(config: &Config) -> access::Settings {
+/// What verifies tokens, if they are accepted. The issuer's keys are on their way when this returns.
+fn token_verifier(config: &Config, clock: &SharedClock) -> Result<Option<Arc<TokenVerifier>>, JwksError> {
+    let Some(settings) = config.auth.as_ref().and_then(Auth::token_settings) else { return Ok(None) };
+    let tokens = TokenVerifier::new(settings, Arc::clone(clock))?;
+    tokens.prepare();
+    Ok(Some(Arc::new(tokens)))
+}
+
+fn gate_settings(config: &Config, tokens: Option<Arc<TokenVerifier>>) -> access::Settings {
     let Some(auth) = &config.auth else { return access::Settings::default() };
     access::Settings {
         keys: auth.api_keys(),
+        tokens,
         failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
         requests_per_second: config.limits.requests_per_second.map(at_least_one),
     }

@@ -17,7 +17,7 @@
 //! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
 //! | [`quota`] | the domain: runs, recording, calendar buckets, usage. No I/O |
 //!
-//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`metrics`], [`telemetry`], and [`simulator`], a
+//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`tls`] (who is trusted), [`metrics`], [`telemetry`], and [`simulator`], a
 //! KooDrive that verifies every signature, for the demo and the tests.
 
 pub mod access;
@@ -37,3 +37,4 @@ pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;
+pub mod tls;

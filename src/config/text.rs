@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use url::Url;
+use url::{Host, Url};
 
 use super::error::Invalid;
 use crate::quota::TenantId;
@@ -56,4 +56,18 @@ pub(super) fn require_visible_ascii(field: &str, value: &str) -> Result<(), Inva
 pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|error| D::Error::custom(format!("must be a URL such as \"https://koodrive.example\": {error}")))
+}
+
+/// Reads a URL where there may be none.
+pub(super) fn url_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    url(deserializer).map(Some)
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }

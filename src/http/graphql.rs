@@ -14,7 +14,8 @@ use tracing::{debug, info};
 
 use super::HttpState;
 use super::accept::MediaType;
-use crate::access::{self, Credentials, View};
+use super::caller::credentials;
+use crate::access::{self, View};
 use crate::graphql::code;
 
 /// The parameters of a request. Other members are ignored, as the specification asks.
@@ -71,7 +72,7 @@ pub async fn answer_post(
     body: Body,
 ) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
-    let view = match admit(&state, &headers, peer) {
+    let view = match admit(&state, &headers, peer).await {
         Ok(view) => view,
         Err(refusal) => return refusal.into_response(media_type),
     };
@@ -89,7 +90,7 @@ pub async fn answer_get(
     RawQuery(query): RawQuery,
 ) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
-    let view = match admit(&state, &headers, peer) {
+    let view = match admit(&state, &headers, peer).await {
         Ok(view) => view,
         Err(refusal) => return refusal.into_response(media_type),
     };
@@ -100,14 +101,13 @@ pub async fn answer_get(
 }
 
 /// Lets the caller in, before anything of the request is read.
-fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<View, Refusal> {
-    let api_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    state.gate.admit(Credentials { api_key }, peer.ip()).map_err(|refusal| {
+async fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<View, Refusal> {
+    state.gate.admit(credentials(headers), peer.ip()).await.map_err(|refusal| {
         let message = refusal.to_string();
         match refusal {
-            access::Refusal::Unauthenticated => Refusal {
+            access::Refusal::Unauthenticated(proof) => Refusal {
                 code: code::UNAUTHENTICATED,
-                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey realm=\"quotagraph\""))),
+                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(proof.challenges()))),
                 ..Refusal::new(StatusCode::UNAUTHORIZED, message)
             },
             access::Refusal::RateLimited(seconds) => Refusal {

@@ -1,6 +1,7 @@
 //! The public side: every route in one list.
 
 mod accept;
+mod caller;
 mod graphiql;
 mod graphql;
 mod health;

@@ -25,6 +25,7 @@ fn with_keys(config: &mut Config) {
             key("exporter", &["*"], &["EXPORT"]),
             key("boss", &["*"], &["ADMIN"]),
         ],
+        jwt: None,
     });
 }
 

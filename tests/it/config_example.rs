@@ -36,7 +36,9 @@ fn the_example_as_it_stands_changes_nothing() {
 fn every_commented_setting_shows_the_default_or_a_working_example() {
     let mut config = load(&uncommented());
     assert_eq!(config.server.default_tenant.take().unwrap().as_str(), "acme");
-    assert_eq!(config.auth.take().and_then(|auth| auth.api_keys()).map(|keys| keys.len()), Some(1));
+    let auth = config.auth.take().unwrap();
+    assert_eq!(auth.api_keys().map(|keys| keys.len()), Some(1));
+    assert_eq!(auth.token_settings().unwrap().issuer, "https://idp.example");
     assert!(config.limits.requests_per_second.take().is_some());
     assert!(config.upstream.ca_file.take().is_some());
     assert!(config.tenants_file.take().is_some());

@@ -15,5 +15,6 @@ mod quota_query;
 mod schema;
 mod store_contract;
 mod support;
+mod tokens;
 mod upstream;
 mod usage_over_time;

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod issuer;
 pub(crate) mod outage;
 pub(crate) mod postgres;

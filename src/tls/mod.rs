@@ -1,0 +1,5 @@
+//! TLS: which servers are trusted.
+
+mod client;
+
+pub use client::{BuildError, client_config};
