@@ -1,6 +1,7 @@
 //! The composition root: a config, tenants, a store and a clock become a running service. The commands and the tests call the same
 //! functions, so that the tests cannot drift from what is shipped.
 
+use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -20,12 +21,13 @@ use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
 use crate::config::{Auth, Config};
 use crate::graphql::{self, DocumentLimits, Services};
-use crate::http::{self, HttpState, Readiness, RequestLimits};
+use crate::http::{self, AllowedOrigins, HttpState, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
 use crate::store::{SharedStore, StoreError};
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
+use crate::tls::{Certificate, CertificateError, TlsListener};
 
 /// Of the time to shut down, the share that requests and asks under way may take; the rest is for the last writes.
 const DRAIN_SHARE: f64 = 0.7;
@@ -47,6 +49,9 @@ pub enum AppError {
     /// The keys that verify tokens cannot be used.
     #[error(transparent)]
     TokenKeys(#[from] JwksError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The database cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -61,6 +66,7 @@ pub enum AppError {
 /// A service that is built and bound, but does not run yet.
 pub struct App {
     listener: TcpListener,
+    certificate: Option<Certificate>,
     address: SocketAddr,
     router: Router,
     collector: Option<Collector>,
@@ -85,13 +91,15 @@ impl App {
     /// Binds the address (port 0 takes a free one) and puts the parts together. The store is migrated.
     ///
     /// # Errors
-    /// When the address is taken, the client's settings or the keys of tokens cannot be used, or the database fails.
+    /// When the address is taken, the client's settings, the certificate or the keys of tokens cannot be used, or the database fails.
     pub async fn build(
         config: &Config,
         watched: Vec<WatchedTenant>,
         store: SharedStore,
         clock: SharedClock,
     ) -> Result<Self, AppError> {
+        let tls = config.server.tls.as_ref();
+        let certificate = tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
@@ -151,9 +159,20 @@ impl App {
             metrics,
             readiness: Arc::new(readiness),
             limits: RequestLimits { body_bytes: config.limits.body_bytes, timeout: config.limits.request_timeout },
+            origins: AllowedOrigins::new(&config.cors.allowed_origins),
+            trusted_proxies: config.server.trusted_proxies.as_slice().into(),
         });
         let collector = config.collector.enabled.then_some(collector);
-        Ok(Self { listener, address, router, collector, writer, shutdown_timeout: config.server.shutdown_timeout, handle })
+        Ok(Self {
+            listener,
+            certificate,
+            address,
+            router,
+            collector,
+            writer,
+            shutdown_timeout: config.server.shutdown_timeout,
+            handle,
+        })
     }
 
     /// The address that is listened on.
@@ -180,9 +199,16 @@ impl App {
                 warn!(error = &cause as &dyn std::error::Error, "a connection keeps its small-packet delay");
             }
         });
-        let server = axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let mut server = tokio::spawn(async move { server.await });
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let stopped = stop.clone().cancelled_owned();
+        let mut server = match self.certificate {
+            None => tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future()),
+            Some(certificate) => {
+                // The tap does nothing but make the address known to the routes.
+                let listener = TlsListener::new(listener, certificate).tap_io(|_| {});
+                tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
+            }
+        };
         let mut collecting = tokio::spawn({
             let stop = stop.clone();
             async move {

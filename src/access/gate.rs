@@ -1,6 +1,6 @@
 //! The one door.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -140,12 +140,33 @@ impl Gate {
 
     /// Only failures count against an address: many callers may share one, and a valid key is let in whatever others try.
     fn refuse(&self, proof: Proof, address: IpAddr) -> Refusal {
-        let refusal = match self.failures.as_ref().map(|failures| failures.take(&address)) {
+        let refusal = match self.failures.as_ref().map(|failures| failures.take(&whose(address))) {
             Some(Err(seconds)) => Refusal::RateLimited(seconds),
             _ => Refusal::Unauthenticated(proof),
         };
         let outcome = if matches!(refusal, Refusal::Unauthenticated(_)) { "UNAUTHENTICATED" } else { "RATE_LIMITED" };
         info!(target: "quotagraph::audit", %address, outcome, "request refused");
         refusal
+    }
+}
+
+/// Who is held liable for an address: of IPv6 its /64, since that is what one machine gets, with all its addresses.
+fn whose(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one_for_the_limit() {
+        let whose = |text: &str| whose(text.parse().unwrap());
+        assert_eq!(whose("2001:db8::1"), whose("2001:db8::ffff:1:2:3"));
+        assert_ne!(whose("2001:db8::1"), whose("2001:db8:0:1::1"));
+        assert_ne!(whose("192.0.2.1"), whose("192.0.2.2"));
     }
 }

@@ -6,6 +6,7 @@
 mod auth;
 mod cache;
 mod collector;
+mod cors;
 mod database;
 mod duration;
 mod environment;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 pub use auth::{Auth, AuthMode, KeyConfig};
 pub use cache::Cache;
 pub use collector::Collector;
+pub use cors::Cors;
 pub use database::Database;
 pub use environment::process_environment;
 pub use error::ConfigError;
@@ -36,7 +38,7 @@ pub use jwt::JwtConfig;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
-pub use server::Server;
+pub use server::{Server, ServerTls};
 pub use tenants::{TenantAuth, TenantConfig};
 pub use upstream::Upstream;
 pub use watch::TenantsWatch;
@@ -59,6 +61,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who may call; without it only loopback is served.
     pub auth: Option<Auth>,
+    /// Which pages of other servers may call.
+    pub cors: Cors,
     /// What is logged.
     pub log: Log,
     /// The tenants of this file.

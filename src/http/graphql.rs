@@ -14,7 +14,7 @@ use tracing::{debug, info};
 
 use super::HttpState;
 use super::accept::MediaType;
-use super::caller::credentials;
+use super::caller::{client_address, credentials};
 use crate::access::{self, View};
 use crate::graphql::code;
 
@@ -102,7 +102,12 @@ pub async fn answer_get(
 
 /// Lets the caller in, before anything of the request is read.
 async fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<View, Refusal> {
-    state.gate.admit(credentials(headers), peer.ip()).await.map_err(|refusal| {
+    if state.origins.refuse(headers) {
+        let message = "a page of another server made this request; add its origin to cors.allowed_origins to allow it";
+        return Err(Refusal { code: code::FORBIDDEN, ..Refusal::new(StatusCode::FORBIDDEN, message) });
+    }
+    let address = client_address(peer.ip(), headers, &state.trusted_proxies);
+    state.gate.admit(credentials(headers), address).await.map_err(|refusal| {
         let message = refusal.to_string();
         match refusal {
             access::Refusal::Unauthenticated(proof) => Refusal {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod access;
+mod browsers;
 mod collector;
 mod config_errors;
 mod config_example;
@@ -10,6 +11,7 @@ mod config_watch;
 mod database_outage;
 mod freshness;
 mod http;
+mod https;
 mod lists;
 mod quota_query;
 mod schema;
