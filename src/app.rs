@@ -1,6 +1,7 @@
 //! The composition root: a config, tenants, a store and a clock become a running service. The commands and the tests call the same
 //! functions, so that the tests cannot drift from what is shipped.
 
+use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,20 +15,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::access::{self, Allowance, Gate};
+use crate::access::{self, Allowance, Gate, JwksError, TokenVerifier};
 use crate::allocations::{self, Allocations};
 use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::graphql::{self, DocumentLimits, Services};
-use crate::http::{self, HttpState, Kept, Readiness, RequestLimits};
+use crate::http::{self, AllowedOrigins, HttpState, Kept, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
 use crate::store::{SharedStore, StoreError};
 use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
+use crate::tls::{Certificate, CertificateError, TlsListener};
 
 /// Of the time to shut down, the share that requests and asks under way may take; the rest is for the last writes.
 const DRAIN_SHARE: f64 = 0.7;
@@ -46,6 +48,12 @@ pub enum AppError {
     /// The upstream client cannot be made.
     #[error(transparent)]
     Client(#[from] koodrive::BuildError),
+    /// The keys that verify tokens cannot be used.
+    #[error(transparent)]
+    TokenKeys(#[from] JwksError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The database cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -60,6 +68,7 @@ pub enum AppError {
 /// A service that is built and bound, but does not run yet.
 pub struct App {
     listener: TcpListener,
+    certificate: Option<Certificate>,
     address: SocketAddr,
     router: Router,
     collector: Option<Collector>,
@@ -84,13 +93,15 @@ impl App {
     /// Binds the address (port 0 takes a free one) and puts the parts together. The store is migrated.
     ///
     /// # Errors
-    /// When the address is taken, the client's settings cannot be used, or the database fails.
+    /// When the address is taken, the client's settings, the certificate or the keys of tokens cannot be used, or the database fails.
     pub async fn build(
         config: &Config,
         watched: Vec<WatchedTenant>,
         store: SharedStore,
         clock: SharedClock,
     ) -> Result<Self, AppError> {
+        let tls = config.server.tls.as_ref();
+        let certificate = tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
@@ -127,7 +138,8 @@ impl App {
         };
         handle.register().await?;
 
-        let gate = Gate::new(gate_settings(config), tenants, &clock);
+        let tokens = token_verifier(config, &clock)?;
+        let gate = Gate::new(gate_settings(config, tokens), tenants, &clock);
         let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
         let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
@@ -152,9 +164,20 @@ impl App {
             metrics,
             readiness: Arc::new(readiness),
             limits: RequestLimits { body_bytes: config.limits.body_bytes, timeout: config.limits.request_timeout },
+            origins: AllowedOrigins::new(&config.cors.allowed_origins),
+            trusted_proxies: config.server.trusted_proxies.as_slice().into(),
         });
         let collector = config.collector.enabled.then_some(collector);
-        Ok(Self { listener, address, router, collector, writer, shutdown_timeout: config.server.shutdown_timeout, handle })
+        Ok(Self {
+            listener,
+            certificate,
+            address,
+            router,
+            collector,
+            writer,
+            shutdown_timeout: config.server.shutdown_timeout,
+            handle,
+        })
     }
 
     /// The address that is listened on.
@@ -181,9 +204,16 @@ impl App {
                 warn!(error = telemetry::explain(&cause), "a connection keeps its small-packet delay");
             }
         });
-        let server = axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let mut server = tokio::spawn(async move { server.await });
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let stopped = stop.clone().cancelled_owned();
+        let mut server = match self.certificate {
+            None => tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future()),
+            Some(certificate) => {
+                // The tap does nothing but make the address known to the routes.
+                let listener = TlsListener::new(listener, certificate).tap_io(|_| {});
+                tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
+            }
+        };
         let mut collecting = tokio::spawn({
             let stop = stop.clone();
             async move {
@@ -282,10 +312,19 @@ fn longest_lag(config: &Config) -> SignedDuration {
     (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
 }
 
-fn gate_settings(config: &Config) -> access::Settings {
+/// What verifies tokens, if they are accepted. The issuer's keys are on their way when this returns.
+fn token_verifier(config: &Config, clock: &SharedClock) -> Result<Option<Arc<TokenVerifier>>, JwksError> {
+    let Some(settings) = config.auth.as_ref().and_then(Auth::token_settings) else { return Ok(None) };
+    let tokens = TokenVerifier::new(settings, Arc::clone(clock))?;
+    tokens.prepare();
+    Ok(Some(Arc::new(tokens)))
+}
+
+fn gate_settings(config: &Config, tokens: Option<Arc<TokenVerifier>>) -> access::Settings {
     let Some(auth) = &config.auth else { return access::Settings::default() };
     access::Settings {
         keys: auth.api_keys(),
+        tokens,
         failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
         requests_per_second: config.limits.requests_per_second.map(at_least_one),
     }

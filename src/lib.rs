@@ -18,7 +18,7 @@
 //! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
 //! | [`quota`] | the domain: runs, recording, calendar buckets, usage. No I/O |
 //!
-//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`metrics`], [`telemetry`], and [`simulator`], a
+//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`tls`] (who is trusted, and our own certificate), [`metrics`], [`telemetry`], and [`simulator`], a
 //! KooDrive that verifies every signature, for the demo and the tests.
 
 pub mod access;
@@ -29,6 +29,7 @@ pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod config;
+mod file_stamp;
 pub mod graphql;
 pub mod http;
 pub mod koodrive;
@@ -39,3 +40,4 @@ pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;
+pub mod tls;

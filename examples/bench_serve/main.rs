@@ -90,7 +90,7 @@ async fn serve(endpoint: &str, changing: bool) -> Outcome {
         tenants: vec!["*".to_owned()],
         roles: vec!["READ".to_owned()],
     };
-    config.auth = Some(Auth { mode: AuthMode::Keys, failed_attempts_per_minute: 60, keys: vec![key] });
+    config.auth = Some(Auth { mode: AuthMode::Keys, failed_attempts_per_minute: 60, keys: vec![key], jwt: None });
     let store = store::open(&store::Settings {
         url: SecretString::from(format!("sqlite:{}", folder.path().join("bench.db").display())),
         max_connections: config.database.max_connections,

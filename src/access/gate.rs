@@ -1,6 +1,6 @@
 //! The one door.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -8,15 +8,17 @@ use tracing::info;
 
 use super::allowance::Allowance;
 use super::keys::{ApiKey, find_principal};
-use super::{Principal, View};
+use super::{Principal, TokenVerifier, View};
 use crate::clock::SharedClock;
 use crate::tenants::Tenants;
 
 /// How callers prove who they are, and how often they may.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The API keys; `None` when callers need not prove anything.
+    /// The API keys; `None` when there is no use in sending one. Without keys and tokens callers need not prove anything.
     pub keys: Option<Vec<ApiKey>>,
+    /// What verifies tokens; `None` when there is no use in sending one.
+    pub tokens: Option<Arc<TokenVerifier>>,
     /// Failed attempts per minute and address; beyond that they are answered with 429.
     pub failed_attempts_per_minute: Option<NonZeroU32>,
     /// Requests per second and principal; off when not set.
@@ -28,23 +30,60 @@ pub struct Settings {
 pub struct Credentials<'a> {
     /// `X-Api-Key`.
     pub api_key: Option<&'a str>,
+    /// The token of `Authorization: Bearer`.
+    pub token: Option<&'a str>,
 }
 
 /// Why a request is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No credentials, or none that is known.
-    #[error("give a valid API key in the header X-Api-Key")]
-    Unauthenticated,
+    #[error("give {}", .0.wanted())]
+    Unauthenticated(Proof),
     /// Too many requests or failed attempts; seconds until the next one.
     #[error("too many requests; try again in {0} s")]
     RateLimited(u64),
 }
 
+/// How callers can prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// By an API key.
+    Key,
+    /// By a token.
+    Token,
+    /// By either.
+    KeyOrToken,
+}
+
+impl Proof {
+    fn wanted(self) -> &'static str {
+        match self {
+            Self::Key => "a valid API key in the header X-Api-Key",
+            Self::Token => "a valid token in the header Authorization, after Bearer",
+            Self::KeyOrToken => {
+                "a valid API key in the header X-Api-Key, or a valid token in the header Authorization, after Bearer"
+            }
+        }
+    }
+
+    /// The challenges of a `WWW-Authenticate`.
+    #[must_use]
+    pub fn challenges(self) -> &'static str {
+        match self {
+            Self::Key => "ApiKey realm=\"quotagraph\"",
+            Self::Token => "Bearer realm=\"quotagraph\"",
+            Self::KeyOrToken => "Bearer realm=\"quotagraph\", ApiKey realm=\"quotagraph\"",
+        }
+    }
+}
+
 /// Lets callers in. Everything that answers a caller starts here.
 #[derive(Debug)]
 pub struct Gate {
-    keys: Option<Vec<ApiKey>>,
+    proof: Option<Proof>,
+    keys: Vec<ApiKey>,
+    tokens: Option<Arc<TokenVerifier>>,
     anybody: Arc<Principal>,
     tenants: Arc<Tenants>,
     failures: Option<Allowance<IpAddr>>,
@@ -55,8 +94,16 @@ impl Gate {
     /// A gate to these tenants.
     #[must_use]
     pub fn new(settings: Settings, tenants: Arc<Tenants>, clock: &SharedClock) -> Self {
+        let proof = match (&settings.keys, &settings.tokens) {
+            (None, None) => None,
+            (Some(_), None) => Some(Proof::Key),
+            (None, Some(_)) => Some(Proof::Token),
+            (Some(_), Some(_)) => Some(Proof::KeyOrToken),
+        };
         Self {
-            keys: settings.keys,
+            proof,
+            keys: settings.keys.unwrap_or_default(),
+            tokens: settings.tokens,
             anybody: Arc::new(Principal::anybody()),
             tenants,
             failures: settings.failed_attempts_per_minute.map(|count| Allowance::per_minute(count, clock.clone())),
@@ -68,8 +115,11 @@ impl Gate {
     ///
     /// # Errors
     /// When it does not prove who it is, or asks too often. Each refusal is a line in the audit log.
-    pub fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, Refusal> {
-        let principal = self.authenticate(credentials).ok_or_else(|| self.refuse(address))?;
+    pub async fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, Refusal> {
+        let principal = match self.proof {
+            None => Arc::clone(&self.anybody),
+            Some(proof) => self.authenticate(credentials).await.ok_or_else(|| self.refuse(proof, address))?,
+        };
         if let Some(requests) = &self.requests {
             requests.take(&principal.name).map_err(|seconds| {
                 info!(target: "quotagraph::audit", principal = %principal.name, outcome = "RATE_LIMITED", "request refused");
@@ -79,21 +129,44 @@ impl Gate {
         Ok(View::new(principal, self.tenants.current()))
     }
 
-    fn authenticate(&self, credentials: Credentials<'_>) -> Option<Arc<Principal>> {
-        match &self.keys {
-            None => Some(Arc::clone(&self.anybody)),
-            Some(keys) => find_principal(keys, credentials.api_key?),
+    /// The key counts where both are sent.
+    async fn authenticate(&self, credentials: Credentials<'_>) -> Option<Arc<Principal>> {
+        match (credentials, &self.tokens) {
+            (Credentials { api_key: Some(key), .. }, _) if !self.keys.is_empty() => find_principal(&self.keys, key),
+            (Credentials { token: Some(token), .. }, Some(tokens)) => tokens.find_principal(token).await,
+            _ => None,
         }
     }
 
     /// Only failures count against an address: many callers may share one, and a valid key is let in whatever others try.
-    fn refuse(&self, address: IpAddr) -> Refusal {
-        let refusal = match self.failures.as_ref().map(|failures| failures.take(&address)) {
+    fn refuse(&self, proof: Proof, address: IpAddr) -> Refusal {
+        let refusal = match self.failures.as_ref().map(|failures| failures.take(&whose(address))) {
             Some(Err(seconds)) => Refusal::RateLimited(seconds),
-            _ => Refusal::Unauthenticated,
+            _ => Refusal::Unauthenticated(proof),
         };
-        let outcome = if refusal == Refusal::Unauthenticated { "UNAUTHENTICATED" } else { "RATE_LIMITED" };
+        let outcome = if matches!(refusal, Refusal::Unauthenticated(_)) { "UNAUTHENTICATED" } else { "RATE_LIMITED" };
         info!(target: "quotagraph::audit", %address, outcome, "request refused");
         refusal
+    }
+}
+
+/// Who is held liable for an address: of IPv6 its /64, since that is what one machine gets, with all its addresses.
+fn whose(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one_for_the_limit() {
+        let whose = |text: &str| whose(text.parse().unwrap());
+        assert_eq!(whose("2001:db8::1"), whose("2001:db8::ffff:1:2:3"));
+        assert_ne!(whose("2001:db8::1"), whose("2001:db8:0:1::1"));
+        assert_ne!(whose("192.0.2.1"), whose("192.0.2.2"));
     }
 }

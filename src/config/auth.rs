@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::error::Invalid;
+use super::jwt::JwtConfig;
 use super::text;
-use crate::access::{ApiKey, KeyDigest, Principal, Role, Scope};
+use crate::access::{ApiKey, KeyDigest, Principal, Role, Scope, TokenSettings};
 use crate::quota::TenantId;
 
 /// Who may call. Without this section nobody has to prove anything, and only loopback is served.
@@ -19,9 +20,12 @@ pub struct Auth {
     /// Failed attempts per minute and address; beyond that they are answered with 429. At least 1. Default 60.
     #[serde(default = "default_failed_attempts")]
     pub failed_attempts_per_minute: u32,
-    /// The API keys, for the mode `keys`.
+    /// The API keys, for the modes with `keys`.
     #[serde(default)]
     pub keys: Vec<KeyConfig>,
+    /// Which tokens count, for the modes with `jwt`.
+    #[serde(default)]
+    pub jwt: Option<JwtConfig>,
 }
 
 /// How callers prove who they are.
@@ -31,6 +35,10 @@ pub enum AuthMode {
     None,
     /// By an API key in the header `X-Api-Key`.
     Keys,
+    /// By a JSON Web Token in the header `Authorization`, after `Bearer`.
+    Jwt,
+    /// By either.
+    KeysAndJwt,
 }
 
 /// An API key and what may be done with it.
@@ -56,34 +64,55 @@ impl<'de> Deserialize<'de> for AuthMode {
         match String::deserialize(deserializer)?.as_str() {
             "none" => Ok(Self::None),
             "keys" => Ok(Self::Keys),
-            _ => Err(D::Error::custom("must be \"none\" or \"keys\", the modes that this version has")),
+            "jwt" => Ok(Self::Jwt),
+            "keys+jwt" => Ok(Self::KeysAndJwt),
+            _ => Err(D::Error::custom("must be \"none\", \"keys\", \"jwt\" or \"keys+jwt\"")),
         }
     }
 }
 
+impl AuthMode {
+    fn has_keys(self) -> bool {
+        matches!(self, Self::Keys | Self::KeysAndJwt)
+    }
+
+    fn has_tokens(self) -> bool {
+        matches!(self, Self::Jwt | Self::KeysAndJwt)
+    }
+}
+
 impl Auth {
-    /// The keys that callers prove themselves by; `None` when they need not.
+    /// The keys that callers may prove themselves by; `None` when that is of no use.
     #[must_use]
     pub fn api_keys(&self) -> Option<Vec<ApiKey>> {
-        match self.mode {
-            AuthMode::None => None,
-            AuthMode::Keys => Some(self.keys.iter().filter_map(|key| key.resolve().ok()).collect()),
-        }
+        self.mode.has_keys().then(|| self.keys.iter().filter_map(|key| key.resolve().ok()).collect())
+    }
+
+    /// The tokens that callers may prove themselves by; `None` when that is of no use.
+    #[must_use]
+    pub fn token_settings(&self) -> Option<TokenSettings> {
+        self.jwt.as_ref().filter(|_| self.mode.has_tokens())?.resolve().ok()
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         text::require_within("auth.failed_attempts_per_minute", self.failed_attempts_per_minute, 1..=1_000_000)?;
-        match self.mode {
-            AuthMode::Keys if self.keys.is_empty() => {
-                return Err(Invalid::new(
-                    "auth.keys",
-                    "must have a key when auth.mode is \"keys\": `quotagraph hash-key` makes one",
-                ));
+        if self.mode.has_keys() && self.keys.is_empty() {
+            return Err(Invalid::new("auth.keys", "must have a key in this auth.mode: `quotagraph hash-key` makes one"));
+        }
+        if !self.mode.has_keys() && !self.keys.is_empty() {
+            return Err(Invalid::new("auth.keys", "is of no use in this auth.mode; write mode = \"keys\" or \"keys+jwt\""));
+        }
+        match &self.jwt {
+            None if self.mode.has_tokens() => {
+                return Err(Invalid::new("auth.jwt", "is missing; it says which tokens count in this auth.mode"));
             }
-            AuthMode::None if !self.keys.is_empty() => {
-                return Err(Invalid::new("auth.keys", "is of no use while auth.mode is \"none\"; write mode = \"keys\""));
+            Some(_) if !self.mode.has_tokens() => {
+                return Err(Invalid::new("auth.jwt", "is of no use in this auth.mode; write mode = \"jwt\" or \"keys+jwt\""));
             }
-            AuthMode::None | AuthMode::Keys => {}
+            None => {}
+            Some(jwt) => {
+                jwt.resolve()?;
+            }
         }
         for (i, key) in self.keys.iter().enumerate() {
             key.resolve()?;

@@ -43,6 +43,13 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let folder = folder_of(file);
     config.tenants_file = config.tenants_file.map(|path| folder.join(path));
     config.upstream.ca_file = config.upstream.ca_file.map(|path| folder.join(path));
+    if let Some(tls) = &mut config.server.tls {
+        tls.certificate_file = folder.join(&tls.certificate_file);
+        tls.key_file = folder.join(&tls.key_file);
+    }
+    if let Some(jwt) = config.auth.as_mut().and_then(|auth| auth.jwt.as_mut()) {
+        jwt.jwks_file = jwt.jwks_file.take().map(|path| folder.join(path));
+    }
     config.validate().map_err(|invalid| locate(invalid, &overrides, file))?;
     let tenants = collect_tenants(&config)?;
     check_default_tenant(&config, &tenants).map_err(|invalid| locate(invalid, &overrides, file))?;
@@ -120,6 +127,7 @@ impl Config {
         if let Some(auth) = &self.auth {
             auth.validate()?;
         }
+        self.cors.validate()?;
         self.log.validate()
     }
 

@@ -6,10 +6,12 @@
 mod auth;
 mod cache;
 mod collector;
+mod cors;
 mod database;
 mod duration;
 mod environment;
 mod error;
+mod jwt;
 mod limits;
 mod load;
 mod log;
@@ -28,13 +30,15 @@ use serde::Deserialize;
 pub use auth::{Auth, AuthMode, KeyConfig};
 pub use cache::Cache;
 pub use collector::Collector;
+pub use cors::Cors;
 pub use database::Database;
 pub use environment::process_environment;
 pub use error::ConfigError;
+pub use jwt::JwtConfig;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
-pub use server::Server;
+pub use server::{Server, ServerTls};
 pub use tenants::{TenantAuth, TenantConfig};
 pub use upstream::Upstream;
 pub use watch::TenantsWatch;
@@ -57,6 +61,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who may call; without it only loopback is served.
     pub auth: Option<Auth>,
+    /// Which pages of other servers may call.
+    pub cors: Cors,
     /// What is logged.
     pub log: Log,
     /// The tenants of this file.

@@ -1,8 +1,10 @@
 //! `[server]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::error::Invalid;
@@ -19,9 +21,24 @@ pub struct Server {
     /// The tenant that a query without an id means. Default: none.
     #[serde(deserialize_with = "text::tenant_id_option")]
     pub default_tenant: Option<TenantId>,
+    /// The networks of the proxies in front, whose `X-Forwarded-For` is believed; only for the limit on failed attempts. Default: none.
+    #[serde(deserialize_with = "text::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The certificate to serve https with. Default: plain http, for loopback or behind a proxy.
+    pub tls: Option<ServerTls>,
     /// How long requests and the collector's writes may take to end after SIGTERM. Default 10 s.
     #[serde(with = "humantime_serde")]
     pub shutdown_timeout: Duration,
+}
+
+/// A certificate and its key, both PEM files; relative to the folder of the config file. Read again when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerTls {
+    /// The certificate, followed by those that vouch for it.
+    pub certificate_file: PathBuf,
+    /// The certificate's private key.
+    pub key_file: PathBuf,
 }
 
 impl Default for Server {
@@ -29,6 +46,8 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             default_tenant: None,
+            trusted_proxies: Vec::new(),
+            tls: None,
             shutdown_timeout: Duration::from_secs(10),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use url::{Host, Url};
+use url::Url;
 
 use super::error::Invalid;
 use super::{secrets, text};
@@ -206,19 +206,10 @@ fn validate_endpoint(endpoint: &Url, allow_http: bool) -> Result<(), Invalid> {
     }
     match endpoint.scheme() {
         "https" => Ok(()),
-        "http" if allow_http || is_loopback(endpoint) => Ok(()),
+        "http" if allow_http || text::is_loopback(endpoint) => Ok(()),
         "http" => refuse(
             "must be https, since http shows the credential to everybody on the way; allow_http = true under [upstream] permits it",
         ),
         _ => refuse("must be an https URL"),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

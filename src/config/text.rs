@@ -1,13 +1,14 @@
 //! Reading fields from text, and rules that several sections share.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use url::Url;
+use url::{Host, Url};
 
 use super::error::Invalid;
 use crate::quota::TenantId;
@@ -17,6 +18,16 @@ pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     let text = String::deserialize(deserializer)?;
     let rule = "must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
     text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
+}
+
+/// Reads networks; an address alone is a network of one.
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let rule = "must be networks such as \"10.0.0.0/8\" or addresses such as \"192.0.2.1\"";
+    let parse = |text: String| {
+        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
+        network.map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
+    };
+    Vec::<String>::deserialize(deserializer)?.into_iter().map(parse).collect()
 }
 
 /// Reads a tenant's id.
@@ -56,4 +67,18 @@ pub(super) fn require_visible_ascii(field: &str, value: &str) -> Result<(), Inva
 pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|error| D::Error::custom(format!("must be a URL such as \"https://koodrive.example\": {error}")))
+}
+
+/// Reads a URL where there may be none.
+pub(super) fn url_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    url(deserializer).map(Some)
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }

@@ -8,18 +8,13 @@ use super::error::Invalid;
 /// Says which field of `root` is wrong and what to mend.
 pub(super) fn explain(error: &Error, root: &Dict) -> Invalid {
     let mut path = error.path.clone();
-    let section = path.first().cloned().unwrap_or_default();
     let secretive = path.iter().any(|part| part == "auth" || part == "url" || part == "endpoint");
     let mend = match &error.kind {
         Kind::UnknownField(name, known) => {
             if path.last() != Some(name) {
                 path.push(name.clone());
             }
-            if section == "auth" {
-                "is not known; this version has no authentication yet and understands only mode = \"none\" here".to_owned()
-            } else {
-                format!("is not known; known are {}", known.join(", "))
-            }
+            format!("is not known; known are {}", known.join(", "))
         }
         Kind::MissingField(name) => {
             path.push(name.to_string());

@@ -1,26 +1,17 @@
 //! Notices when something that the tenants are made of has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
 use super::Config;
 use super::load::{collect_tenants, folder_of, reread};
+use crate::file_stamp::FileStamp;
 
-/// Watches the config file, the tenants' file and the files of their secrets, by looking at them when asked. That works on every
-/// kind of file system, and through the symbolic links that Kubernetes swaps.
+/// Watches the config file, the tenants' file and the files of their secrets, by looking at them when asked.
 #[derive(Debug)]
 pub struct TenantsWatch {
     config: Config,
-    stamps: BTreeMap<PathBuf, Option<Stamp>>,
-}
-
-/// What tells one version of a file from the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    real_path: PathBuf,
-    bytes: u64,
-    modified: Option<SystemTime>,
+    stamps: BTreeMap<PathBuf, Option<FileStamp>>,
 }
 
 impl TenantsWatch {
@@ -34,7 +25,7 @@ impl TenantsWatch {
     /// Whether a file has come, gone or changed since the last time that this was asked. After a yes the tenants should be loaded
     /// again. Cheap: one look at each file's metadata.
     pub fn changed(&mut self) -> bool {
-        if self.stamps.iter().all(|(path, stamp)| Stamp::of(path) == *stamp) {
+        if self.stamps.iter().all(|(path, stamp)| FileStamp::of(path) == *stamp) {
             return false;
         }
         self.restart();
@@ -59,15 +50,6 @@ impl TenantsWatch {
     }
 }
 
-impl Stamp {
-    /// How the file is now; `None` when it is not there.
-    fn of(path: &Path) -> Option<Self> {
-        let real_path = path.canonicalize().ok()?;
-        let metadata = real_path.metadata().ok()?;
-        Some(Self { real_path, bytes: metadata.len(), modified: metadata.modified().ok() })
-    }
-}
-
-fn stamp_all(files: &BTreeSet<PathBuf>) -> BTreeMap<PathBuf, Option<Stamp>> {
-    files.iter().map(|path| (path.clone(), Stamp::of(path))).collect()
+fn stamp_all(files: &BTreeSet<PathBuf>) -> BTreeMap<PathBuf, Option<FileStamp>> {
+    files.iter().map(|path| (path.clone(), FileStamp::of(path))).collect()
 }

@@ -15,7 +15,8 @@ use tracing::{debug, error, info};
 
 use super::HttpState;
 use super::accept::MediaType;
-use crate::access::{self, Credentials, View};
+use super::caller::{client_address, credentials};
+use crate::access::{self, View};
 use crate::answers::{AnswerKey, Ingredients};
 use crate::graphql::code;
 
@@ -73,7 +74,7 @@ pub async fn answer_post(
     body: Body,
 ) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
-    let view = match admit(&state, &headers, peer) {
+    let view = match admit(&state, &headers, peer).await {
         Ok(view) => view,
         Err(refusal) => return refusal.into_response(media_type),
     };
@@ -102,7 +103,7 @@ pub async fn answer_get(
     RawQuery(query): RawQuery,
 ) -> Response {
     let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
-    let view = match admit(&state, &headers, peer) {
+    let view = match admit(&state, &headers, peer).await {
         Ok(view) => view,
         Err(refusal) => return refusal.into_response(media_type),
     };
@@ -113,14 +114,18 @@ pub async fn answer_get(
 }
 
 /// Lets the caller in, before anything of the request is read.
-fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<View, Refusal> {
-    let api_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    state.gate.admit(Credentials { api_key }, peer.ip()).map_err(|refusal| {
+async fn admit(state: &HttpState, headers: &HeaderMap, peer: SocketAddr) -> Result<View, Refusal> {
+    if state.origins.refuse(headers) {
+        let message = "a page of another server made this request; add its origin to cors.allowed_origins to allow it";
+        return Err(Refusal { code: code::FORBIDDEN, ..Refusal::new(StatusCode::FORBIDDEN, message) });
+    }
+    let address = client_address(peer.ip(), headers, &state.trusted_proxies);
+    state.gate.admit(credentials(headers), address).await.map_err(|refusal| {
         let message = refusal.to_string();
         match refusal {
-            access::Refusal::Unauthenticated => Refusal {
+            access::Refusal::Unauthenticated(proof) => Refusal {
                 code: code::UNAUTHENTICATED,
-                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey realm=\"quotagraph\""))),
+                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(proof.challenges()))),
                 ..Refusal::new(StatusCode::UNAUTHORIZED, message)
             },
             access::Refusal::RateLimited(seconds) => Refusal {

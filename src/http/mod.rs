@@ -1,10 +1,12 @@
 //! The public side: every route in one list.
 
 mod accept;
+mod caller;
 mod graphiql;
 mod graphql;
 mod health;
 mod kept;
+mod origin;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +14,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use ipnet::IpNet;
 use tracing::error;
 
 pub use self::health::Readiness;
 pub use self::kept::Kept;
+pub use self::origin::AllowedOrigins;
 use crate::access::Gate;
 use crate::graphql::Schema;
 use crate::metrics::Metrics;
@@ -38,6 +43,10 @@ pub struct HttpState {
     pub readiness: Arc<Readiness>,
     /// Limits on requests.
     pub limits: RequestLimits,
+    /// The origins whose pages may call.
+    pub origins: AllowedOrigins,
+    /// The proxies whose word on the caller's address is taken.
+    pub trusted_proxies: Arc<[IpNet]>,
 }
 
 /// Limits on single requests.
@@ -51,8 +60,12 @@ pub struct RequestLimits {
 
 /// All routes of the service.
 pub fn router(state: HttpState) -> Router {
-    Router::new()
-        .route("/graphql", get(graphql::answer_get).post(graphql::answer_post))
+    let mut calls = Router::new().route("/graphql", get(graphql::answer_get).post(graphql::answer_post));
+    // Only where pages of others may call at all: nothing stands on the way of the others' requests.
+    if !state.origins.is_empty() {
+        calls = calls.layer(middleware::from_fn_with_state(state.origins.clone(), origin::share_with_pages));
+    }
+    calls
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(show_metrics))

@@ -15,11 +15,11 @@ use super::judge::judge;
 use super::request::{SignedRequest, Unsendable, host_key, new_trace_id, sign_request};
 use super::retry::wait_before;
 use super::settings::Settings;
-use super::tls::BuildError;
 use super::verdict::{Cause, Limit, Verdict};
 use crate::clock::SharedClock;
 use crate::metrics::UpstreamMetrics;
 use crate::quota::{SpaceAllocation, TenantId};
+use crate::tls::BuildError;
 
 /// The upstream client. Clones share connections, limits and what was learnt.
 #[derive(Clone, Debug)]

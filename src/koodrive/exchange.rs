@@ -9,9 +9,9 @@ use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::request::SignedRequest;
 use super::settings::Settings;
-use super::tls::{self, BuildError};
 use super::verdict::Cause;
 use crate::clock::Clock;
+use crate::tls::{self, BuildError};
 
 /// The longest body that is read.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -46,7 +46,7 @@ impl Transport {
     /// is for the host that was configured.
     pub(super) fn build(settings: &Settings) -> Result<Self, BuildError> {
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::configure(settings.ca_file.as_deref())?)
+            .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
             .connect_timeout(settings.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

@@ -15,13 +15,12 @@ mod retry;
 mod server_clock;
 mod settings;
 pub mod signing;
-mod tls;
 mod verdict;
 mod wire;
 
+pub use crate::tls::BuildError;
 pub use account::{Account, Credential};
 pub use client::{Client, Failure};
 pub use request::{ALLOCATION_PATH, SignedRequest, Unsendable};
 pub use settings::Settings;
-pub use tls::BuildError;
 pub use verdict::{Cause, HttpFault, Limit, Verdict};

@@ -13,7 +13,7 @@ fn key(name: &str, tenants: &[&str], roles: &[&str]) -> KeyConfig {
     KeyConfig { name: name.to_owned(), sha256, tenants: own(tenants), roles: own(roles) }
 }
 
-fn with_keys(config: &mut Config) {
+pub(crate) fn with_keys(config: &mut Config) {
     config.auth = Some(Auth {
         mode: AuthMode::Keys,
         failed_attempts_per_minute: 5,
@@ -25,6 +25,7 @@ fn with_keys(config: &mut Config) {
             key("exporter", &["*"], &["EXPORT"]),
             key("boss", &["*"], &["ADMIN"]),
         ],
+        jwt: None,
     });
 }
 

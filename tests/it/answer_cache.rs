@@ -102,7 +102,7 @@ fn with_keys(config: &mut Config) {
         roles: vec!["READ".to_owned()],
     };
     let keys = vec![key("all", &["*"]), key("few", &["t0", "t1", "t2"]), key("few-too", &["t0", "t1", "t2"]), key("one", &["t3"])];
-    config.auth = Some(Auth { mode: AuthMode::Keys, failed_attempts_per_minute: 5, keys });
+    config.auth = Some(Auth { mode: AuthMode::Keys, failed_attempts_per_minute: 5, keys, jwt: None });
 }
 
 async fn ask_as(app: &TestApp, key: &str, body: String) -> Value {

@@ -38,7 +38,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[collector]\nintervall = \"5m\"", "collector.intervall: is not known; known are enabled, interval, concurrency"),
         (
             "[colector]\ninterval = \"5m\"",
-            "colector: is not known; known are server, database, collector, cache, upstream, limits, auth, log, tenants, tenants_file",
+            "colector: is not known; known are server, database, collector, cache, upstream, limits, auth, cors, log, tenants, tenants_file",
         ),
         ("collector = 5", "collector: must be a table, found 5"),
         ("[cache]\nstale_for = \"1m\"", "cache.stale_for: must be at least cache.fresh_for, which is 6 min, found 1 min"),
@@ -74,9 +74,33 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
             "server.default_tenant: must be 1 to 64 characters out of A-Z a-z 0-9 . _ -, found \"a b\"",
         ),
         ("[server]\ndefault_tenant = \"nobody\"", "server.default_tenant: must be the id of a tenant; there is no tenant nobody"),
+        (
+            "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+            "server.trusted_proxies: must be networks such as \"10.0.0.0/8\" or addresses such as \"192.0.2.1\", found \"10.0.0.0/33\"",
+        ),
+        (
+            "[cors]\nallowed_origins = [\"https://portal.example/\"]",
+            "cors.allowed_origins: must be origins as browsers send them, such as \"https://portal.example\" or \"http://localhost:3000\", found \"https://portal.example/\"",
+        ),
         ("[auth]", "auth.mode: is missing"),
-        ("[auth]\nmode = \"password\"", "auth.mode: must be \"none\" or \"keys\", the modes that this version has"),
-        ("[auth]\nmode = \"keys\"", "auth.keys: must have a key when auth.mode is \"keys\": `quotagraph hash-key` makes one"),
+        ("[auth]\nmode = \"password\"", "auth.mode: must be \"none\", \"keys\", \"jwt\" or \"keys+jwt\""),
+        ("[auth]\nmode = \"keys\"", "auth.keys: must have a key in this auth.mode: `quotagraph hash-key` makes one"),
+        ("[auth]\nmode = \"jwt\"", "auth.jwt: is missing; it says which tokens count in this auth.mode"),
+        (
+            "[auth]\nmode = \"none\"\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_file = \"f\"",
+            "auth.jwt: is of no use in this auth.mode; write mode = \"jwt\" or \"keys+jwt\"",
+        ),
+        ("[auth]\nmode = \"jwt\"\n[auth.jwt]\naudience = \"a\"", "auth.jwt.issuer: is missing"),
+        ("[auth]\nmode = \"jwt\"\n[auth.jwt]\nissuer = \"\"\naudience = \"a\"", "auth.jwt.issuer: must not be empty"),
+        ("[auth]\nmode = \"jwt\"\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"", "auth.jwt: must have jwks_url or jwks_file"),
+        (
+            "[auth]\nmode = \"jwt\"\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_url = \"http://idp.example\"",
+            "auth.jwt.jwks_url: must be https, or http on loopback: whoever changes the keys on the way lets anybody in",
+        ),
+        (
+            "[auth]\nmode = \"jwt\"\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_url = \"https://u:HUSH@idp.example\"",
+            "auth.jwt.jwks_url: must have no user and no password in it; a set of public keys needs none",
+        ),
         (
             "[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"a\"\nsha256 = \"HUSH\"\ntenants = [\"*\"]\nroles = [\"READ\"]",
             "auth.keys.sha256: must be 64 hexadecimal digits, as `quotagraph hash-key` prints them (key a)",
@@ -184,8 +208,8 @@ fn variables_are_named_when_they_are_wrong() {
         ("QUOTAGRAPH_COLLECTOR__INTERVAL", "2days", "must be between 1 s and 1 day, found 2 days"),
         ("QUOTAGRAPH_UPSTREAM__RETRIES", "many", "must be a whole number from 0 to 4294967295, found \"many\""),
         ("QUOTAGRAPH_COLLECTOR__ENABLED", "perhaps", "must be true or false, found \"perhaps\""),
-        ("QUOTAGRAPH_SERVER__PORT", "80", "is not known; known are listen, default_tenant, shutdown_timeout"),
-        ("QUOTAGRAPH_AUTH__MODE", "jwt", "must be \"none\" or \"keys\", the modes that this version has"),
+        ("QUOTAGRAPH_SERVER__PORT", "80", "is not known; known are listen, default_tenant, trusted_proxies, tls, shutdown_timeout"),
+        ("QUOTAGRAPH_AUTH__MODE", "token", "must be \"none\", \"keys\", \"jwt\" or \"keys+jwt\""),
         ("QUOTAGRAPH_LOG__FORMAT", "xml", "must be text or json, found \"xml\""),
         ("DATABASE_URL", "mysql://root:HUSH@h/d", "must start with sqlite: or postgres://"),
         (

@@ -36,7 +36,10 @@ fn the_example_as_it_stands_changes_nothing() {
 fn every_commented_setting_shows_the_default_or_a_working_example() {
     let mut config = load(&uncommented());
     assert_eq!(config.server.default_tenant.take().unwrap().as_str(), "acme");
-    assert_eq!(config.auth.take().and_then(|auth| auth.api_keys()).map(|keys| keys.len()), Some(1));
+    assert!(config.server.tls.take().unwrap().key_file.ends_with("key.pem"));
+    let auth = config.auth.take().unwrap();
+    assert_eq!(auth.api_keys().map(|keys| keys.len()), Some(1));
+    assert_eq!(auth.token_settings().unwrap().issuer, "https://idp.example");
     assert!(config.limits.requests_per_second.take().is_some());
     assert!(config.upstream.ca_file.take().is_some());
     assert!(config.tenants_file.take().is_some());
@@ -51,7 +54,7 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
 #[test]
 fn every_field_of_every_section_stands_in_the_example() {
     let text = uncommented();
-    for section in ["server", "database", "collector", "cache", "upstream", "limits", "log"] {
+    for section in ["server", "database", "collector", "cache", "upstream", "limits", "cors", "log"] {
         let header = format!("[{section}]\n");
         let body = text.split_once(&header).unwrap().1.split("\n[").next().unwrap();
         for field in known_fields(section) {

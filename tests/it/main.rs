@@ -4,6 +4,7 @@
 
 mod access;
 mod answer_cache;
+mod browsers;
 mod collector;
 mod commands;
 mod config_errors;
@@ -13,11 +14,13 @@ mod database_outage;
 mod federation;
 mod freshness;
 mod http;
+mod https;
 mod lifecycle;
 mod lists;
 mod quota_query;
 mod schema;
 mod store_contract;
 mod support;
+mod tokens;
 mod upstream;
 mod usage_over_time;

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod issuer;
 pub(crate) mod outage;
 pub(crate) mod postgres;
 pub(crate) mod process;

@@ -23,8 +23,8 @@ pub enum BuildError {
     Transport(String),
 }
 
-/// TLS 1.2 and 1.3, verified. A machine without any trusted authority can still call plain HTTP; TLS then fails at the call.
-pub(super) fn configure(ca_file: Option<&Path>) -> Result<ClientConfig, BuildError> {
+/// TLS 1.2 and 1.3 over HTTP/1.1, verified. A machine without any trusted authority can still call plain HTTP; TLS then fails at the call.
+pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, BuildError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(native.certs);
@@ -71,7 +71,7 @@ mod tests {
     fn a_ca_file_without_certificates_is_refused_with_what_to_mend() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        let refusal = |path: &Path| configure(Some(path)).unwrap_err().to_string();
+        let refusal = |path: &Path| client_config(Some(path)).unwrap_err().to_string();
         assert!(refusal(&path).ends_with("No such file or directory (os error 2)"), "{}", refusal(&path));
         std::fs::write(&path, "not a certificate").unwrap();
         assert!(refusal(&path).ends_with("ca.pem holds no certificate in PEM form"), "{}", refusal(&path));
@@ -81,6 +81,6 @@ mod tests {
 
     #[test]
     fn without_a_ca_file_the_machines_own_authorities_do() {
-        assert!(configure(None).is_ok());
+        assert!(client_config(None).is_ok());
     }
 }

@@ -1,0 +1,80 @@
+//! `[auth.jwt]`.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::error::Invalid;
+use super::text;
+use crate::access::{ClaimNames, JwksSource, TokenSettings};
+
+/// Which JSON Web Tokens count, and how they are read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtConfig {
+    /// Where the issuer's JWK Set stands: `https`, or `http` on loopback. This or `jwks_file`.
+    #[serde(default, deserialize_with = "text::url_option")]
+    pub jwks_url: Option<Url>,
+    /// A file with the issuer's JWK Set; relative to the folder of the config file. This or `jwks_url`.
+    #[serde(default)]
+    pub jwks_file: Option<PathBuf>,
+    /// What the claim `iss` must be. No default.
+    pub issuer: String,
+    /// What the claim `aud` must be, or have among others. No default.
+    pub audience: String,
+    /// The claim with the ids of the tenants that may be seen, or `["*"]` for all. Default `tenants`.
+    #[serde(default = "default_tenants_claim")]
+    pub tenants_claim: String,
+    /// The claim with the roles; unknown ones are ignored. Default `roles`.
+    #[serde(default = "default_roles_claim")]
+    pub roles_claim: String,
+}
+
+fn default_tenants_claim() -> String {
+    "tenants".to_owned()
+}
+
+fn default_roles_claim() -> String {
+    "roles".to_owned()
+}
+
+impl JwtConfig {
+    /// The settings that this stands for.
+    pub(super) fn resolve(&self) -> Result<TokenSettings, Invalid> {
+        for (field, value) in [
+            ("issuer", &self.issuer),
+            ("audience", &self.audience),
+            ("tenants_claim", &self.tenants_claim),
+            ("roles_claim", &self.roles_claim),
+        ] {
+            if value.is_empty() {
+                return Err(Invalid::new(format!("auth.jwt.{field}"), "must not be empty"));
+            }
+        }
+        Ok(TokenSettings {
+            jwks: self.source()?,
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            claims: ClaimNames { tenants: self.tenants_claim.clone(), roles: self.roles_claim.clone() },
+        })
+    }
+
+    fn source(&self) -> Result<JwksSource, Invalid> {
+        match (&self.jwks_url, &self.jwks_file) {
+            (Some(url), None) => {
+                let invalid = |mend: &str| Invalid::new("auth.jwt.jwks_url", mend);
+                if !(url.scheme() == "https" || (url.scheme() == "http" && text::is_loopback(url))) {
+                    return Err(invalid("must be https, or http on loopback: whoever changes the keys on the way lets anybody in"));
+                }
+                if !url.username().is_empty() || url.password().is_some() {
+                    return Err(invalid("must have no user and no password in it; a set of public keys needs none"));
+                }
+                Ok(JwksSource::Url(url.clone()))
+            }
+            (None, Some(file)) => Ok(JwksSource::File(file.clone())),
+            (None, None) => Err(Invalid::new("auth.jwt", "must have jwks_url or jwks_file")),
+            (Some(_), Some(_)) => Err(Invalid::new("auth.jwt", "must have jwks_url or jwks_file, not both")),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! TLS: which servers are trusted, and how our own is shown.
+
+mod certificate;
+mod client;
+mod listener;
+
+pub use certificate::{Certificate, CertificateError};
+pub use client::{BuildError, client_config};
+pub use listener::TlsListener;
