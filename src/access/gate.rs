@@ -133,7 +133,10 @@ impl Gate {
     async fn authenticate(&self, credentials: Credentials<'_>) -> Option<Arc<Principal>> {
         match (credentials, &self.tokens) {
             (Credentials { api_key: Some(key), .. }, _) if !self.keys.is_empty() => find_principal(&self.keys, key),
-            (Credentials { token: Some(token), .. }, Some(tokens)) => tokens.find_principal(token).await,
+            (Credentials { token: Some(token), .. }, Some(tokens)) => {
+                let found = tokens.find_principal(token).await;
+                found.inspect_err(|fault| info!(target: "quotagraph::audit", reason = %fault, "a token does not count")).ok()
+            }
             _ => None,
         }
     }

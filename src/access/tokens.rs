@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
@@ -19,7 +20,7 @@ use super::signature;
 use crate::clock::SharedClock;
 
 /// How far the issuer's clock may differ from ours.
-pub(super) const LEEWAY: SignedDuration = SignedDuration::from_mins(1);
+const LEEWAY: SignedDuration = SignedDuration::from_mins(1);
 
 /// A token's length at most, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -51,6 +52,45 @@ pub struct TokenVerifier {
     claims: ClaimNames,
     clock: SharedClock,
     remembered: RwLock<HashMap<[u8; 32], Remembered>>,
+}
+
+/// Why a token does not count. For our own log: the caller learns only that it does not. Nothing of the token is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TokenFault {
+    #[error("the token is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    #[error("the token is malformed")]
+    Malformed,
+    #[error("the token's algorithm is not RS256, ES256 or EdDSA")]
+    Algorithm,
+    #[error("the issuer has no such key, or none of that algorithm")]
+    UnknownKey,
+    #[error("the token's signature is not that of the issuer's key")]
+    Signature,
+    #[error("the token is of another issuer")]
+    Issuer,
+    #[error("the token is for another audience")]
+    Audience,
+    #[error("the token lacks iss, aud or exp")]
+    MissingClaim,
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    #[error("the token's sub is missing or no name for a log")]
+    Subject,
+}
+
+impl TokenFault {
+    fn of(kind: &ErrorKind) -> Self {
+        match kind {
+            ErrorKind::InvalidSignature => Self::Signature,
+            ErrorKind::InvalidIssuer => Self::Issuer,
+            ErrorKind::InvalidAudience => Self::Audience,
+            ErrorKind::MissingRequiredClaim(_) => Self::MissingClaim,
+            _ => Self::Malformed,
+        }
+    }
 }
 
 /// A token that was verified.
@@ -93,37 +133,48 @@ impl TokenVerifier {
         self.jwks.refresh_when_due();
     }
 
-    /// Who comes with a token; `None` when it does not count.
-    pub(super) async fn find_principal(&self, token: &str) -> Option<Arc<Principal>> {
+    /// Who comes with a token.
+    pub(super) async fn find_principal(&self, token: &str) -> Result<Arc<Principal>, TokenFault> {
         if token.len() > MAX_BYTES {
-            return None;
+            return Err(TokenFault::TooLong);
         }
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let in_force = self.jwks.current();
         if let Some(principal) = self.recall(&digest, &in_force) {
-            return Some(principal);
+            return Ok(principal);
         }
-        let header = decode_header(token).ok()?;
+        let header = decode_header(token).map_err(|_| TokenFault::Malformed)?;
         // Nothing that a header calls critical is understood here (RFC 7515, section 4.1.11).
         if header.crit.is_some() {
-            return None;
+            return Err(TokenFault::Malformed);
         }
-        let place = ALGORITHMS.iter().position(|algorithm| *algorithm == header.alg)?;
+        let validation = ALGORITHMS.iter().position(|algorithm| *algorithm == header.alg).and_then(|i| self.validations.get(i));
+        let validation = validation.ok_or(TokenFault::Algorithm)?;
         let id = header.kid.as_deref();
         let in_force = match in_force.keys.find(id, header.alg) {
             Some(_) => in_force,
             None => self.jwks.fetch_anew().await,
         };
-        let key = in_force.keys.find(id, header.alg)?;
-        let claims: Claims = decode(token, key, self.validations.get(place)?).ok()?.claims;
-        let now = self.now();
-        let expires = claims.expires()? + LEEWAY.as_secs_f64();
-        if now >= expires || claims.not_before()? > now + LEEWAY.as_secs_f64() {
-            return None;
-        }
-        let principal = Arc::new(claims.principal(&self.claims)?);
+        let key = in_force.keys.find(id, header.alg).ok_or(TokenFault::UnknownKey)?;
+        let claims: Claims = decode(token, key, validation).map_err(|error| TokenFault::of(error.kind()))?.claims;
+        let expires = self.check_times(&claims)?;
+        let principal = Arc::new(claims.principal(&self.claims).ok_or(TokenFault::Subject)?);
         self.remember(digest, Remembered { principal: Arc::clone(&principal), expires, generation: in_force.generation });
-        Some(principal)
+        Ok(principal)
+    }
+
+    /// Until when the token counts, if it does now; in seconds since 1970.
+    fn check_times(&self, claims: &Claims) -> Result<f64, TokenFault> {
+        let (now, leeway) = (self.now(), LEEWAY.as_secs_f64());
+        let expires = claims.expires().ok_or(TokenFault::Malformed)? + leeway;
+        let begins = claims.not_before().ok_or(TokenFault::Malformed)? - leeway;
+        if now >= expires {
+            return Err(TokenFault::Expired);
+        }
+        if now < begins {
+            return Err(TokenFault::NotYetValid);
+        }
+        Ok(expires)
     }
 
     fn recall(&self, digest: &[u8; 32], in_force: &InForce) -> Option<Arc<Principal>> {

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::info;
 
 /// For how long browsers may remember the permission, in seconds: as long as they do at most.
 const REMEMBER: HeaderValue = HeaderValue::from_static("7200");
@@ -47,9 +48,13 @@ impl AllowedOrigins {
         headers.get(header::ORIGIN).filter(|origin| self.0.contains(origin)).cloned()
     }
 
-    /// Whether a request is that of a foreign page which no browser has asked for.
+    /// Whether a request is that of a foreign page for which no browser has asked permission. Each refusal is a line in the audit log.
     pub(super) fn refuse(&self, headers: &HeaderMap) -> bool {
-        shows_foreign_page(headers) && self.allowed_origin(headers).is_none() && !needs_preflight(headers)
+        let refuse = shows_foreign_page(headers) && self.allowed_origin(headers).is_none() && !needs_preflight(headers);
+        if refuse {
+            info!(target: "quotagraph::audit", origin = ?headers.get(header::ORIGIN), outcome = "FORBIDDEN", "request refused");
+        }
+        refuse
     }
 }
 

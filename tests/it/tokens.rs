@@ -185,6 +185,25 @@ async fn forged_tokens_are_refused() {
 }
 
 #[tokio::test]
+async fn a_token_with_any_character_changed_is_refused() {
+    let key = SigningKey::p256("p");
+    let server = JwksServer::start(&[&key]).await;
+    let (world, app) = start(&server.url).await;
+    let token = key.token(&claims(&world));
+    for i in 0..token.len() {
+        let other = match token.as_bytes()[i] {
+            b'.' => "a",
+            b'A' => "B",
+            _ => "A",
+        };
+        let changed = format!("{}{other}{}", &token[..i], &token[i + 1..]);
+        assert_eq!(status(&app, &changed).await, 401, "{i}: {changed}");
+    }
+    assert_eq!(status(&app, &token).await, 200);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_unknown_key_makes_one_fetch_and_finds_keys_that_are_new() {
     let (old, new, made_up) = (SigningKey::ed25519("old"), SigningKey::p256("new"), SigningKey::ed25519("made-up"));
     let server = JwksServer::start(&[&old]).await;
