@@ -124,6 +124,8 @@ impl Answers {
     pub fn put(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, present: Present) {
         let recipe = ingredients.recipe(present.tenants).filter(|recipe| recipe.holds(present));
         if let Some(recipe) = recipe.filter(|_| body.len() <= LARGEST) {
+            // A copy: the request is a part of the connection's buffer, which would be kept whole.
+            let key = AnswerKey { request: Bytes::copy_from_slice(&key.request), ..key };
             self.finished.insert(key, Finished { body: body.clone(), recipe: Arc::new(recipe) });
         }
     }

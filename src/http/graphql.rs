@@ -273,7 +273,7 @@ fn respond(status: StatusCode, media_type: MediaType, body: &AnswerBody<'_>) -> 
 
 fn write(body: &AnswerBody<'_>) -> Option<Bytes> {
     serde_json::to_vec(body)
-        .map(Bytes::from)
+        .map(|bytes| Bytes::from(bytes.into_boxed_slice()))
         .inspect_err(|e| error!(error = crate::telemetry::explain(e), "cannot write an answer"))
         .ok()
 }
