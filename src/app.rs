@@ -134,20 +134,20 @@ impl App {
             page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
             refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&clock)),
         };
-        let limits = DocumentLimits { depth: config.limits.depth, complexity: config.limits.complexity };
         let readiness = Readiness {
             store,
             clock,
             lag_at_most: config.collector.enabled.then(|| longest_lag(config)),
             metrics: metrics.collector.clone(),
         };
-        let router = http::router(HttpState {
-            schema: graphql::schema(services, limits),
+        let state = HttpState {
+            schema: graphql::schema(services, document_limits(config)),
             gate: Arc::new(gate),
             metrics,
             readiness: Arc::new(readiness),
-            limits: RequestLimits { body_bytes: config.limits.body_bytes, timeout: config.limits.request_timeout },
-        });
+            limits: request_limits(config),
+        };
+        let router = http::router(state, config.graphql.graphiql);
         let collector = config.collector.enabled.then_some(collector);
         Ok(Self { listener, address, router, collector, writer, shutdown_timeout: config.server.shutdown_timeout, handle })
     }
@@ -275,6 +275,24 @@ impl AppHandle {
 /// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
 fn longest_lag(config: &Config) -> SignedDuration {
     (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
+}
+
+fn document_limits(config: &Config) -> DocumentLimits {
+    let limits = &config.limits;
+    DocumentLimits {
+        depth: limits.depth,
+        complexity: limits.complexity,
+        aliases: limits.aliases,
+        root_fields: limits.root_fields,
+        directives: limits.directives,
+        tokens: limits.tokens,
+        introspection: config.graphql.introspection,
+    }
+}
+
+fn request_limits(config: &Config) -> RequestLimits {
+    let limits = &config.limits;
+    RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, timeout: limits.request_timeout }
 }
 
 fn gate_settings(config: &Config) -> access::Settings {

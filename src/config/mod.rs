@@ -10,6 +10,7 @@ mod database;
 mod duration;
 mod environment;
 mod error;
+mod graphql;
 mod limits;
 mod load;
 mod log;
@@ -31,6 +32,7 @@ pub use collector::Collector;
 pub use database::Database;
 pub use environment::process_environment;
 pub use error::ConfigError;
+pub use graphql::Graphql;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
@@ -55,6 +57,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// What one caller may ask for.
     pub limits: Limits,
+    /// What of GraphQL is offered.
+    pub graphql: Graphql,
     /// Who may call; without it only loopback is served.
     pub auth: Option<Auth>,
     /// What is logged.

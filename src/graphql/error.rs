@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Error, ErrorExtensions as _};
+use async_graphql::{Error, ErrorExtensions as _, ServerError};
 use tracing::error;
 
 use crate::access::Forbidden;
@@ -20,7 +20,7 @@ pub mod code {
     pub const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
     /// No valid credentials.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-    /// The caller lacks a role.
+    /// The caller lacks a role, or the operator does not allow it to anybody.
     pub const FORBIDDEN: &str = "FORBIDDEN";
     /// Too many requests.
     pub const RATE_LIMITED: &str = "RATE_LIMITED";
@@ -123,6 +123,13 @@ impl From<ApiError> for Error {
             }
         }
     }
+}
+
+/// An error that no resolver gave.
+pub fn coded_error(message: impl Into<String>, code: &str) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    error.extensions.get_or_insert_default().set("code", code);
+    error
 }
 
 fn coded(message: impl Into<String>, code: &str) -> Error {

@@ -4,15 +4,17 @@ mod cursor;
 mod error;
 mod limits;
 mod loaders;
+mod measure;
 mod mutation;
 mod query;
 mod scalars;
 mod services;
+mod tokens;
 mod types;
 
 use async_graphql::{EmptySubscription, SDLExportOptions};
 
-pub use self::error::code;
+pub use self::error::{code, coded_error};
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;
@@ -30,7 +32,7 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription>
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
     let loaders = Loaders::new(services.allocations.clone(), services.store.clone());
-    builder().data(loaders).data(services).extension(limits).finish()
+    builder().data(loaders).data(services).limit_recursive_depth(limits.nesting()).extension(limits).finish()
 }
 
 /// The schema in GraphQL's own language, as `schema.graphql` holds it.

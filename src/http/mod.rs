@@ -1,9 +1,15 @@
 //! The public side: every route in one list.
 
 mod accept;
+mod answer;
+mod execute;
+mod freshness;
 mod graphiql;
 mod graphql;
 mod health;
+mod refusal;
+mod request;
+mod respond;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,19 +46,21 @@ pub struct HttpState {
 pub struct RequestLimits {
     /// A request body's size at most, in bytes.
     pub body_bytes: usize,
+    /// Operations of one request at most; 0 refuses lists of them.
+    pub batch: usize,
     /// How long a request may be worked on.
     pub timeout: Duration,
 }
 
-/// All routes of the service.
-pub fn router(state: HttpState) -> Router {
-    Router::new()
+/// All routes of the service; those of the IDE only with it.
+pub fn router(state: HttpState, with_graphiql: bool) -> Router {
+    let routes = Router::new()
         .route("/graphql", get(graphql::answer_get).post(graphql::answer_post))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(show_metrics))
-        .with_state(state)
-        .merge(graphiql::routes())
+        .with_state(state);
+    if with_graphiql { routes.merge(graphiql::routes()) } else { routes }
 }
 
 async fn show_metrics(State(state): State<HttpState>) -> Response {

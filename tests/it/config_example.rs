@@ -51,7 +51,7 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
 #[test]
 fn every_field_of_every_section_stands_in_the_example() {
     let text = uncommented();
-    for section in ["server", "database", "collector", "cache", "upstream", "limits", "log"] {
+    for section in ["server", "database", "collector", "cache", "upstream", "limits", "graphql", "log"] {
         let header = format!("[{section}]\n");
         let body = text.split_once(&header).unwrap().1.split("\n[").next().unwrap();
         for field in known_fields(section) {

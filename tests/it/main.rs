@@ -12,6 +12,7 @@ mod freshness;
 mod http;
 mod lists;
 mod quota_query;
+mod request_limits;
 mod schema;
 mod store_contract;
 mod support;

@@ -113,7 +113,7 @@ impl Tenant {
     }
 
     /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation.
-    #[graphql(complexity = "3 + super::page_size(first, last) * child_complexity")]
+    #[graphql(complexity = "super::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn snapshots(
         &self,
