@@ -18,9 +18,9 @@ use crate::access::{self, Allowance, Gate};
 use crate::allocations::{self, Allocations};
 use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
-use crate::config::Config;
+use crate::config::{Config, TrustedDocuments};
 use crate::graphql::{self, DocumentLimits, Services};
-use crate::http::{self, HttpState, Readiness, RequestLimits};
+use crate::http::{self, DocumentSettings, Documents, HttpState, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -44,6 +44,9 @@ pub enum AppError {
     /// The upstream client cannot be made.
     #[error(transparent)]
     Client(#[from] koodrive::BuildError),
+    /// The file of trusted documents cannot be used.
+    #[error("graphql.trusted_documents_file: {0}")]
+    Documents(#[from] http::ManifestError),
     /// The database cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -82,13 +85,14 @@ impl App {
     /// Binds the address (port 0 takes a free one) and puts the parts together. The store is migrated.
     ///
     /// # Errors
-    /// When the address is taken, the client's settings cannot be used, or the database fails.
+    /// When the address is taken, the client's settings or the trusted documents cannot be used, or the database fails.
     pub async fn build(
         config: &Config,
         watched: Vec<WatchedTenant>,
         store: SharedStore,
         clock: SharedClock,
     ) -> Result<Self, AppError> {
+        let documents = Documents::open(document_settings(config))?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
@@ -142,6 +146,7 @@ impl App {
         };
         let state = HttpState {
             schema: graphql::schema(services, document_limits(config)),
+            documents: Arc::new(documents),
             gate: Arc::new(gate),
             metrics,
             readiness: Arc::new(readiness),
@@ -287,6 +292,15 @@ fn document_limits(config: &Config) -> DocumentLimits {
         directives: limits.directives,
         tokens: limits.tokens,
         introspection: config.graphql.introspection,
+    }
+}
+
+fn document_settings(config: &Config) -> DocumentSettings<'_> {
+    let graphql = &config.graphql;
+    DocumentSettings {
+        trusted: graphql.trusted_file(),
+        only: graphql.trusted_documents == TrustedDocuments::Only,
+        remembered_bytes: graphql.persisted_queries_bytes,
     }
 }
 

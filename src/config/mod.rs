@@ -32,7 +32,7 @@ pub use collector::Collector;
 pub use database::Database;
 pub use environment::process_environment;
 pub use error::ConfigError;
-pub use graphql::Graphql;
+pub use graphql::{Graphql, TrustedDocuments};
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};

@@ -18,6 +18,10 @@ pub mod code {
     pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
     /// The request asks for more than a limit allows; the message names the limit.
     pub const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
+    /// The document of this hash or id is not known; with a hash, send the document too. Apollo's clients know the code.
+    pub const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
+    /// Documents are not remembered here; always send them. Apollo's clients know the code.
+    pub const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
     /// No valid credentials.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
     /// The caller lacks a role, or the operator does not allow it to anybody.

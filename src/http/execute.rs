@@ -20,14 +20,15 @@ use crate::graphql::{code, coded_error};
 pub(super) async fn answer_operation(
     state: &HttpState,
     view: View,
-    params: Params,
+    mut params: Params,
     method: &Method,
     media_type: MediaType,
 ) -> Answer {
-    let mut request = match prepare(params) {
-        Ok(request) => request.data(view),
+    let document = match state.documents.resolve(&mut params) {
+        Ok(document) => document,
         Err(refusal) => return refusal.answer(),
     };
+    let mut request = prepare(document, params).data(view);
     // A document that does not parse gets its error when it is executed.
     let operation_type = find_operation_type(&mut request);
     if *method == Method::GET && operation_type.is_some_and(|of_type| of_type != OperationType::Query) {
@@ -37,9 +38,8 @@ pub(super) async fn answer_operation(
     execute(state, request, operation_type, media_type).await
 }
 
-fn prepare(params: Params) -> Result<Request, Refusal> {
-    let query = params.query.filter(|query| !query.trim().is_empty());
-    let mut request = Request::new(query.ok_or_else(|| Refusal::bad_request("query is missing: send a GraphQL document"))?);
+fn prepare(document: String, params: Params) -> Request {
+    let mut request = Request::new(document);
     request.operation_name = params.operation_name;
     if let Some(variables) = params.variables {
         request = request.variables(Variables::from_json(serde_json::Value::Object(variables)));
@@ -49,7 +49,7 @@ fn prepare(params: Params) -> Result<Request, Refusal> {
             request.extensions.insert(name, value);
         }
     }
-    Ok(request)
+    request
 }
 
 /// The type of the operation that will be executed. The parsed document stays in the request.

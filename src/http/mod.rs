@@ -2,11 +2,13 @@
 
 mod accept;
 mod answer;
+mod documents;
 mod execute;
 mod freshness;
 mod graphiql;
 mod graphql;
 mod health;
+mod manifest;
 mod refusal;
 mod request;
 mod respond;
@@ -21,7 +23,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tracing::error;
 
+pub use self::documents::{DocumentSettings, Documents};
 pub use self::health::Readiness;
+pub use self::manifest::ManifestError;
 use crate::access::Gate;
 use crate::graphql::Schema;
 use crate::metrics::Metrics;
@@ -31,6 +35,8 @@ use crate::metrics::Metrics;
 pub struct HttpState {
     /// The executable schema.
     pub schema: Schema,
+    /// The documents that need not be sent.
+    pub documents: Arc<Documents>,
     /// Who may see what.
     pub gate: Arc<Gate>,
     /// The figures that `/metrics` shows.

@@ -57,6 +57,11 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[limits]\nroot_fields = 0", "limits.root_fields: must be between 1 and 1000000, found 0"),
         ("[limits]\ntokens = 1", "limits.tokens: must be between 10 and 100000000, found 1"),
         ("[graphql]\nintrospection = 1", "graphql.introspection: must be true or false, found 1"),
+        (
+            "[graphql]\ntrusted_documents = \"only\"",
+            "graphql.trusted_documents_file: must name the file of trusted documents, or graphql.trusted_documents must be off",
+        ),
+        ("[graphql]\ntrusted_documents = \"some\"", "graphql.trusted_documents: must be off or allow or only, found \"some\""),
         ("[database]\nurl = \"mysql://root:pw@h/d\"", "database.url: must start with sqlite: or postgres://"),
         ("[database]\nurl = 5", "database.url: must be a text in quotes, found a number"),
         ("[log]\nformat = \"xml\"", "log.format: must be text or json, found \"xml\""),

@@ -38,6 +38,7 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
     assert_eq!(config.server.default_tenant.take().unwrap().as_str(), "acme");
     assert_eq!(config.auth.take().and_then(|auth| auth.api_keys()).map(|keys| keys.len()), Some(1));
     assert!(config.limits.requests_per_second.take().is_some());
+    assert!(config.graphql.trusted_documents_file.take().is_some());
     assert!(config.upstream.ca_file.take().is_some());
     assert!(config.tenants_file.take().is_some());
 

@@ -10,6 +10,7 @@ mod config_watch;
 mod database_outage;
 mod freshness;
 mod http;
+mod known_documents;
 mod lists;
 mod quota_query;
 mod request_limits;
