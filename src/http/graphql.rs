@@ -31,7 +31,7 @@ pub async fn answer_post(
         let body = read_body(&headers, body, state.limits.body_bytes).await?;
         caller.answer(&state, view, parse_body(&body, state.limits.batch)?).await
     };
-    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method)
+    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method).await
 }
 
 /// `GET /graphql`
@@ -47,7 +47,7 @@ pub async fn answer_get(
         let view = caller.admit(&state)?;
         caller.answer(&state, view, parse_query_string(query.as_deref().unwrap_or_default())?).await
     };
-    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method)
+    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method).await
 }
 
 /// Who calls, and how.

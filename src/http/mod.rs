@@ -3,6 +3,7 @@
 mod accept;
 mod answer;
 mod documents;
+mod encoding;
 mod execute;
 mod freshness;
 mod graphiql;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod access;
+mod answer_forms;
 mod collector;
 mod config_errors;
 mod config_example;
