@@ -295,7 +295,9 @@ fn document_limits(config: &Config) -> DocumentLimits {
     }
 }
 
-fn document_settings(config: &Config) -> DocumentSettings<'_> {
+/// The settings of the documents that clients need not send.
+#[must_use]
+pub fn document_settings(config: &Config) -> DocumentSettings<'_> {
     let graphql = &config.graphql;
     DocumentSettings {
         trusted: graphql.trusted_file(),
