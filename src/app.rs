@@ -16,15 +16,17 @@ use tracing::{error, info, warn};
 
 use crate::access::{self, Allowance, Gate};
 use crate::allocations::{self, Allocations};
+use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
 use crate::config::{Config, TrustedDocuments};
 use crate::graphql::{self, DocumentLimits, Services};
-use crate::http::{self, DocumentSettings, Documents, HttpState, Readiness, RequestLimits};
+use crate::http::{self, DocumentSettings, Documents, HttpState, Kept, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
 use crate::store::{SharedStore, StoreError};
+use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
 
 /// Of the time to shut down, the share that requests and asks under way may take; the rest is for the last writes.
@@ -130,6 +132,8 @@ impl App {
         handle.register().await?;
 
         let gate = Gate::new(gate_settings(config), tenants, &clock);
+        let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
+        let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
             allocations,
             store: Arc::clone(&store),
@@ -148,6 +152,7 @@ impl App {
             schema: graphql::schema(services, document_limits(config)),
             documents: Arc::new(documents),
             gate: Arc::new(gate),
+            kept,
             metrics,
             readiness: Arc::new(readiness),
             limits: request_limits(config),
@@ -178,7 +183,7 @@ impl App {
         let stop = self.handle.stop.clone();
         let listener = self.listener.tap_io(|connection| {
             if let Err(cause) = connection.set_nodelay(true) {
-                warn!(error = &cause as &dyn std::error::Error, "a connection keeps its small-packet delay");
+                warn!(error = telemetry::explain(&cause), "a connection keeps its small-packet delay");
             }
         });
         let server = axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>())
@@ -231,7 +236,7 @@ async fn finish<T>(task: &mut JoinHandle<T>, part: &str) {
     if !task.is_finished()
         && let Err(cause) = task.await
     {
-        error!(error = &cause as &dyn std::error::Error, part, "a task failed");
+        error!(error = telemetry::explain(&cause), part, "a task failed");
     }
 }
 

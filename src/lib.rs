@@ -9,6 +9,7 @@
 //! | [`http`] | routes, limits, health, the IDE |
 //! | [`graphql`] | the schema; thin resolvers over what follows |
 //! | [`access`] | who may see and do what: the one door, and the caller's view of the tenants |
+//! | [`answers`] | finished answers of repeated queries, and when they are valid |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
 //! | [`recorder`] | writes what was observed in batches; keeps it while the database is away |
@@ -22,6 +23,7 @@
 
 pub mod access;
 pub mod allocations;
+pub mod answers;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -15,6 +15,7 @@ use tracing::{error, info};
 use crate::metrics::CollectorMetrics;
 use crate::quota::recording::Effect;
 use crate::store::{Observation, SharedStore, StoreError};
+use crate::telemetry;
 
 /// Observations that are kept while the database is away; about 30 MB. Beyond that, whoever hands one over waits.
 const WAITING_AT_MOST: usize = 100_000;
@@ -112,9 +113,8 @@ impl Writer {
                 Err(failure) => {
                     self.metrics.write_failures.inc();
                     if !failed {
-                        let cause = &failure as &dyn std::error::Error;
                         error!(
-                            cause,
+                            error = telemetry::explain(&failure),
                             observations = observations.len(),
                             "cannot record; keeping what was observed and trying again"
                         );

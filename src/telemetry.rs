@@ -1,5 +1,6 @@
 //! The log: events of `tracing` on stderr, as text for people or as JSON for machines.
 
+use std::error::Error;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -34,6 +35,23 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     Ok(())
 }
 
+/// An error and what lies behind it, on one line. The JSON form of the log shows nothing but an error's own text, so events carry this.
+#[must_use]
+pub fn explain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(deeper) = source {
+        let sentence = deeper.to_string();
+        // Messages often repeat their source already.
+        if !text.contains(&sentence) {
+            text.push_str(": ");
+            text.push_str(&sentence);
+        }
+        source = deeper.source();
+    }
+    text
+}
+
 /// Reads a filter. A bare word must be a level: `tracing` itself takes a misspelt one for a module's name, which silences the log.
 pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, InvalidFilter> {
     let parts: Vec<&str> = filter.split(',').map(str::trim).collect();
@@ -47,6 +65,15 @@ pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, InvalidFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn an_error_is_explained_by_its_causes_and_nothing_is_said_twice() {
+        let because = |source: &str| StoreError::Database { action: "recording", source: source.to_owned().into() };
+        assert_eq!(explain(&because("the disk is full")), "the database recording failed: the disk is full");
+        assert_eq!(explain(&because("recording failed")), "the database recording failed");
+        assert_eq!(explain(&because("")), "the database recording failed");
+    }
 
     #[test]
     fn filters_are_levels_and_lists_and_a_misspelt_level_is_refused() {

@@ -37,6 +37,12 @@ impl TenantSet {
         self.by_id.get(id).map(|index| &self.sorted[*index])
     }
 
+    /// Tells this set of tenants from every former one.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.next_generation
+    }
+
     /// All tenants, sorted by id.
     #[must_use]
     pub fn all(&self) -> &[Arc<WatchedTenant>] {

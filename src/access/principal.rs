@@ -33,6 +33,10 @@ impl Role {
         }
     }
 
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     /// The role of a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -40,21 +44,21 @@ impl Role {
     }
 }
 
-/// The roles of a principal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Roles(BTreeSet<Role>);
+/// The roles of a principal. A bit for each, since they are a part of the keys of finished answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Roles(u8);
 
 impl Roles {
     /// Whether they allow what a role stands for: they hold it, or `ADMIN`, which stands for everything.
     #[must_use]
-    pub fn allow(&self, role: Role) -> bool {
-        self.0.contains(&role) || self.0.contains(&Role::Admin)
+    pub fn allow(self, role: Role) -> bool {
+        self.0 & (role.bit() | Role::Admin.bit()) != 0
     }
 }
 
 impl FromIterator<Role> for Roles {
     fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
-        Self(roles.into_iter().collect())
+        Self(roles.into_iter().fold(0, |bits, role| bits | role.bit()))
     }
 }
 
@@ -83,5 +87,27 @@ impl Principal {
     #[must_use]
     pub fn anybody() -> Self {
         Self { name: "anybody".into(), scope: Scope::All, roles: [Role::Admin].into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_allow_what_they_hold_and_admin_allows_everything() {
+        let some: Roles = [Role::Read, Role::Export].into_iter().collect();
+        assert_eq!(Role::ALL.map(|role| some.allow(role)), [true, false, true, false]);
+        let admin: Roles = [Role::Admin].into_iter().collect();
+        assert!(Role::ALL.into_iter().all(|role| admin.allow(role)));
+        assert!(!Role::ALL.into_iter().any(|role| Roles::default().allow(role)));
+    }
+
+    #[test]
+    fn roles_are_found_by_their_names() {
+        for role in Role::ALL {
+            assert_eq!(Role::from_name(role.name()), Some(role));
+        }
+        assert_eq!(Role::from_name("read"), None);
     }
 }

@@ -38,6 +38,12 @@ impl View {
         &self.principal
     }
 
+    /// Tells the tenants that the view was taken from from every former set of them.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.tenants.generation()
+    }
+
     /// The tenant of that id, if it exists and may be seen.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Arc<WatchedTenant>> {

@@ -24,24 +24,30 @@
 
 mod back_off;
 mod flights;
+mod stamp;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use moka::notification::RemovalCause;
+use moka::ops::compute::{CompResult, Op};
 use tracing::{Instrument as _, warn};
 
 use self::back_off::BackOff;
 use self::flights::{Boarding, Flight, Flights};
+pub use self::stamp::Stamp;
 use crate::clock::SharedClock;
 use crate::koodrive::{Cause, Client, Failure, Verdict};
 use crate::metrics::CacheMetrics;
 use crate::quota::{Sample, SpaceAllocation, TenantId};
 use crate::recorder::Recorder;
 use crate::store::{Observation, SharedStore, StoreError};
+use crate::telemetry;
 use crate::tenants::{TenantSet, WatchedTenant};
 
 /// How long a reader lets the database look for a newer run before the upstream is asked.
@@ -92,12 +98,16 @@ pub enum Source {
 }
 
 /// An allocation and where it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Answer {
     /// The allocation.
     pub allocation: Arc<SpaceAllocation>,
     /// Where it came from.
     pub source: Source,
+    /// Tells whether it is still what is known; `None` when that cannot be told.
+    pub stamp: Option<Stamp>,
+    /// Until when the demand that it answers would get it again without anybody being asked; in the past for a stale one.
+    pub fresh_until: Timestamp,
 }
 
 /// Why a refresh that must be recorded could not be answered.
@@ -127,6 +137,7 @@ impl Key {
 struct Known {
     allocation: Arc<SpaceAllocation>,
     stored: bool,
+    stamp: Stamp,
 }
 
 type Fetched = Result<Arc<SpaceAllocation>, Arc<Failure>>;
@@ -142,6 +153,8 @@ struct Inner {
     loads: Flights<Key, ()>,
     fetches: Flights<Key, Fetched>,
     back_off: BackOff<Key>,
+    /// Counts the changes of any tenant's known values.
+    figures: AtomicU64,
     client: Client,
     store: SharedStore,
     recorder: Recorder,
@@ -167,9 +180,28 @@ impl Allocations {
         clock: SharedClock,
         metrics: CacheMetrics,
     ) -> Self {
-        let known = moka::sync::Cache::new(settings.max_tenants);
+        let forget = |_: Arc<Key>, known: Known, cause: RemovalCause| {
+            if cause != RemovalCause::Replaced {
+                known.stamp.revoke();
+            }
+        };
+        let known = moka::sync::Cache::builder().max_capacity(settings.max_tenants).eviction_listener(forget).build();
         let (loads, fetches, back_off) = (Flights::default(), Flights::default(), BackOff::default());
-        Self { inner: Arc::new(Inner { known, loads, fetches, back_off, client, store, recorder, clock, settings, metrics }) }
+        Self {
+            inner: Arc::new(Inner {
+                known,
+                loads,
+                fetches,
+                back_off,
+                figures: AtomicU64::new(0),
+                client,
+                store,
+                recorder,
+                clock,
+                settings,
+                metrics,
+            }),
+        }
     }
 
     /// The answer that memory can give at once, if any; one that is past the fresh limit is refreshed behind.
@@ -211,7 +243,7 @@ impl Allocations {
                 if self.inner.known.get(&Key::of(watched)).is_none() {
                     self.load(watched).await;
                 }
-                self.inner.known.get(&Key::of(watched)).map(|known| self.inner.last_known(&known)).ok_or(failure)
+                self.inner.known.get(&Key::of(watched)).map(|known| self.inner.last_known(&known, demand.max_age)).ok_or(failure)
             }
         }
     }
@@ -267,7 +299,13 @@ impl Allocations {
         let allocation = self.fetch_now(watched).await.map_err(RefreshError::Upstream)?;
         let observation = self.inner.observation(watched, &allocation);
         self.inner.recorder.record_and_wait(observation).await.map_err(RefreshError::Store)?;
-        Ok(Answer { allocation, source: Source::Live })
+        Ok(self.inner.live(watched, allocation, Some(SignedDuration::ZERO)))
+    }
+
+    /// The version of all tenants' known values together: another one as soon as any of them has changed.
+    #[must_use]
+    pub fn figures_version(&self) -> u64 {
+        self.inner.figures.load(Ordering::Acquire)
     }
 
     /// Drops what is kept of tenants and credentials that are no longer in use.
@@ -299,9 +337,9 @@ impl Allocations {
             Boarding::Found(answer) => Ok(answer),
             Boarding::Joined(flight) => {
                 inner.metrics.coalesced.inc();
-                land(flight).await.map(live)
+                land(flight).await.map(|allocation| inner.live(watched, allocation, demand.max_age))
             }
-            Boarding::Started(flight) => land(flight).await.map(live),
+            Boarding::Started(flight) => land(flight).await.map(|allocation| inner.live(watched, allocation, demand.max_age)),
         }
     }
 
@@ -360,10 +398,6 @@ async fn land(flight: Flight<Fetched>) -> Fetched {
     })
 }
 
-fn live(allocation: Arc<SpaceAllocation>) -> Answer {
-    Answer { allocation, source: Source::Live }
-}
-
 impl Inner {
     /// One call to the upstream; its answer is put into memory before the call ends.
     async fn call(self: Arc<Self>, watched: Arc<WatchedTenant>, recording: Recording) -> Fetched {
@@ -373,7 +407,7 @@ impl Inner {
             Ok(allocation) => {
                 self.back_off.succeeded(&key);
                 let allocation = Arc::new(allocation);
-                self.remember(key, Known { allocation: Arc::clone(&allocation), stored: false });
+                self.remember(key, &allocation, false);
                 if recording == Recording::ByCall {
                     self.recorder.record(self.observation(&watched, &allocation)).await;
                 }
@@ -396,11 +430,46 @@ impl Inner {
     }
 
     /// Keeps the newer one of what is known and what came.
-    fn remember(&self, key: Key, new: Known) {
-        self.known.entry(key).and_compute_with(|old| match old {
-            Some(old) if old.value().allocation.observed_at() >= new.allocation.observed_at() => moka::ops::compute::Op::Nop,
-            _ => moka::ops::compute::Op::Put(new),
+    fn remember(&self, key: Key, allocation: &Arc<SpaceAllocation>, stored: bool) {
+        let mut changed = false;
+        let outcome = self.known.entry(key).and_compute_with(|old| {
+            let old = old.map(moka::Entry::into_value);
+            let stamp = match &old {
+                Some(old) if old.allocation.observed_at() >= allocation.observed_at() => return Op::Nop,
+                Some(old) => {
+                    changed = old.allocation.by_type() != allocation.by_type();
+                    old.stamp.next(changed)
+                }
+                None => {
+                    changed = true;
+                    Stamp::first()
+                }
+            };
+            if changed {
+                // Before the values can be read: nobody reads them under a former version.
+                self.figures.fetch_add(1, Ordering::AcqRel);
+            }
+            Op::Put(Known { allocation: Arc::clone(allocation), stored, stamp })
         });
+        if let CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) = outcome {
+            entry.value().stamp.publish();
+            if changed {
+                // And after: whoever noted the version between and read the former values notes that they have changed.
+                self.figures.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    fn fresh_until(&self, allocation: &SpaceAllocation, max_age: Option<SignedDuration>) -> Timestamp {
+        let limit = max_age.map_or(self.settings.fresh_for, |age| age.min(self.settings.fresh_for));
+        allocation.observed_at().saturating_add(limit).unwrap_or(Timestamp::MAX)
+    }
+
+    /// An allocation that was fetched for this answer.
+    fn live(&self, watched: &WatchedTenant, allocation: Arc<SpaceAllocation>, max_age: Option<SignedDuration>) -> Answer {
+        let known = self.known.get(&Key::of(watched)).filter(|known| Arc::ptr_eq(&known.allocation, &allocation));
+        let fresh_until = self.fresh_until(&allocation, max_age);
+        Answer { allocation, source: Source::Live, stamp: known.map(|known| known.stamp), fresh_until }
     }
 
     /// Loads from the database without insisting: a database that is slow or away must not keep a reader from the upstream.
@@ -408,7 +477,7 @@ impl Inner {
         match tokio::time::timeout(STORE_PATIENCE, self.try_load_into_known(watched)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(error = &error as &dyn std::error::Error, "cannot read the newest snapshots; asking the upstream");
+                warn!(error = telemetry::explain(&error), "cannot read the newest snapshots; asking the upstream");
             }
             Err(_) => warn!(patience_ms = STORE_PATIENCE.as_millis(), "reading the newest snapshots is slow; asking the upstream"),
         }
@@ -419,7 +488,7 @@ impl Inner {
         let mut latest: std::collections::HashMap<_, _> = self.store.latest(&ids).await?.into_iter().collect();
         for watched in watched {
             if let Some(allocation) = latest.remove(&watched.tenant.id) {
-                self.remember(Key::of(watched), Known { allocation: Arc::new(allocation), stored: true });
+                self.remember(Key::of(watched), &Arc::new(allocation), true);
             }
         }
         Ok(())
@@ -435,17 +504,22 @@ impl Inner {
             return None;
         }
         let limit = demand.max_age.unwrap_or(self.settings.stale_for.max(self.settings.fresh_for));
-        (self.age(known) <= limit).then(|| self.last_known(known))
+        (self.age(known) <= limit).then(|| self.last_known(known, demand.max_age))
     }
 
     /// The known value as an answer, of whatever age.
-    fn last_known(&self, known: &Known) -> Answer {
+    fn last_known(&self, known: &Known, max_age: Option<SignedDuration>) -> Answer {
         let source = match known.stored {
             true => Source::Stored,
             false if self.age(known) <= self.settings.fresh_for => Source::Cache,
             false => Source::Stale,
         };
-        Answer { allocation: Arc::clone(&known.allocation), source }
+        Answer {
+            allocation: Arc::clone(&known.allocation),
+            source,
+            stamp: Some(known.stamp.clone()),
+            fresh_until: self.fresh_until(&known.allocation, max_age),
+        }
     }
 }
 

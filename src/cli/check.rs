@@ -1,5 +1,4 @@
 //! `quotagraph check`
-#![expect(clippy::print_stdout, reason = "the answer that was asked for")]
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +7,7 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{Failed, upstream};
+use super::{Failed, output, upstream};
 use crate::app::{AppError, document_settings};
 use crate::http::Documents;
 
@@ -23,7 +22,10 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
         return Err("the config is good, but it has no tenants: add a [[tenants]] table or a tenants_file".into());
     }
     let width = watched.iter().map(|w| w.tenant.id.as_str().len()).chain(["TENANT".len()]).max().unwrap_or_default();
-    println!("{:width$}  {:>15}  {:>15}  {:>7}  RESULT", "TENANT", "ALLOCATED GB", "TOTAL GB", "MS");
+    let row = |id: &str, allocated: &str, total: &str, ms: &str, result: &str| {
+        output::print_line(format_args!("{id:width$}  {allocated:>15}  {total:>15}  {ms:>7}  {result}"))
+    };
+    row("TENANT", "ALLOCATED GB", "TOTAL GB", "MS", "RESULT")?;
     let mut failed = 0;
     let mut calls = stream::iter(&watched)
         .map(|watched| async move {
@@ -32,16 +34,16 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
         })
         .buffered(AT_ONCE);
     while let Some((watched, outcome, ms)) = calls.next().await {
-        let id = watched.tenant.id.as_str();
+        let (id, ms) = (watched.tenant.id.as_str(), ms.to_string());
         match outcome {
-            Ok(a) => println!("{id:width$}  {:>15}  {:>15}  {ms:>7}  ok", a.allocated_gb(), a.total_gb()),
+            Ok(a) => row(id, &a.allocated_gb().to_string(), &a.total_gb().to_string(), &ms, "ok")?,
             Err(failure) => {
                 failed += 1;
-                println!("{id:width$}  {:>15}  {:>15}  {ms:>7}  {failure}", "-", "-");
+                row(id, "-", "-", &ms, &upstream::describe(&failure))?;
             }
         }
     }
     let (all, file) = (watched.len(), config.file.unwrap_or_default());
-    println!("{}: the config is good; {} of {all} calls succeeded", file.display(), all - failed);
+    output::print_line(format_args!("{}: the config is good; {} of {all} calls succeeded", file.display(), all - failed))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

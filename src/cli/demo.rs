@@ -1,8 +1,8 @@
 //! `quotagraph demo`: the whole thing on this machine in one go.
-#![expect(clippy::print_stdout, reason = "what to open and try")]
 
 use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::service::run_service;
-use super::{Failed, open_store, system_clock};
+use super::signals::{END_OR_HANG_UP, Signals};
+use super::{Failed, open_store, output, system_clock};
 use crate::app::{App, AppError};
 use crate::clock::SharedClock;
 use crate::config::{Config, LogFormat};
@@ -24,6 +25,8 @@ use crate::tenants::WatchedTenant;
 
 /// The sampling interval of the history that is made up.
 const HISTORY_INTERVAL_S: u32 = 300;
+/// How long closing the database may take after a second signal.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 #[derive(Debug, clap::Args)]
@@ -36,15 +39,41 @@ pub(super) struct Args {
     #[arg(long, value_name = "D", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=3660))]
     days: u32,
 
-    /// Where the service listens; loopback only. By default 127.0.0.1:8080, or any free port when that is taken.
+    /// Where the service listens; loopback only [default: 127.0.0.1:8080, or any free port when that is taken].
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failed> {
+    if let Some(address) = args.listen.filter(|address| !address.ip().is_loopback()) {
+        return Err(format!("the demo serves this machine only, not {address}; choose an address such as 127.0.0.1:8080").into());
+    }
     telemetry::init(LogFormat::Text, "warn")?;
-    let clock = system_clock();
+    // From here on a signal ends it by this function's end, which removes the folder.
+    let mut signals = Signals::listen(&END_OR_HANG_UP)?;
     let folder = tempfile::Builder::new().prefix("quotagraph-demo-").tempdir()?;
+    let prepared = tokio::select! {
+        prepared = prepare(&args, folder.path()) => prepared?,
+        _ = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    let Prepared { app, simulator, store } = prepared;
+    explain(&args, app.address(), simulator.addr())?;
+    let code = run_service(app, signals, None).await?;
+    simulator.stop().await;
+    // Closed already, except after a second signal; an open file would come back while the folder is removed.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
+    Ok(code)
+}
+
+/// A demo that is ready.
+struct Prepared {
+    app: App,
+    simulator: Simulator,
+    store: SharedStore,
+}
+
+async fn prepare(args: &Args, folder: &Path) -> Result<Prepared, Failed> {
+    let clock = system_clock();
     let tenants = demo_tenants(usize::try_from(args.tenants)?);
     let simulated = tenants.iter().map(|tenant| tenant.simulated.clone()).collect();
     let simulator = Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), simulated, clock.clone()).await?;
@@ -52,7 +81,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failed> {
     let mut config = Config::default();
     config.server.listen = args.listen.unwrap_or(DEFAULT_LISTEN);
     config.server.default_tenant = tenants.first().map(|tenant| tenant.tenant.id.clone());
-    config.database.url = SecretString::from(format!("sqlite:{}", folder.path().join("demo.db").display()));
+    config.database.url = SecretString::from(format!("sqlite:{}", folder.join("demo.db").display()));
     config.collector.interval = Duration::from_secs(10);
     config.cache.fresh_for = Duration::from_secs(15);
     config.upstream.requests_per_second = 2000;
@@ -61,11 +90,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failed> {
     let store = open_store(&config).await?;
     store.migrate().await?;
     record_history(&store, &tenants, args.days, &clock).await?;
-    let app = build(&mut config, &tenants, &simulator, &store, &clock, args.listen.is_none()).await?;
-    explain(&args, app.address(), &simulator);
-    run_service(app, None).await?;
-    simulator.stop().await;
-    Ok(ExitCode::SUCCESS)
+    let app =
+        build(&mut config, &tenants, &simulator, &store, &clock, args.listen.is_none()).await.map_err(|cause| match cause {
+            AppError::Listen { address, source } => {
+                format!("cannot listen on {address}: {source}; choose another address with --listen").into()
+            }
+            other => Failed::from(other),
+        })?;
+    Ok(Prepared { app, simulator, store })
 }
 
 /// Builds the service; where the default port is taken, on any free one.
@@ -118,10 +150,10 @@ fn progress_bar(tenants: usize) -> ProgressBar {
     ProgressBar::with_draw_target(u64::try_from(tenants).ok(), target).with_style(style)
 }
 
-fn explain(args: &Args, address: SocketAddr, simulator: &Simulator) {
+fn explain(args: &Args, address: SocketAddr, upstream: SocketAddr) -> Result<(), Failed> {
     let (tenants, days) = (args.tenants, args.days);
-    let upstream = simulator.addr();
-    println!(
+    let from = (system_clock().now() - SignedDuration::from_hours(24 * 28)).strftime("%Y-%m-%dT00:00:00Z");
+    output::print_line(format_args!(
         "quotagraph demo: {tenants} simulated tenants with {days} days of history, asked every 10 s.
 
   GraphQL     http://{address}/graphql
@@ -143,9 +175,6 @@ Try:
   curl -sG http://{address}/graphql --data-urlencode 'query={{ tenant(id: \"acme\") {{ usageOverTime(from: \"{from}\",
     interval: \"P1W\", timeZone: \"Asia/Shanghai\") {{ coverage points {{ start complete coverage allocated {{ average max }} }} }} }} }}'
 
-Ctrl-C ends it; nothing is left behind.",
-        from = system_clock().now().round(jiff::Unit::Hour).map_or_else(|_| String::new(), |now| {
-            (now - SignedDuration::from_hours(24 * 28)).strftime("%Y-%m-%dT00:00:00Z").to_string()
-        }),
-    );
+Ctrl-C ends it; nothing is left behind."
+    ))
 }

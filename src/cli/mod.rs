@@ -8,10 +8,12 @@ mod demo;
 mod fetch;
 mod hash_key;
 mod migrate;
+mod output;
 mod schema;
 mod serve;
 mod service;
 mod sign;
+mod signals;
 mod simulate;
 mod upstream;
 
@@ -22,20 +24,29 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Log};
+use crate::store::StoreError;
 use crate::tenants::WatchedTenant;
 use crate::{store, telemetry};
 
-/// A GraphQL service over the storage quota of KooDrive tenants.
-///
-/// Portals ask for a tenant's allocated and total space and get an answer from a cache in front of a signed upstream client; analysts
-/// read usage over time from snapshots that a collector records in Postgres or `SQLite`.
-///
-/// To see it work: quotagraph demo
+/// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "quotagraph", version, max_term_width = 100)]
+#[command(
+    name = "quotagraph",
+    version,
+    max_term_width = 100,
+    about = "A GraphQL service over the storage quota of KooDrive tenants",
+    long_about = "A GraphQL service over the storage quota of KooDrive tenants.
+
+Portals ask for a tenant's allocated and total space and get an answer from a cache in front of a signed upstream client; \
+analysts read usage over time from snapshots that a collector records in Postgres or SQLite.
+
+To see it work, without any config: quotagraph demo
+To run it: copy quotagraph.example.toml to quotagraph.toml, name your tenants in it, try `quotagraph check`, then `quotagraph serve`."
+)]
 struct Cli {
-    /// The config file; quotagraph.toml in the working directory by default. Every field is documented in quotagraph.example.toml.
+    /// The config file [default: quotagraph.toml in the working directory]. quotagraph.example.toml documents every field; demo,
+    /// schema and hash-key read none.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -46,22 +57,38 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service: GraphQL, the collector, health and metrics.
+    ///
+    /// SIGTERM and SIGINT end it in order: requests are drained and everything observed is written; a second one ends it at once. SIGHUP
+    /// reads the tenants again, and so does a change of the files that they and their secrets stand in.
     Serve,
-    /// See it work on this machine: a simulated KooDrive, tenants with history, and the service. Needs no config and leaves nothing behind.
+    /// See it work on this machine, with simulated tenants; needs no config.
+    ///
+    /// Starts a simulated KooDrive that verifies every signature, makes up tenants with history, runs the service, and prints what to open
+    /// and what to try. Nothing is left behind.
     Demo(demo::Args),
-    /// Run the simulated KooDrive alone. It verifies signatures and dates, and can be told to fail.
+    /// Run the simulated KooDrive alone, for those who develop against it.
+    ///
+    /// It verifies signatures and dates as the real one does, and can be told to fail. Its tenants are those of the config; when there is
+    /// none, it makes some up and prints a config for them.
     Simulate(simulate::Args),
-    /// Validate the config, then make one signed call per tenant and show the results. Fails if any call failed.
+    /// Validate the config, then make one signed call per tenant.
+    ///
+    /// Prints a table of results. The exit code is 1 if the config is not valid or any call failed.
     Check,
     /// Make one call for a tenant and print the answer as JSON.
     Fetch(TenantArg),
-    /// Print the signed headers of a request for a tenant, one per line, as `curl -H @-` reads them.
+    /// Print the signed headers of a request for a tenant, for curl.
+    ///
+    /// One header a line, as `curl -H @-` reads them. Nothing is sent. The headers prove who asks; the token of a tenant that has one
+    /// is among them.
     Sign(TenantArg),
     /// Apply the missing migrations to the database and say which.
     Migrate,
     /// Print the GraphQL schema (SDL).
-    Schema,
-    /// Print the SHA-256 of an API key for the config. Reads the key from stdin, or makes one when stdin is a terminal or empty.
+    Schema(schema::Args),
+    /// Print the SHA-256 of an API key, for the config.
+    ///
+    /// Reads the key from stdin. When stdin is a terminal or empty, makes a key and shows it on stderr.
     HashKey,
 }
 
@@ -82,10 +109,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(cause) => return fail(&cause),
     };
-    match runtime.block_on(run(cli)) {
-        Ok(code) => code,
-        Err(cause) => fail(cause.as_ref()),
-    }
+    let outcome = runtime.block_on(run(cli));
+    // What is still under way was given its time; nothing may hold up the end.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|cause| fail(cause.as_ref()))
 }
 
 async fn run(cli: Cli) -> Result<ExitCode, Failed> {
@@ -98,31 +125,25 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Fetch(arg) => fetch::run(config, &arg.tenant).await,
         Command::Sign(arg) => sign::run(config, &arg.tenant),
         Command::Migrate => migrate::run(config).await,
-        Command::Schema => schema::run(),
+        Command::Schema(args) => schema::run(&args),
         Command::HashKey => hash_key::run(),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the sentence that says what to mend")]
 fn fail(cause: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprint!("quotagraph: {cause}");
-    let mut source = cause.source();
-    while let Some(deeper) = source {
-        // Messages often repeat their source already.
-        if !cause.to_string().contains(&deeper.to_string()) {
-            eprint!(": {deeper}");
-        }
-        source = deeper.source();
-    }
-    eprintln!();
+    output::say(format_args!("quotagraph: {}", telemetry::explain(cause)));
     ExitCode::FAILURE
 }
 
 /// Reads the config and starts the log.
 fn load_config(path: Option<&Path>) -> Result<Config, Failed> {
     let config = config::load(path, config::process_environment())?;
-    telemetry::init(config.log.format, &config.log.filter)?;
+    start_log(&config.log)?;
     Ok(config)
+}
+
+fn start_log(log: &Log) -> Result<(), Failed> {
+    Ok(telemetry::init(log.format, &log.filter)?)
 }
 
 fn load_tenants(config: &Config) -> Result<Vec<WatchedTenant>, Failed> {
@@ -135,7 +156,12 @@ async fn open_store(config: &Config) -> Result<store::SharedStore, Failed> {
         max_connections: config.database.max_connections,
         acquire_timeout: config.database.acquire_timeout,
     };
-    Ok(store::open(&settings).await?)
+    store::open(&settings).await.map_err(|cause| match cause {
+        StoreError::Database { .. } => {
+            format!("{}; see that the server runs and that database.url is right", telemetry::explain(&cause)).into()
+        }
+        StoreError::Unusable(_) => cause.into(),
+    })
 }
 
 fn system_clock() -> SharedClock {

@@ -1,13 +1,18 @@
 //! `quotagraph schema`
-#![expect(clippy::print_stdout, reason = "the answer that was asked for")]
 
 use std::process::ExitCode;
 
-use super::Failed;
+use super::{Failed, output};
 use crate::graphql;
 
-#[expect(clippy::unnecessary_wraps, reason = "all commands give the same")]
-pub(super) fn run() -> Result<ExitCode, Failed> {
-    print!("{}", graphql::sdl());
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// As a subgraph of an Apollo Federation (v2), where Tenant is an entity by its id.
+    #[arg(long)]
+    federation: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failed> {
+    output::print(if args.federation { graphql::federation_sdl() } else { graphql::sdl() })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use tracing::info;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
 
 use super::service::{Reload, run_service};
+use super::signals::{END, Signals};
 use super::{Failed, load_config, load_tenants, open_store, system_clock};
 use crate::app::App;
 use crate::config::TenantsWatch;
@@ -14,6 +16,7 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let config = load_config(config)?;
     let watch = TenantsWatch::new(&config);
     let watched = load_tenants(&config)?;
+    let has_tenants = !watched.is_empty();
     let store = open_store(&config).await?;
     if config.database.migrate {
         for migration in store.migrate().await? {
@@ -22,7 +25,12 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     }
     store.ping().await?;
     let app = App::build(&config, watched, store, system_clock()).await?;
+    // Before anybody is told that it serves, so that a signal from then on finds somebody who listens.
+    let signals = Signals::listen(&END)?;
+    let hang_up = signal(SignalKind::hangup())?;
+    if !has_tenants {
+        warn!("the config has no tenants; add a [[tenants]] table or a tenants_file");
+    }
     info!(address = %app.address(), "serving");
-    run_service(app, Some(Reload { config, watch })).await?;
-    Ok(ExitCode::SUCCESS)
+    run_service(app, signals, Some(Reload { config, watch, hang_up })).await
 }

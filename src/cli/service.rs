@@ -1,14 +1,17 @@
 //! A service's life in a process: signals, and tenants that change while it runs.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::Failed;
+use super::signals::{Signals, exit_code_of};
 use crate::app::{App, AppHandle};
 use crate::config::{self, Config, TenantsWatch};
+use crate::telemetry;
 
 /// How often the files that tenants are made of are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -19,47 +22,43 @@ pub(super) struct Reload {
     pub config: Config,
     /// Tells when a file has changed.
     pub watch: TenantsWatch,
+    /// Tells when somebody asks for it.
+    pub hang_up: Signal,
 }
 
-/// Runs a service until SIGTERM or SIGINT and through its orderly end. A second signal ends the process at once.
-pub(super) async fn run_service(app: App, reload: Option<Reload>) -> Result<(), Failed> {
+/// Runs a service until a signal and through its orderly end. A second signal ends it at once, with what is pending unwritten and the
+/// signal's exit code.
+pub(super) async fn run_service(app: App, mut signals: Signals, reload: Option<Reload>) -> Result<ExitCode, Failed> {
     let handle = app.handle();
     let over = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let hang_up = signal(SignalKind::hangup())?;
-    let reloading = tokio::spawn(reload_tenants(handle.clone(), reload, hang_up, over.clone()));
-    tokio::spawn(async move {
-        let mut asked_before = false;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if asked_before {
-                std::process::exit(130);
-            }
-            asked_before = true;
+    let reloading = reload.map(|reload| tokio::spawn(reload_tenants(handle.clone(), reload, over.clone())));
+    let mut running = std::pin::pin!(app.run());
+    let outcome = tokio::select! {
+        outcome = &mut running => outcome,
+        _ = signals.next() => {
             info!("shutting down");
             handle.stop();
+            tokio::select! {
+                outcome = &mut running => outcome,
+                second = signals.next() => {
+                    warn!("told to end at once; what was under way is cut off");
+                    return Ok(exit_code_of(second));
+                }
+            }
         }
-    });
-    let outcome = app.run().await;
+    };
     over.cancel();
-    reloading.await?;
+    if let Some(reloading) = reloading {
+        reloading.await?;
+    }
     outcome?;
     info!("everything is written; bye");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the tenants again on SIGHUP and when a file that they are made of has changed. A bad version is refused and the old one stays.
-async fn reload_tenants(
-    handle: AppHandle,
-    reload: Option<Reload>,
-    mut hang_up: tokio::signal::unix::Signal,
-    over: CancellationToken,
-) {
-    let Some(Reload { config, mut watch }) = reload else { return };
+async fn reload_tenants(handle: AppHandle, reload: Reload, over: CancellationToken) {
+    let Reload { config, mut watch, mut hang_up } = reload;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // Tenants whose schedules could not be stored are stored with the next look.
@@ -79,7 +78,8 @@ async fn reload_tenants(
         match config::reload_tenants(&config, config::process_environment()) {
             Ok(watched) => {
                 if let Err(cause) = handle.replace_tenants(watched).await {
-                    error!(error = &cause as &dyn std::error::Error, "cannot store the schedules of the new tenants; trying again");
+                    let error = telemetry::explain(&cause);
+                    error!(error, "cannot store the schedules of the new tenants; trying again");
                     unfinished = true;
                 }
             }

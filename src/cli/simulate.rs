@@ -1,15 +1,14 @@
 //! `quotagraph simulate`
-#![expect(clippy::print_stdout, reason = "what to open and try")]
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
 use secrecy::ExposeSecret as _;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failed, load_config, load_tenants, system_clock};
+use super::signals::{END_OR_HANG_UP, Signals};
+use super::{Failed, load_config, load_tenants, output, system_clock};
 use crate::config::{DEFAULT_FILE, LogFormat};
 use crate::koodrive::Credential;
 use crate::simulator::demo::demo_tenants;
@@ -18,7 +17,7 @@ use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where it listens.
+    /// Where it listens; port 0 takes any free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
 
@@ -36,7 +35,8 @@ pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, F
         .await
         .map_err(|cause| format!("cannot simulate on {}: {cause}; choose another address with --listen", args.listen))?;
     let address = simulator.addr();
-    println!(
+    let mut signals = Signals::listen(&END_OR_HANG_UP)?;
+    output::print_line(format_args!(
         "simulated KooDrive with {count} tenants on http://{address}
 
 It verifies signatures, dates and users as the real one does. To see the tenants and to tell one to fail:
@@ -48,15 +48,11 @@ It verifies signatures, dates and users as the real one does. To see the tenants
 Also: delay_ms, code (a business code), garbage (html, not_json, negative, …), drop, clock_skew_s, rate_limit_per_minute with retry_after_s,
 values, form.
 "
-    );
+    ))?;
     if let Some(made_up) = made_up {
-        println!("{}", example_config(&made_up, &simulator)?);
+        output::print_line(example_config(&made_up, address)?)?;
     }
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-    }
+    signals.next().await;
     simulator.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -80,8 +76,11 @@ fn made_up_tenants(count: u32) -> Result<Vec<SimulatedTenant>, Failed> {
 }
 
 /// A config for made-up tenants. Their credentials are worth nothing, so they may be shown.
-fn example_config(tenants: &[SimulatedTenant], simulator: &Simulator) -> Result<String, std::fmt::Error> {
-    let endpoint = simulator.endpoint();
+fn example_config(tenants: &[SimulatedTenant], mut address: SocketAddr) -> Result<String, std::fmt::Error> {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let endpoint = format!("http://{address}");
     let mut config = String::from("A quotagraph.toml for them:\n\n");
     let mut secrets = String::from("and their secrets, for the shell that runs it:\n\n");
     for tenant in tenants {

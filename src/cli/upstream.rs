@@ -2,16 +2,22 @@
 
 use std::path::Path;
 
-use super::{Failed, load_config, load_tenants, system_clock};
+use super::{Failed, load_tenants, start_log, system_clock};
 use crate::app;
-use crate::config::Config;
-use crate::koodrive::Client;
+use crate::config::{self, Config, Log};
+use crate::koodrive::{Client, Failure, Verdict};
 use crate::metrics::Metrics;
 use crate::tenants::WatchedTenant;
 
 /// A client with the config's settings, and the tenants.
 pub(super) fn open(config: Option<&Path>) -> Result<(Config, Client, Vec<WatchedTenant>), Failed> {
-    let config = load_config(config)?;
+    let config = config::load(config, config::process_environment())?;
+    let mut log = config.log.clone();
+    if log.filter == Log::default().filter {
+        // The command says itself what failed. Who asks for a log gets it.
+        "error".clone_into(&mut log.filter);
+    }
+    start_log(&log)?;
     let watched = load_tenants(&config)?;
     let client = Client::new(&app::koodrive_settings(&config), system_clock(), Metrics::default().upstream)?;
     Ok((config, client, watched))
@@ -26,4 +32,17 @@ pub(super) fn open_one(config: Option<&Path>, tenant: &str) -> Result<(Client, W
         format!("there is no tenant {tenant} in {} (it has {known}); `quotagraph check` lists them", file.display())
     })?;
     Ok((client, watched))
+}
+
+/// What failed, what to look at, and by which id the upstream's people find the request.
+pub(super) fn describe(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    if matches!(failure.verdict, Verdict::Refused(_)) {
+        text.push_str("; are the endpoint, user_id and the credential right?");
+    }
+    if let Some(trace_id) = &failure.trace_id {
+        text.push_str(" X-Traceid ");
+        text.push_str(trace_id);
+    }
+    text
 }

@@ -25,6 +25,7 @@ use crate::metrics::CollectorMetrics;
 use crate::quota::{Sample, SpaceAllocation};
 use crate::recorder::Recorder;
 use crate::store::{CollectionError, DueTenant, Observation, SharedStore, StoreError};
+use crate::telemetry;
 use crate::tenants::Tenants;
 
 /// How often a lane looks for due tenants when it found fewer than it could take.
@@ -156,7 +157,7 @@ impl Collector {
                     Err(failure) => {
                         self.inner.metrics.claim_failures.inc();
                         if !claims_fail {
-                            error!(error = &failure as &dyn std::error::Error, "cannot claim due tenants; trying again");
+                            error!(error = telemetry::explain(&failure), "cannot claim due tenants; trying again");
                         }
                         claims_fail = true;
                     }

@@ -20,11 +20,18 @@ pub struct Cache {
     pub stale_for: Duration,
     /// Tenants kept in memory at most; at least 1. Default 100,000.
     pub max_tenants: u64,
+    /// Bytes of finished answers kept for repeated queries; 0 keeps none. Default 67,108,864 (64 MiB).
+    pub answer_bytes: u64,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { fresh_for: Duration::from_mins(6), stale_for: Duration::from_hours(24), max_tenants: 100_000 }
+        Self {
+            fresh_for: Duration::from_mins(6),
+            stale_for: Duration::from_hours(24),
+            max_tenants: 100_000,
+            answer_bytes: 64 << 20,
+        }
     }
 }
 

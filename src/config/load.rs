@@ -198,7 +198,9 @@ fn read_table(file: &Path) -> Result<Dict, ConfigError> {
         // The parser's own display repeats the line, which may hold a secret.
         let line = error.span().map_or(1, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
         let message: Vec<&str> = error.message().lines().map(str::trim).collect();
-        ConfigError::within(file.display(), format!("line {line}: {}", message.join(", ")))
+        // The parser says nothing of a value that is missing.
+        let message = if message.is_empty() { "this is no TOML; is a value missing?".to_owned() } else { message.join(", ") };
+        ConfigError::within(file.display(), format!("line {line}: {message}"))
     })
 }
 

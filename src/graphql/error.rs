@@ -11,6 +11,7 @@ use crate::access::Forbidden;
 use crate::allocations::RefreshError;
 use crate::koodrive::Failure;
 use crate::store::StoreError;
+use crate::telemetry;
 
 /// The closed list of codes.
 pub mod code {
@@ -118,7 +119,7 @@ impl From<ApiError> for Error {
                 }
             }),
             ApiError::HistoryUnavailable(cause) => {
-                error!(error = cause.as_ref() as &dyn std::error::Error, "a request could not use the database");
+                error!(error = telemetry::explain(cause.as_ref()), "a request could not use the database");
                 coded("The history cannot be read or written at the moment.", code)
             }
             ApiError::Internal(cause) => {

@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
                     Size {
                         root_fields: 1,
                         aliases: within.aliases.saturating_add(usize::from(field.node.alias.is_some())),
-                        introspects: within.introspects || matches!(name, "__schema" | "__type"),
+                        introspects: within.introspects || matches!(name, "__schema" | "__type" | "_service"),
                         ..within
                     }
                 }

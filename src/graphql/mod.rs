@@ -12,7 +12,9 @@ mod services;
 mod tokens;
 mod types;
 
-use async_graphql::{EmptySubscription, SDLExportOptions};
+use std::sync::Arc;
+
+use async_graphql::{Context, EmptySubscription, SDLExportOptions};
 
 pub use self::error::{code, coded_error};
 pub use self::limits::DocumentLimits;
@@ -20,19 +22,32 @@ use self::loaders::Loaders;
 pub use self::mutation::Mutation;
 pub use self::query::Query;
 pub use self::services::Services;
+use crate::answers::Ingredients;
 
 /// The schema with everything that its resolvers need.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query, Mutation, EmptySubscription)
+    Schema::build(Query, Mutation, EmptySubscription).enable_federation()
 }
 
-/// The executable schema.
+/// Where the resolvers of a request note what they use.
+fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
+    ctx.data_unchecked::<Arc<Ingredients>>()
+}
+
+/// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`] as data.
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
     let loaders = Loaders::new(services.allocations.clone(), services.store.clone());
     builder().data(loaders).data(services).limit_recursive_depth(limits.nesting()).extension(limits).finish()
+}
+
+/// The schema of a subgraph of an Apollo Federation (v2), where `Tenant` is an entity by its id.
+#[must_use]
+pub fn federation_sdl() -> String {
+    let options = SDLExportOptions::new().prefer_single_line_descriptions().federation().compose_directive();
+    builder().finish().sdl_with_options(options)
 }
 
 /// The schema in GraphQL's own language, as `schema.graphql` holds it.

@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, Object};
 use tracing::info;
 
 use super::error::ApiError;
+use super::ingredients;
 use super::services::Services;
 use super::types::SpaceAllocation;
 use crate::access::{Role, View};
@@ -22,6 +23,7 @@ impl Mutation {
         #[graphql(desc = "The tenant's id.")] tenant_id: ID,
     ) -> Result<SpaceAllocation, async_graphql::Error> {
         let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
+        ingredients(ctx).never_keep();
         let outcome = refresh(services, view, tenant_id.as_str()).await;
         let told = outcome.as_ref().map_or_else(ApiError::code, |_| "OK");
         info!(target: "quotagraph::audit", principal = %view.principal().name, operation = "refreshSpaceAllocation",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::error::ApiError;
+use super::ingredients;
 use super::services::Services;
 use super::types::{Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
 use crate::access::{Role, View};
@@ -38,6 +39,15 @@ impl Query {
         Some(meant.map(Tenant::new).ok_or_else(|| ApiError::argument("id", mend).into()))
     }
 
+    /// A tenant that another subgraph of an Apollo Federation refers to.
+    #[graphql(entity)]
+    #[expect(clippy::unused_async, reason = "resolvers are async")]
+    async fn find_tenant_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Result<Option<Tenant>, async_graphql::Error> {
+        let view = ctx.data_unchecked::<View>();
+        view.require(Role::Read).map_err(ApiError::from)?;
+        Ok(view.get(id.as_str()).map(|watched| Tenant::new(Arc::clone(watched))))
+    }
+
     /// The tenants that the caller may see, page by page (Relay cursor connections).
     #[graphql(complexity = "super::types::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
@@ -54,6 +64,6 @@ impl Query {
         let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
         view.require(Role::Read).map_err(ApiError::from)?;
         let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
-        Ok(list_tenants(services, view, page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
+        Ok(list_tenants(services, view, ingredients(ctx), page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
     }
 }

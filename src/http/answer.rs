@@ -6,6 +6,9 @@ use async_graphql::{ServerError, Value};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use tracing::error;
+
+use crate::telemetry::explain;
 
 /// An answer to a request, whatever its media type and encoding will be.
 #[derive(Clone, Debug)]
@@ -42,15 +45,25 @@ impl Answer {
     pub fn new(status: StatusCode, data: Option<&Value>, errors: &[ServerError], keeping: Keeping) -> Self {
         match serde_json::to_vec(&Members { data, errors }) {
             Ok(body) => Self { status, body: body.into(), headers: HeaderMap::new(), keeping },
-            Err(_) => Self {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                body: Bytes::from_static(
-                    br#"{"errors":[{"message":"An internal error occurred.","extensions":{"code":"INTERNAL"}}]}"#,
-                ),
-                headers: HeaderMap::new(),
-                keeping: Keeping::Never,
-            },
+            Err(cause) => {
+                error!(error = explain(&cause), "cannot write an answer");
+                Self::internal()
+            }
         }
+    }
+
+    fn internal() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            body: Bytes::from_static(br#"{"errors":[{"message":"An internal error occurred.","extensions":{"code":"INTERNAL"}}]}"#),
+            headers: HeaderMap::new(),
+            keeping: Keeping::Never,
+        }
+    }
+
+    /// An answer that was finished before.
+    pub fn finished(body: Bytes, keeping: Keeping) -> Self {
+        Self { status: StatusCode::OK, body, headers: HeaderMap::new(), keeping }
     }
 
     /// The answer to a list of operations. Its status tells that the list was understood; each member has its own errors.

@@ -1,5 +1,6 @@
 //! Executing one operation.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_graphql::parser::types::{DocumentOperations, OperationType};
@@ -10,32 +11,44 @@ use tracing::{debug, info};
 use super::HttpState;
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
-use super::freshness::remaining_freshness;
 use super::refusal::Refusal;
 use super::request::Params;
 use crate::access::View;
+use crate::answers::{AnswerKey, Ingredients};
 use crate::graphql::{code, coded_error};
 
-/// Answers one operation for a caller.
+/// Answers one operation for a caller, and keeps the answer under the key, if there is one and the answer may be kept.
 pub(super) async fn answer_operation(
     state: &HttpState,
     view: View,
     mut params: Params,
     method: &Method,
     media_type: MediaType,
+    key: Option<AnswerKey>,
 ) -> Answer {
     let document = match state.documents.resolve(&mut params) {
         Ok(document) => document,
         Err(refusal) => return refusal.answer(),
     };
-    let mut request = prepare(document, params).data(view);
+    let mut request = prepare(document, params);
     // A document that does not parse gets its error when it is executed.
     let operation_type = find_operation_type(&mut request);
     if *method == Method::GET && operation_type.is_some_and(|of_type| of_type != OperationType::Query) {
         let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "GET answers queries only; send mutations by POST");
         return Refusal { header: Some((header::ALLOW, HeaderValue::from_static("POST"))), ..refusal }.answer();
     }
-    execute(state, request, operation_type, media_type).await
+    let ingredients = Arc::new(Ingredients::default());
+    let request = request.data(view.clone()).data(Arc::clone(&ingredients));
+    let mut answer = execute(state, request, media_type).await;
+    // What was not executed without errors is marked already.
+    if answer.keeping != Keeping::Never {
+        answer.keeping = match (operation_type, key) {
+            (Some(OperationType::Query), Some(key)) => state.kept.keep(key, &answer.body, &ingredients, &view),
+            (Some(OperationType::Query), None) => Keeping::Revalidated,
+            _ => Keeping::Never,
+        };
+    }
+    answer
 }
 
 fn prepare(document: String, params: Params) -> Request {
@@ -65,7 +78,7 @@ fn find_operation_type(request: &mut Request) -> Option<OperationType> {
     Some(operation.node.ty)
 }
 
-async fn execute(state: &HttpState, request: Request, operation_type: Option<OperationType>, media_type: MediaType) -> Answer {
+async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> Answer {
     let started = Instant::now();
     let operation = request.operation_name.clone();
     let response = match tokio::time::timeout(state.limits.timeout, state.schema.execute(request)).await {
@@ -92,10 +105,7 @@ async fn execute(state: &HttpState, request: Request, operation_type: Option<Ope
         }
         info!(operation, duration_us, status = status.as_u16(), codes = codes.join(","), "graphql request with errors");
     }
-    let keeping = match operation_type {
-        Some(OperationType::Query) if response.errors.is_empty() => remaining_freshness(&response),
-        _ => Keeping::Never,
-    };
+    let keeping = if response.errors.is_empty() { Keeping::Revalidated } else { Keeping::Never };
     let mut answer = Answer::new(status, executed.then_some(&response.data), &response.errors, keeping);
     answer.headers.extend(response.http_headers);
     answer

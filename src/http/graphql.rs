@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
@@ -29,7 +29,7 @@ pub async fn answer_post(
     let answer = async {
         let view = caller.admit(&state)?;
         let body = read_body(&headers, body, state.limits.body_bytes).await?;
-        caller.answer(&state, view, parse_body(&body, state.limits.batch)?).await
+        caller.answer(&state, view, body, |body| parse_body(body, state.limits.batch)).await
     };
     respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method).await
 }
@@ -45,7 +45,7 @@ pub async fn answer_get(
     let caller = Caller { headers: &headers, peer, method: Method::GET, media_type };
     let answer = async {
         let view = caller.admit(&state)?;
-        caller.answer(&state, view, parse_query_string(query.as_deref().unwrap_or_default())?).await
+        caller.answer(&state, view, query.unwrap_or_default().into(), parse_query_string).await
     };
     respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method).await
 }
@@ -65,16 +65,32 @@ impl Caller<'_> {
         Ok(state.gate.admit(Credentials { api_key }, self.peer.ip())?)
     }
 
-    async fn answer(&self, state: &HttpState, view: View, asked: Asked) -> Result<Answer, Refusal> {
-        match asked {
-            Asked::One(params) => Ok(answer_operation(state, view, *params, &self.method, self.media_type).await),
+    /// Answers a request, from the finished answers if it is among them to the letter.
+    async fn answer(
+        &self,
+        state: &HttpState,
+        view: View,
+        request: Bytes,
+        parse: impl FnOnce(&[u8]) -> Result<Asked, Refusal>,
+    ) -> Result<Answer, Refusal> {
+        let key = match state.kept.find(&view, &self.method, self.media_type, request.clone()) {
+            Ok(finished) => {
+                state.metrics.http.requests.inc();
+                let keeping = state.kept.remaining_freshness(&finished);
+                return Ok(Answer::finished(finished.body, keeping));
+            }
+            Err(key) => key,
+        };
+        match parse(&request)? {
+            Asked::One(params) => Ok(answer_operation(state, view, *params, &self.method, self.media_type, Some(key)).await),
             Asked::Batch(operations) => {
                 // Against the caller's rate each operation counts.
                 for _ in 1..operations.len() {
                     self.admit(state)?;
                 }
                 let operations = operations.into_iter();
-                let answers = operations.map(|params| answer_operation(state, view.clone(), params, &self.method, self.media_type));
+                let answers =
+                    operations.map(|params| answer_operation(state, view.clone(), params, &self.method, self.media_type, None));
                 Ok(Answer::of_batch(&join_all(answers).await))
             }
         }

@@ -14,6 +14,7 @@ use super::HttpState;
 use crate::clock::SharedClock;
 use crate::metrics::CollectorMetrics;
 use crate::store::SharedStore;
+use crate::telemetry;
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -84,7 +85,7 @@ impl Readiness {
         match tokio::time::timeout(PATIENCE, self.store.ping()).await {
             Ok(Ok(())) => Check::good(),
             Ok(Err(error)) => {
-                warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be used");
+                warn!(error = telemetry::explain(&error), "not ready: the database cannot be used");
                 Check::bad("the database cannot be used; the log says why")
             }
             Err(_) => Check::bad(format!("the database did not answer within {} s", PATIENCE.as_secs())),
@@ -104,7 +105,7 @@ impl Readiness {
                 Check { lag_seconds: Some(lag.as_secs()), ..check }
             }
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "not ready: the schedule cannot be read");
+                warn!(error = telemetry::explain(&error), "not ready: the schedule cannot be read");
                 Check::bad("the schedule cannot be read; the log says why")
             }
         }

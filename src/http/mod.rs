@@ -5,10 +5,10 @@ mod answer;
 mod documents;
 mod encoding;
 mod execute;
-mod freshness;
 mod graphiql;
 mod graphql;
 mod health;
+mod kept;
 mod manifest;
 mod refusal;
 mod request;
@@ -26,16 +26,20 @@ use tracing::error;
 
 pub use self::documents::{DocumentSettings, Documents};
 pub use self::health::Readiness;
+pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
 use crate::access::Gate;
 use crate::graphql::Schema;
 use crate::metrics::Metrics;
+use crate::telemetry;
 
 /// What the routes work with.
 #[derive(Clone)]
 pub struct HttpState {
     /// The executable schema.
     pub schema: Schema,
+    /// Finished answers.
+    pub kept: Kept,
     /// The documents that need not be sent.
     pub documents: Arc<Documents>,
     /// Who may see what.
@@ -74,7 +78,7 @@ async fn show_metrics(State(state): State<HttpState>) -> Response {
     match state.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
         Err(cause) => {
-            error!(error = &cause as &dyn std::error::Error, "cannot write the metrics");
+            error!(error = telemetry::explain(&cause), "cannot write the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

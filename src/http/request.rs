@@ -70,12 +70,12 @@ pub(super) fn parse_body(bytes: &[u8], batch: usize) -> Result<Asked, Refusal> {
 }
 
 /// Understands the query of a GET's address.
-pub(super) fn parse_query_string(query: &str) -> Result<Asked, Refusal> {
+pub(super) fn parse_query_string(query: &[u8]) -> Result<Asked, Refusal> {
     let mut params = Params::default();
     let object = |name: &str, text: &str| {
         serde_json::from_str(text).map_err(|e| Refusal::bad_request(format!("{name} is not a JSON object: {e}")))
     };
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in url::form_urlencoded::parse(query) {
         match name.as_ref() {
             "query" => params.query = Some(value.into_owned()),
             "operationName" if !value.is_empty() => params.operation_name = Some(value.into_owned()),

@@ -9,6 +9,7 @@ use tracing::error;
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
 use super::encoding::Encoding;
+use crate::telemetry::explain;
 
 /// What of a request decides about the answer to a GET, besides its address.
 const VARY: &str = "Accept, Accept-Encoding, Authorization, X-Api-Key";
@@ -37,7 +38,7 @@ pub(super) async fn respond(answer: Answer, media_type: MediaType, headers: &Hea
             write(status, to, encoded)
         }
         Err(cause) => {
-            error!(error = &cause as &dyn std::error::Error, "an answer could not be encoded");
+            error!(error = explain(&cause), "an answer could not be encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -90,20 +90,27 @@ impl Client {
         let started = Instant::now();
         let mut progress = Progress::default();
         let outcome = self.call(account, started, &mut progress).await;
-        outcome.map_err(|verdict| {
-            let Progress { attempts, trace_id } = progress;
-            let failure = Failure { verdict, trace_id, attempts, took: started.elapsed() };
-            tracing::warn!(
-                tenant = %account.tenant,
-                trace_id = failure.trace_id,
-                attempts,
-                duration_ms = u64::try_from(failure.took.as_millis()).unwrap_or(u64::MAX),
-                code = failure.verdict.code(),
-                verdict = %failure.verdict,
-                "koodrive call failed"
-            );
-            failure
-        })
+        let Progress { attempts, trace_id } = progress;
+        let took = started.elapsed();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Ok(allocation) => {
+                tracing::debug!(tenant = %account.tenant, trace_id, attempts, duration_ms, "koodrive call answered");
+                Ok(allocation)
+            }
+            Err(verdict) => {
+                tracing::warn!(
+                    tenant = %account.tenant,
+                    trace_id,
+                    attempts,
+                    duration_ms,
+                    code = verdict.code(),
+                    verdict = %verdict,
+                    "koodrive call failed"
+                );
+                Err(Failure { verdict, trace_id, attempts, took })
+            }
+        }
     }
 
     /// The request that a call would send now, for people to send by hand. Its headers prove who asks.

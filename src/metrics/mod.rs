@@ -1,10 +1,12 @@
 //! The figures that `/metrics` shows, one struct per subject. Names follow Prometheus: `quotagraph_<what>_<unit>`.
 
+mod answers;
 mod cache;
 mod collector;
 mod http;
 mod upstream;
 
+pub use answers::AnswerMetrics;
 pub use cache::CacheMetrics;
 pub use collector::CollectorMetrics;
 pub use http::HttpMetrics;
@@ -15,6 +17,8 @@ pub use upstream::UpstreamMetrics;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// The answer cache.
+    pub answers: AnswerMetrics,
     /// The allocation cache.
     pub cache: CacheMetrics,
     /// The collector.
@@ -28,11 +32,12 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
+        let answers = AnswerMetrics::register(&mut registry);
         let cache = CacheMetrics::register(&mut registry);
         let collector = CollectorMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
         let upstream = UpstreamMetrics::register(&mut registry);
-        Self { registry, cache, collector, http, upstream }
+        Self { registry, answers, cache, collector, http, upstream }
     }
 }
 

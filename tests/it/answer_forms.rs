@@ -109,12 +109,12 @@ async fn a_query_by_get_is_not_sent_again_while_its_answer_is_the_same() {
     let first = send(get(&app, query)).await;
     let tag = first.header(ETAG).to_owned();
     assert!(tag.starts_with('"') && tag.len() > 20, "{tag}");
-    assert_eq!(first.header(CACHE_CONTROL), "private, no-cache");
+    assert_eq!(first.header(CACHE_CONTROL), "private, max-age=360");
     assert_eq!(first.header(VARY), "Accept, Accept-Encoding, Authorization, X-Api-Key");
 
     let again = send(get(&app, query).header(IF_NONE_MATCH, format!("\"other\", W/{tag}"))).await;
     assert_eq!((again.status, again.body.len(), again.header(ETAG)), (304, 0, &*tag));
-    assert_eq!(again.header(CACHE_CONTROL), "private, no-cache");
+    assert_eq!(again.header(CACHE_CONTROL), "private, max-age=360");
     assert_eq!(again.header(VARY), first.header(VARY));
 
     world.set_values("t07", &[(0, 8, 100)]);
@@ -123,6 +123,42 @@ async fn a_query_by_get_is_not_sent_again_while_its_answer_is_the_same() {
     let changed = send(get(&app, query).header(IF_NONE_MATCH, &tag)).await;
     assert_eq!((changed.status, changed.json()["data"]["tenant"]["spaceAllocation"]["allocated"].as_f64()), (200, Some(8.0)));
     assert_ne!(changed.header(ETAG), tag);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn callers_may_keep_an_answer_as_long_as_it_stays_fresh() {
+    let (world, app) = start().await;
+    let query = "{ tenant(id: \"t07\") { spaceAllocation { allocated } } }";
+    let young = "{ tenant(id: \"t07\") { spaceAllocation(maxAge: \"PT2M\") { allocated } } }";
+    let live = "{ tenant(id: \"t07\") { spaceAllocation(maxAge: \"PT0S\") { allocated } } }";
+    let history = "{ tenant(id: \"t07\") { snapshots { nodes { allocated } } } }";
+    for (seconds, query, expected) in [
+        (0, query, "private, max-age=360"),
+        (60, query, "private, max-age=300"),
+        (0, young, "private, max-age=60"),
+        (30, query, "private, max-age=270"),
+        (0, young, "private, max-age=30"),
+        (0, history, "private, no-cache"),
+        (0, SMALL, "private, no-cache"),
+        (0, live, "no-store"),
+    ] {
+        world.advance_s(seconds);
+        assert_eq!(send(get(&app, query)).await.header(CACHE_CONTROL), expected, "{query}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_finished_answer_is_found_by_get_and_has_the_same_tag() {
+    let (_world, app) = start().await;
+    let first = send(get(&app, LARGE)).await;
+    let hits = app.metric("quotagraph_answer_hits_total").await;
+    let again = send(get(&app, LARGE)).await;
+    assert_eq!(app.metric("quotagraph_answer_hits_total").await, hits + 1);
+    assert_eq!((first.header(ETAG), &first.body), (again.header(ETAG), &again.body));
+    let encoded = send(get(&app, LARGE).header(ACCEPT_ENCODING, "zstd")).await;
+    assert_eq!((encoded.header(CONTENT_ENCODING), encoded.json()), ("zstd", again.json()));
     app.stop().await;
 }
 

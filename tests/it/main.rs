@@ -3,15 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod access;
+mod answer_cache;
 mod answer_forms;
 mod collector;
+mod commands;
 mod config_errors;
 mod config_example;
 mod config_watch;
 mod database_outage;
+mod federation;
 mod freshness;
 mod http;
 mod known_documents;
+mod lifecycle;
 mod lists;
 mod quota_query;
 mod request_limits;

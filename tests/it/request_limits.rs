@@ -182,8 +182,11 @@ async fn each_operation_of_a_batch_has_its_own_answer_in_the_order_of_the_reques
 #[tokio::test]
 async fn introspection_can_be_switched_off() {
     let (_world, app) = start_with(|config| config.graphql.introspection = false).await;
-    for document in ["{ __schema { queryType { name } } }", "{ ...F } fragment F on Query { x: __type(name: \"Tenant\") { name } }"]
-    {
+    for document in [
+        "{ __schema { queryType { name } } }",
+        "{ _service { sdl } }",
+        "{ ...F } fragment F on Query { x: __type(name: \"Tenant\") { name } }",
+    ] {
         let (code, message) = app.error(document).await;
         let sentence = "introspection is switched off here; `quotagraph schema` prints the schema";
         assert_eq!((code.as_str(), message.as_str()), ("FORBIDDEN", sentence));

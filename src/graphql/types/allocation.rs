@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, Object};
+use async_graphql::{Context, Enum, Object};
 
+use super::super::ingredients;
 use super::super::scalars::DateTime;
 use super::StorageUnit;
-use crate::allocations::{self, Answer};
+use crate::allocations::{self, Answer, Stamp};
 use crate::quota;
 
 /// Where the answer came from.
@@ -55,11 +56,12 @@ impl From<OnFailure> for allocations::OnFailure {
 pub struct SpaceAllocation {
     allocation: Arc<quota::SpaceAllocation>,
     source: Source,
+    stamp: Option<Stamp>,
 }
 
 impl From<Answer> for SpaceAllocation {
     fn from(answer: Answer) -> Self {
-        Self { allocation: answer.allocation, source: answer.source.into() }
+        Self { allocation: answer.allocation, source: answer.source.into(), stamp: answer.stamp }
     }
 }
 
@@ -67,7 +69,7 @@ impl SpaceAllocation {
     /// The part of an answer that one space type has; `None` when it has none.
     pub fn of_type(answer: &Answer, space_type: i32) -> Option<Self> {
         let allocation = Arc::new(answer.allocation.of_type(space_type)?);
-        Some(Self { allocation, source: answer.source.into() })
+        Some(Self { allocation, source: answer.source.into(), stamp: answer.stamp.clone() })
     }
 }
 
@@ -106,12 +108,17 @@ impl SpaceAllocation {
     }
 
     /// When the upstream said so.
-    async fn observed_at(&self) -> DateTime {
+    async fn observed_at(&self, ctx: &Context<'_>) -> DateTime {
+        ingredients(ctx).use_sample(self.stamp.as_ref());
         DateTime(self.allocation.observed_at())
     }
 
     /// Where the answer came from.
-    async fn source(&self) -> Source {
+    async fn source(&self, ctx: &Context<'_>) -> Source {
+        if self.source == Source::Live {
+            // The next answer is not fetched for its reader.
+            ingredients(ctx).never_keep();
+        }
         self.source
     }
 }

@@ -7,6 +7,7 @@ use super::super::error::ApiError;
 
 /// Where a page lies in its list.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(shareable)]
 pub struct PageInfo {
     /// Whether more follows after the page.
     has_next_page: bool,

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
+use jiff::SignedDuration;
 
 use super::super::error::ApiError;
+use super::super::ingredients;
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{DateTime, Duration};
 use super::super::services::Services;
@@ -31,13 +33,19 @@ impl Tenant {
         let services = ctx.data_unchecked::<Services>();
         let max_age = max_age.map(|age| age.as_age("maxAge", services.clock.now())).transpose()?;
         let demand = Demand { max_age, on_failure: on_failure.into() };
+        if max_age == Some(SignedDuration::ZERO) {
+            ingredients(ctx).demand_live();
+        }
         if let Some(answer) = services.allocations.peek(&self.watched, demand) {
+            ingredients(ctx).use_values(&answer);
             return Ok(answer);
         }
         let key = AllocationKey { watched: Arc::clone(&self.watched), demand };
         let answer = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?;
         let answer = answer.ok_or_else(|| ApiError::Internal("a batch of allocations lacks one that was asked for".to_owned()))?;
-        Ok(answer?)
+        let answer = answer?;
+        ingredients(ctx).use_values(&answer);
+        Ok(answer)
     }
 }
 
@@ -107,6 +115,7 @@ impl Tenant {
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
         #[graphql(default_with = "Fill::None", desc = "What a bucket without observations says.")] fill: Fill,
     ) -> Result<UsageSeries, async_graphql::Error> {
+        ingredients(ctx).never_keep();
         let now = ctx.data_unchecked::<Services>().clock.now();
         let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, fill, now)?;
         Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
@@ -126,6 +135,7 @@ impl Tenant {
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<SnapshotConnection, async_graphql::Error> {
+        ingredients(ctx).never_keep();
         let services = ctx.data_unchecked::<Services>();
         let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
         let (from, to) = (from.map(|at| at.0), to.map(|at| at.0));
@@ -146,6 +156,7 @@ impl Tenant {
     /// How the collection of snapshots is doing for this tenant.
     #[graphql(complexity = "1 + child_complexity")]
     async fn collection(&self, ctx: &Context<'_>) -> Result<CollectionStatus, async_graphql::Error> {
+        ingredients(ctx).never_keep();
         let key = StatusKey(self.watched.tenant.id.clone());
         let status = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?;
         Ok(status.unwrap_or_default().into())

@@ -11,6 +11,7 @@ use super::super::services::Services;
 use super::page::Page;
 use super::{PageInfo, Tenant};
 use crate::access::View;
+use crate::answers::Ingredients;
 use crate::quota::SpaceAllocation;
 use crate::tenants::WatchedTenant;
 
@@ -208,6 +209,7 @@ impl TenantFilter {
 pub async fn list(
     services: &Services,
     view: &View,
+    ingredients: &Ingredients,
     page: Page<TenantPlace>,
     filter: &TenantFilter,
     order: TenantOrder,
@@ -219,6 +221,9 @@ pub async fn list(
     }
     let all = view.all();
     let needs_figures = filter.needs_figures() || !matches!(order.by, TenantSort::Id | TenantSort::Name);
+    if needs_figures {
+        ingredients.use_figures(services.allocations.figures_version());
+    }
     let known = if needs_figures { services.allocations.newest_known(&all).await? } else { Vec::new() };
     let known = |index: usize| known.get(index).and_then(Option::as_deref);
 

@@ -88,7 +88,7 @@ impl TenantSetup {
         Credential::App { app_id: format!("app-of-{}", self.id), app_secret: SecretString::from(format!("secret of {}", self.id)) }
     }
 
-    fn simulated(&self) -> SimulatedTenant {
+    pub fn simulated(&self) -> SimulatedTenant {
         SimulatedTenant {
             id: self.id.parse().unwrap(),
             user_id: "1505084218764547200".to_owned(),

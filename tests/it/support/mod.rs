@@ -3,3 +3,5 @@
 pub(crate) mod app;
 pub(crate) mod outage;
 pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod site;

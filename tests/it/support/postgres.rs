@@ -1,6 +1,7 @@
 //! A Postgres for the tests: one private server for each test process, one database for each test.
 //!
-//! With `TEST_DATABASE_URL` set, that server is used instead; its user must be allowed to create databases.
+//! With `TEST_DATABASE_URL` set, that server is used instead; its user must be allowed to create databases. `TEST_POSTGRES_OPTIONS` are
+//! more options of the private server, and win: it is fast and not durable, but benchmarks may have it otherwise.
 //! This file uses no other test module, so that other targets can include it by its path.
 
 use std::io::Read;
@@ -20,7 +21,7 @@ trap '' INT HUP TERM
 cd "$2" || exit 1
 "$1/initdb" -D data -U quotagraph -A trust -E UTF8 --no-locale --no-sync </dev/null >log 2>&1 &&
     "$1/pg_ctl" -D data -l server.log -w -o "-c listen_addresses='' -c unix_socket_directories='$2' -c port=5432 \
-        -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300" start </dev/null >>log 2>&1 &&
+        -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300 $TEST_POSTGRES_OPTIONS" start </dev/null >>log 2>&1 &&
     echo ready
 exec >&-
 cat >/dev/null

@@ -1,0 +1,139 @@
+//! Finished answers of repeated queries, and the rule by which they are valid.
+//!
+//! **Promise.** A caller never gets an answer from here that executing the document now would not give it, but for `source`, which
+//! tells how the answer was made.
+//!
+//! **Key.** What the caller may see and do, the media type, and the request to the letter. Callers who see different things never
+//! share an answer; a request that differs in a space only is executed once more.
+//!
+//! **Ingredients.** While a document is executed its resolvers note what they use ([`Ingredients`]):
+//!
+//! | used | the answer is valid while |
+//! |---|---|
+//! | allocated, total, utilization of a tenant | the tenant's values are the same, however often they were sampled since |
+//! | `observedAt` of a tenant | its newest sample is the same |
+//! | figures of all tenants, for a filter or an order | no tenant's values have changed |
+//! | any tenant's name, labels or existence | the tenants are the same ones |
+//! | an allocation at all | it is within the fresh limit and the `maxAge` that was asked for |
+//! | history, the collection's status | never: it moves with the clock |
+//!
+//! Answers with errors, of mutations, and of demands for a live answer are never kept.
+//!
+//! **Dropping.** An answer is not searched for when something changes; it is found invalid when it is asked for. That costs a few loads of
+//! counters for each ingredient, and nothing when samples come in. What is never asked for again goes when the memory is needed: the
+//! bytes that are kept are bounded.
+
+mod ingredients;
+mod sight;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::ingredients::{Ingredients, Recipe};
+use self::sight::Sight;
+use crate::access::View;
+use crate::metrics::AnswerMetrics;
+
+/// The largest answer that is kept, in bytes.
+const LARGEST: usize = 1 << 20;
+/// What an entry takes besides its bytes, about.
+const OVERHEAD: usize = 300;
+
+/// A request as far as its answer depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AnswerKey {
+    sight: Sight,
+    form: u8,
+    request: Bytes,
+}
+
+/// A finished answer.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The body, ready to be sent.
+    pub body: Bytes,
+    recipe: Arc<Recipe>,
+}
+
+impl Finished {
+    /// How long the answer will still be fresh if nothing changes; `None` when it does not depend on time.
+    #[must_use]
+    pub fn remaining_freshness(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.recipe.remaining_freshness(now)
+    }
+}
+
+/// The finished answers. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    finished: moka::sync::Cache<AnswerKey, Finished>,
+    metrics: AnswerMetrics,
+}
+
+/// What the present is like, for judging whether answers are valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Present {
+    /// The time.
+    pub now: Timestamp,
+    /// The generation of the tenants that are watched.
+    pub tenants: u64,
+    /// The version of all tenants' values together.
+    pub figures: u64,
+}
+
+impl Answers {
+    /// Keeps answers of so many bytes together at most.
+    #[must_use]
+    pub fn new(bytes_at_most: u64, metrics: AnswerMetrics) -> Self {
+        let weigh = |key: &AnswerKey, finished: &Finished| {
+            let bytes = key.request.len() + finished.body.len() + finished.recipe.weight() + OVERHEAD;
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        let finished = moka::sync::Cache::builder().max_capacity(bytes_at_most).weigher(weigh).build();
+        Self { finished, metrics }
+    }
+
+    /// The key of a request, as a view of the tenants and a form of the answer make it. `form` tells media types apart.
+    #[must_use]
+    pub fn key(view: &View, form: u8, request: Bytes) -> AnswerKey {
+        AnswerKey { sight: Sight::of(view.principal()), form, request }
+    }
+
+    /// The answer to a request, if there is one that is valid in the present.
+    #[must_use]
+    pub fn get(&self, key: &AnswerKey, present: Present) -> Option<Finished> {
+        match self.finished.get(key) {
+            Some(finished) if finished.recipe.holds(present) => {
+                self.metrics.hits.inc();
+                Some(finished)
+            }
+            Some(_) => {
+                self.metrics.outdated.inc();
+                None
+            }
+            None => {
+                self.metrics.misses.inc();
+                None
+            }
+        }
+    }
+
+    /// Keeps an answer, if its ingredients allow and it is valid in the present, whose `tenants` are those that its view was taken from.
+    /// Gives back what could be kept, too large or not.
+    pub fn put(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, present: Present) -> Option<Finished> {
+        let recipe = ingredients.recipe(present.tenants).filter(|recipe| recipe.holds(present))?;
+        let finished = Finished { body: body.clone(), recipe: Arc::new(recipe) };
+        if body.len() <= LARGEST {
+            self.finished.insert(key, finished.clone());
+        }
+        Some(finished)
+    }
+
+    /// How many bytes the answers take, about.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.finished.weighted_size()
+    }
+}

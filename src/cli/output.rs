@@ -1,0 +1,25 @@
+//! Printing what a command was asked for.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
+
+use super::Failed;
+
+/// Prints text to stdout at once. A reader that has gone away (`quotagraph schema | head`) is no failure.
+pub(super) fn print(text: impl Display) -> Result<(), Failed> {
+    let mut out = std::io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write to stdout: {cause}").into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line to stdout.
+pub(super) fn print_line(text: impl Display) -> Result<(), Failed> {
+    print(format_args!("{text}\n"))
+}
+
+/// Says something to whoever runs the command, on stderr. When nobody can read it, nothing is to be done about that.
+pub(super) fn say(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

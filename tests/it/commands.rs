@@ -1,0 +1,7 @@
+//! The subcommands of the built binary: what they print, and with which exit code they end.
+
+mod database;
+mod demo;
+mod simulate;
+mod upstream;
+mod usage;

@@ -1,0 +1,137 @@
+//! `check`, `fetch` and `sign` against the verifying simulator.
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::app::tenant;
+use crate::support::site::Site;
+
+async fn two_tenants() -> Site {
+    Site::new("", &[tenant("acme", 812, 2048), tenant("aurora-foods", 1, 3)]).await
+}
+
+#[tokio::test]
+async fn check_shows_a_row_for_each_tenant() {
+    let site = two_tenants().await;
+    let finished = site.run(&["check"]).await;
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    let rows: Vec<Vec<&str>> = finished.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["TENANT", "ALLOCATED", "GB", "TOTAL", "GB", "MS", "RESULT"]);
+    assert_eq!((&rows[1][..3], rows[1][4]), (&["acme", "812", "2048"][..], "ok"));
+    assert_eq!((&rows[2][..3], rows[2][4]), (&["aurora-foods", "1", "3"][..], "ok"));
+    assert!(finished.stdout.ends_with("quotagraph.toml: the config is good; 2 of 2 calls succeeded\n"), "{}", finished.stdout);
+    assert_eq!((site.simulator.hits(), site.upstream("acme").refused()), (2, 0));
+}
+
+#[tokio::test]
+async fn check_says_in_its_row_what_is_wrong_with_a_tenant_and_goes_on() {
+    let site = two_tenants().await;
+    site.write("acme.secret", "another secret of acme");
+    let finished = site.run(&["check"]).await;
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "{finished:?}");
+    let row = finished.stdout.lines().find(|line| line.starts_with("acme ")).unwrap();
+    assert!(row.contains("refused: HTTP 400, APIGW.0303; are the endpoint, user_id and the credential right?"), "{row}");
+    let trace_id = site.upstream("acme").requests()[0].trace_id.clone().unwrap();
+    assert!(row.ends_with(&format!(" X-Traceid {trace_id}")), "{row}");
+    assert!(
+        finished.stdout.contains("aurora-foods") && finished.stdout.ends_with("1 of 2 calls succeeded\n"),
+        "{}",
+        finished.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_bad_config_is_one_sentence_with_field_and_mend() {
+    let site = two_tenants().await;
+    for (text, sentence) in [
+        ("collector.interval = \"0s\"", "bad.toml: collector.interval: must be between 1 s and 1 day, found 0 s"),
+        ("server.listen = \"0.0.0.0:80\"", "bad.toml: server.listen: 0.0.0.0:80 can be reached from other machines"),
+        ("sever.listen = \"127.0.0.1:80\"", "bad.toml: sever: is not known; known are "),
+        ("a = ", "bad.toml: line 1: this is no TOML; is a value missing?"),
+        ("[log\n", "bad.toml: line 1: invalid table header"),
+    ] {
+        site.write("bad.toml", text);
+        for command in [&["check"][..], &["serve"], &["fetch", "acme"], &["simulate"]] {
+            let finished = site.run(&[command, &["--config", "bad.toml"]].concat()).await;
+            assert!(finished.sentence().starts_with(sentence), "{finished:?}");
+        }
+    }
+    site.write("bad.toml", "");
+    assert!(site.run(&["check", "--config", "bad.toml"]).await.sentence().contains("has no tenants: add a [[tenants]] table"));
+    let mut command = site.command(&["check"]);
+    command.env("QUOTAGRAPH_UPSTREAM__RETRIES", "11");
+    let finished = crate::support::process::run(command).await;
+    assert_eq!(finished.sentence(), "QUOTAGRAPH_UPSTREAM__RETRIES: must be between 0 and 10, found 11");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_is_named_by_its_reference() {
+    let site = two_tenants().await;
+    std::fs::remove_file(site.path().join("acme.secret")).unwrap();
+    for args in [&["check"][..], &["serve"], &["sign", "aurora-foods"]] {
+        let finished = site.run(args).await;
+        assert!(
+            finished.sentence().starts_with("quotagraph.toml: tenant acme: auth.app_secret_file: acme.secret cannot be read"),
+            "{finished:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn fetch_prints_the_answer_as_json() {
+    let site = two_tenants().await;
+    let finished = site.run(&["fetch", "acme"]).await;
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    let mut answer: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let observed_at = answer["observedAt"].take();
+    assert!(observed_at.as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{observed_at}");
+    let by_type = json!([{ "spaceType": 0, "allocatedGb": 812, "totalGb": 2048 }]);
+    assert_eq!(
+        answer,
+        json!({
+            "tenant": "acme", "observedAt": null, "allocatedGb": 812, "totalGb": 2048, "utilization": 0.396_484_375, "byType": by_type
+        })
+    );
+}
+
+#[tokio::test]
+async fn fetch_says_why_there_is_no_answer() {
+    let site = two_tenants().await;
+    let failing = serde_json::from_value(json!({ "code": 13_000_301 })).unwrap();
+    site.upstream("acme").set_behaviour(failing).unwrap();
+    let finished = site.run(&["fetch", "acme"]).await;
+    assert_eq!(finished.stdout, "");
+    assert!(finished.sentence().starts_with("acme: business error 13000301: The simulator was told to fail."), "{finished:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_tenant_is_a_sentence() {
+    let site = two_tenants().await;
+    for command in ["fetch", "sign"] {
+        let finished = site.run(&[command, "acne"]).await;
+        assert_eq!(finished.sentence(), "there is no tenant acne in quotagraph.toml (it has 2); `quotagraph check` lists them");
+    }
+    assert_eq!(site.simulator.hits(), 0);
+}
+
+#[tokio::test]
+async fn the_headers_that_sign_prints_are_accepted() {
+    let site = two_tenants().await;
+    let finished = site.run(&["sign", "acme"]).await;
+    assert_eq!((finished.code, site.simulator.hits()), (Some(0), 0), "{finished:?}");
+    let url = finished.stderr.split('\'').find(|part| part.starts_with("http://")).unwrap();
+    let url: reqwest::Url = url.parse().unwrap();
+    assert!(finished.stderr.contains("quotagraph sign acme | curl -H @- "), "{}", finished.stderr);
+
+    let mut request = format!("GET {} HTTP/1.1\r\nConnection: close\r\n", url.path());
+    for line in finished.stdout.lines() {
+        request.extend([line, "\r\n"]);
+    }
+    request.push_str("\r\n");
+    let mut connection = TcpStream::connect(site.simulator.addr()).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"totalCapacity\":2048"), "{answer}");
+}

@@ -1,0 +1,6 @@
+//! `serve` as a process: how it starts, what it logs, how it takes up new tenants, and how it ends.
+
+mod ending;
+mod logging;
+mod reloading;
+mod starting;

@@ -1,0 +1,55 @@
+//! What keeps `serve` from starting.
+
+use serde_json::json;
+
+use crate::support::app::tenant;
+use crate::support::site::Site;
+
+#[tokio::test]
+async fn serve_answers_on_the_port_that_it_logs() {
+    let site = Site::serving("server.default_tenant = \"acme\"", &[tenant("acme", 812, 2048)]).await;
+    let service = site.serve().await;
+    let answer = service.ask("{ tenant { spaceAllocation { allocated total utilization } } }").await;
+    let expected = json!({ "data": { "tenant": { "spaceAllocation": { "allocated": 812.0, "total": 2048.0, "utilization": 0.396_484_375 } } } });
+    assert_eq!(answer, expected);
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn an_address_that_others_reach_needs_a_decision_that_is_written_down() {
+    let site = Site::new("server.listen = \"0.0.0.0:0\"", &[tenant("acme", 1, 2)]).await;
+    let finished = site.run(&["serve"]).await;
+    let sentence = finished.sentence();
+    assert!(
+        sentence.contains("server.listen: 0.0.0.0:0 can be reached from other machines and nothing checks who asks"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("mode = \"none\" under [auth]"), "{sentence}");
+
+    let mut command = site.command(&["serve"]);
+    command.env("QUOTAGRAPH_AUTH__MODE", "none");
+    let mut running = crate::support::process::Running::start(command);
+    running.stderr.line("serving address=0.0.0.0:").await;
+    running.signal("TERM");
+    assert_eq!(running.end().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_a_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let site = Site::new(&format!("server.listen = \"{address}\"\nlog.filter = \"warn\""), &[tenant("acme", 1, 2)]).await;
+    let finished = site.run(&["serve"]).await;
+    let sentence = finished.sentence();
+    assert!(sentence.starts_with(&format!("cannot listen on {address}: ")), "{sentence}");
+    assert!(sentence.ends_with("stop what listens there or choose another address with server.listen"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_service_without_tenants_starts_and_says_so() {
+    let site = Site::serving("", &[]).await;
+    let service = site.serve().await;
+    assert_eq!(service.ask("{ tenants { totalCount } }").await, json!({ "data": { "tenants": { "totalCount": 0 } } }));
+    let finished = service.terminate().await;
+    assert!(finished.stderr.contains("WARN") && finished.stderr.contains("the config has no tenants"), "{}", finished.stderr);
+}
