@@ -20,9 +20,9 @@ use crate::allocations::{self, Allocations};
 use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::{self, Collector};
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, TrustedDocuments};
 use crate::graphql::{self, DocumentLimits, Services};
-use crate::http::{self, AllowedOrigins, HttpState, Kept, Readiness, RequestLimits};
+use crate::http::{self, AllowedOrigins, DocumentSettings, Documents, HttpState, Kept, Readiness, RequestLimits};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -54,6 +54,9 @@ pub enum AppError {
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The file of trusted documents cannot be used.
+    #[error("graphql.trusted_documents_file: {0}")]
+    Documents(#[from] http::ManifestError),
     /// The database cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -93,7 +96,8 @@ impl App {
     /// Binds the address (port 0 takes a free one) and puts the parts together. The store is migrated.
     ///
     /// # Errors
-    /// When the address is taken, the client's settings, the certificate or the keys of tokens cannot be used, or the database fails.
+    /// When the address is taken, the client's settings, the trusted documents, the certificate or the keys of tokens cannot be used, or the
+    /// database fails.
     pub async fn build(
         config: &Config,
         watched: Vec<WatchedTenant>,
@@ -102,6 +106,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let tls = config.server.tls.as_ref();
         let certificate = tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()?;
+        let documents = Documents::open(document_settings(config))?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
@@ -150,23 +155,24 @@ impl App {
             page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
             refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&clock)),
         };
-        let limits = DocumentLimits { depth: config.limits.depth, complexity: config.limits.complexity };
         let readiness = Readiness {
             store,
             clock,
             lag_at_most: config.collector.enabled.then(|| longest_lag(config)),
             metrics: metrics.collector.clone(),
         };
-        let router = http::router(HttpState {
-            schema: graphql::schema(services, limits),
+        let state = HttpState {
+            schema: graphql::schema(services, document_limits(config)),
+            documents: Arc::new(documents),
             gate: Arc::new(gate),
             kept,
             metrics,
             readiness: Arc::new(readiness),
-            limits: RequestLimits { body_bytes: config.limits.body_bytes, timeout: config.limits.request_timeout },
+            limits: request_limits(config),
             origins: AllowedOrigins::new(&config.cors.allowed_origins),
             trusted_proxies: config.server.trusted_proxies.as_slice().into(),
-        });
+        };
+        let router = http::router(state, config.graphql.graphiql);
         let collector = config.collector.enabled.then_some(collector);
         Ok(Self {
             listener,
@@ -310,6 +316,35 @@ impl AppHandle {
 /// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
 fn longest_lag(config: &Config) -> SignedDuration {
     (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
+}
+
+fn document_limits(config: &Config) -> DocumentLimits {
+    let limits = &config.limits;
+    DocumentLimits {
+        depth: limits.depth,
+        complexity: limits.complexity,
+        aliases: limits.aliases,
+        root_fields: limits.root_fields,
+        directives: limits.directives,
+        tokens: limits.tokens,
+        introspection: config.graphql.introspection,
+    }
+}
+
+/// The settings of the documents that clients need not send.
+#[must_use]
+pub fn document_settings(config: &Config) -> DocumentSettings<'_> {
+    let graphql = &config.graphql;
+    DocumentSettings {
+        trusted: graphql.trusted_file(),
+        only: graphql.trusted_documents == TrustedDocuments::Only,
+        remembered_bytes: graphql.persisted_queries_bytes,
+    }
+}
+
+fn request_limits(config: &Config) -> RequestLimits {
+    let limits = &config.limits;
+    RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, timeout: limits.request_timeout }
 }
 
 /// What verifies tokens, if they are accepted. The issuer's keys are on their way when this returns.

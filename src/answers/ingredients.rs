@@ -19,6 +19,7 @@ struct Used {
     figures: Option<u64>,
     fresh_until: Option<Timestamp>,
     never: bool,
+    live: bool,
 }
 
 /// The conditions under which a finished answer is valid.
@@ -60,6 +61,17 @@ impl Ingredients {
     /// Something is used that may be another one any moment.
     pub fn never_keep(&self) {
         self.used.lock().never = true;
+    }
+
+    /// An answer was demanded that is made now and for nobody else.
+    pub fn demand_live(&self) {
+        let mut used = self.used.lock();
+        (used.never, used.live) = (true, true);
+    }
+
+    /// Whether a live answer was demanded.
+    pub fn is_live(&self) -> bool {
+        self.used.lock().live
     }
 
     /// The conditions under which an answer of these ingredients is valid; `None` when it must not be kept.

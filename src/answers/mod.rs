@@ -121,13 +121,16 @@ impl Answers {
     }
 
     /// Keeps an answer, if its ingredients allow and it is valid in the present, whose `tenants` are those that its view was taken from.
-    pub fn put(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, present: Present) {
-        let recipe = ingredients.recipe(present.tenants).filter(|recipe| recipe.holds(present));
-        if let Some(recipe) = recipe.filter(|_| body.len() <= LARGEST) {
+    /// Gives back what could be kept, too large or not.
+    pub fn put(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, present: Present) -> Option<Finished> {
+        let recipe = ingredients.recipe(present.tenants).filter(|recipe| recipe.holds(present))?;
+        let finished = Finished { body: body.clone(), recipe: Arc::new(recipe) };
+        if body.len() <= LARGEST {
             // A copy: the request is a part of the connection's buffer, which would be kept whole.
             let key = AnswerKey { request: Bytes::copy_from_slice(&key.request), ..key };
-            self.finished.insert(key, Finished { body: body.clone(), recipe: Arc::new(recipe) });
+            self.finished.insert(key, finished.clone());
         }
+        Some(finished)
     }
 
     /// How many bytes the answers take, about.

@@ -8,12 +8,15 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::{Failed, output, upstream};
+use crate::app::{AppError, document_settings};
+use crate::http::Documents;
 
 /// Calls at once; the client's own limits per host come on top.
 const AT_ONCE: usize = 16;
 
 pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let (config, client, watched) = upstream::open(config)?;
+    Documents::open(document_settings(&config)).map_err(AppError::from)?;
     let client = &client;
     if watched.is_empty() {
         return Err("the config is good, but it has no tenants: add a [[tenants]] table or a tenants_file".into());

@@ -20,6 +20,16 @@ pub struct Limits {
     pub depth: usize,
     /// Fields of a query's answer, lists counted by their page size; at least 10. Default 20,000.
     pub complexity: usize,
+    /// Fields of a query with another name than their own, fragments put in. Default 100.
+    pub aliases: usize,
+    /// Fields at the root of a query; at least 1. Default 50.
+    pub root_fields: usize,
+    /// Directives in a query. Default 50.
+    pub directives: usize,
+    /// Lexical tokens of a query; at least 10. Default 5000.
+    pub tokens: usize,
+    /// Operations of one request, sent as a list; 0 refuses lists. Default 10.
+    pub batch: usize,
     /// Entries of one page of a list; at least 1. Default 1000.
     pub page_size: u32,
     /// Requests per second and principal; at least 1. Default: no limit.
@@ -35,6 +45,11 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             depth: 15,
             complexity: 20_000,
+            aliases: 100,
+            root_fields: 50,
+            directives: 50,
+            tokens: 5000,
+            batch: 10,
             page_size: 1000,
             requests_per_second: None,
             refreshes_per_minute: 6,
@@ -46,8 +61,13 @@ impl Limits {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         text::require_within("limits.body_bytes", self.body_bytes, 1024..=1 << 30)?;
         duration::require_positive("limits.request_timeout", self.request_timeout)?;
-        text::require_within("limits.depth", self.depth, 3..=1000)?;
+        text::require_within("limits.depth", self.depth, 3..=100)?;
         text::require_within("limits.complexity", self.complexity, 10..=1_000_000_000)?;
+        text::require_within("limits.aliases", self.aliases, 0..=1_000_000)?;
+        text::require_within("limits.root_fields", self.root_fields, 1..=1_000_000)?;
+        text::require_within("limits.directives", self.directives, 0..=1_000_000)?;
+        text::require_within("limits.tokens", self.tokens, 10..=100_000_000)?;
+        text::require_within("limits.batch", self.batch, 0..=10_000)?;
         text::require_within("limits.page_size", self.page_size, 1..=100_000)?;
         if let Some(requests) = self.requests_per_second {
             text::require_within("limits.requests_per_second", requests, 1..=1_000_000)?;

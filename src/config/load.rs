@@ -42,6 +42,7 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     config.file = Some(file.to_owned());
     let folder = folder_of(file);
     config.tenants_file = config.tenants_file.map(|path| folder.join(path));
+    config.graphql.trusted_documents_file = config.graphql.trusted_documents_file.map(|path| folder.join(path));
     config.upstream.ca_file = config.upstream.ca_file.map(|path| folder.join(path));
     if let Some(tls) = &mut config.server.tls {
         tls.certificate_file = folder.join(&tls.certificate_file);
@@ -124,6 +125,7 @@ impl Config {
         self.cache.validate()?;
         self.upstream.validate()?;
         self.limits.validate()?;
+        self.graphql.validate()?;
         if let Some(auth) = &self.auth {
             auth.validate()?;
         }

@@ -11,6 +11,7 @@ mod database;
 mod duration;
 mod environment;
 mod error;
+mod graphql;
 mod jwt;
 mod limits;
 mod load;
@@ -34,6 +35,7 @@ pub use cors::Cors;
 pub use database::Database;
 pub use environment::process_environment;
 pub use error::ConfigError;
+pub use graphql::{Graphql, TrustedDocuments};
 pub use jwt::JwtConfig;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
@@ -59,6 +61,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// What one caller may ask for.
     pub limits: Limits,
+    /// What of GraphQL is offered.
+    pub graphql: Graphql,
     /// Who may call; without it only loopback is served.
     pub auth: Option<Auth>,
     /// Which pages of other servers may call.

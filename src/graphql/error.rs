@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Error, ErrorExtensions as _};
+use async_graphql::{Error, ErrorExtensions as _, ServerError};
 use tracing::error;
 
 use crate::access::Forbidden;
@@ -19,9 +19,13 @@ pub mod code {
     pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
     /// The request asks for more than a limit allows; the message names the limit.
     pub const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
+    /// The document of this hash or id is not known; with a hash, send the document too. Apollo's clients know the code.
+    pub const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
+    /// Documents are not remembered here; always send them. Apollo's clients know the code.
+    pub const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
     /// No valid credentials.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-    /// The caller lacks a role.
+    /// The caller lacks a role, or the operator does not allow it to anybody.
     pub const FORBIDDEN: &str = "FORBIDDEN";
     /// Too many requests.
     pub const RATE_LIMITED: &str = "RATE_LIMITED";
@@ -124,6 +128,13 @@ impl From<ApiError> for Error {
             }
         }
     }
+}
+
+/// An error that no resolver gave.
+pub fn coded_error(message: impl Into<String>, code: &str) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    error.extensions.get_or_insert_default().set("code", code);
+    error
 }
 
 fn coded(message: impl Into<String>, code: &str) -> Error {

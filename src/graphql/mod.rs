@@ -4,17 +4,19 @@ mod cursor;
 mod error;
 mod limits;
 mod loaders;
+mod measure;
 mod mutation;
 mod query;
 mod scalars;
 mod services;
+mod tokens;
 mod types;
 
 use std::sync::Arc;
 
 use async_graphql::{Context, EmptySubscription, SDLExportOptions};
 
-pub use self::error::code;
+pub use self::error::{code, coded_error};
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;
@@ -38,7 +40,7 @@ fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
     let loaders = Loaders::new(services.allocations.clone(), services.store.clone());
-    builder().data(loaders).data(services).extension(limits).finish()
+    builder().data(loaders).data(services).limit_recursive_depth(limits.nesting()).extension(limits).finish()
 }
 
 /// The schema of a subgraph of an Apollo Federation (v2), where `Tenant` is an entity by its id.

@@ -49,7 +49,7 @@ impl Query {
     }
 
     /// The tenants that the caller may see, page by page (Relay cursor connections).
-    #[graphql(complexity = "3 + super::types::page_size(first, last) * child_complexity")]
+    #[graphql(complexity = "super::types::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn tenants(
         &self,

@@ -1,8 +1,12 @@
 //! Finished answers in front of execution.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
+use axum::http::Method;
 
 use super::accept::MediaType;
+use super::answer::Keeping;
 use crate::access::View;
 use crate::allocations::Allocations;
 use crate::answers::{AnswerKey, Answers, Finished, Ingredients, Present};
@@ -21,14 +25,26 @@ pub struct Kept {
 
 impl Kept {
     /// The finished answer to a request to the letter, or the key under which its answer is to be kept.
-    pub(super) fn find(&self, view: &View, media_type: MediaType, request: Bytes) -> Result<Finished, AnswerKey> {
-        let key = Answers::key(view, media_type as u8, request);
+    pub(super) fn find(&self, view: &View, method: &Method, media_type: MediaType, request: Bytes) -> Result<Finished, AnswerKey> {
+        // The address of a GET and the body of a POST are two languages.
+        let form = 2 * u8::from(*method == Method::GET) + media_type as u8;
+        let key = Answers::key(view, form, request);
         self.answers.get(&key, self.present(view)).ok_or(key)
     }
 
-    /// Keeps an answer if its ingredients allow.
-    pub(super) fn keep(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, view: &View) {
-        self.answers.put(key, body, ingredients, self.present(view));
+    /// Keeps the answer to a query if its ingredients allow, and tells what its caller may keep.
+    pub(super) fn keep(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, view: &View) -> Keeping {
+        match self.answers.put(key, body, ingredients, self.present(view)) {
+            Some(finished) => self.remaining_freshness(&finished),
+            None if ingredients.is_live() => Keeping::Never,
+            None => Keeping::Revalidated,
+        }
+    }
+
+    /// How long a caller may keep a finished answer. One that does not depend on time ends with the tenants, which nobody foresees.
+    pub(super) fn remaining_freshness(&self, finished: &Finished) -> Keeping {
+        let rest = finished.remaining_freshness(self.clock.now()).and_then(|rest| Duration::try_from(rest).ok());
+        rest.map_or(Keeping::Revalidated, Keeping::For)
     }
 
     fn present(&self, view: &View) -> Present {

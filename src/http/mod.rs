@@ -1,12 +1,20 @@
 //! The public side: every route in one list.
 
 mod accept;
+mod answer;
 mod caller;
+mod documents;
+mod encoding;
+mod execute;
 mod graphiql;
 mod graphql;
 mod health;
 mod kept;
+mod manifest;
 mod origin;
+mod refusal;
+mod request;
+mod respond;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +28,10 @@ use axum::routing::get;
 use ipnet::IpNet;
 use tracing::error;
 
+pub use self::documents::{DocumentSettings, Documents};
 pub use self::health::Readiness;
 pub use self::kept::Kept;
+pub use self::manifest::ManifestError;
 pub use self::origin::AllowedOrigins;
 use crate::access::Gate;
 use crate::graphql::Schema;
@@ -35,6 +45,8 @@ pub struct HttpState {
     pub schema: Schema,
     /// Finished answers.
     pub kept: Kept,
+    /// The documents that need not be sent.
+    pub documents: Arc<Documents>,
     /// Who may see what.
     pub gate: Arc<Gate>,
     /// The figures that `/metrics` shows.
@@ -54,23 +66,25 @@ pub struct HttpState {
 pub struct RequestLimits {
     /// A request body's size at most, in bytes.
     pub body_bytes: usize,
+    /// Operations of one request at most; 0 refuses lists of them.
+    pub batch: usize,
     /// How long a request may be worked on.
     pub timeout: Duration,
 }
 
-/// All routes of the service.
-pub fn router(state: HttpState) -> Router {
+/// All routes of the service; those of the IDE only with it.
+pub fn router(state: HttpState, with_graphiql: bool) -> Router {
     let mut calls = Router::new().route("/graphql", get(graphql::answer_get).post(graphql::answer_post));
     // Only where pages of others may call at all: nothing stands on the way of the others' requests.
     if !state.origins.is_empty() {
         calls = calls.layer(middleware::from_fn_with_state(state.origins.clone(), origin::share_with_pages));
     }
-    calls
+    let routes = calls
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(show_metrics))
-        .with_state(state)
-        .merge(graphiql::routes())
+        .with_state(state);
+    if with_graphiql { routes.merge(graphiql::routes()) } else { routes }
 }
 
 async fn show_metrics(State(state): State<HttpState>) -> Response {

@@ -122,6 +122,27 @@ async fn requests_are_limited_per_principal_when_configured() {
 }
 
 #[tokio::test]
+async fn against_the_rate_each_operation_of_a_batch_counts() {
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let app = world
+        .start_with(|config| {
+            with_keys(config);
+            config.limits.requests_per_second = Some(3);
+        })
+        .await;
+    let post_batch = async |length: usize| {
+        let batch = Value::Array(vec![json!({ "query": "{ __typename }" }); length]);
+        let request = app.client.post(format!("{}/graphql", app.base)).header(CONTENT_TYPE, "application/json");
+        request.header("X-Api-Key", "key of all").body(batch.to_string()).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post_batch(3).await, 200);
+    assert_eq!(post_batch(1).await, 429);
+    world.advance_s(1);
+    assert_eq!(post_batch(4).await, 429);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn roles_are_asked_for() {
     let (_world, app) = start().await;
     let refresh = "mutation { refreshSpaceAllocation(tenantId: \"a\") { allocated } }";

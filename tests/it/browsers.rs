@@ -71,7 +71,7 @@ async fn pages_of_allowed_origins_may_call_without_cookies() {
     for method in [Method::GET, Method::POST] {
         let response = send(&app, method, &[(ORIGIN, PORTAL)]).await;
         assert_eq!((response.status().as_u16(), &response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN]), (200, &PORTAL.parse().unwrap()));
-        assert_eq!(response.headers()[VARY], "Origin");
+        assert!(response.headers().get_all(VARY).iter().any(|names| names == "Origin"), "{response:?}");
         assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
     }
     for other in ["https://portal.example.evil.example", "http://portal.example", "null"] {

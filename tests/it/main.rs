@@ -4,6 +4,7 @@
 
 mod access;
 mod answer_cache;
+mod answer_forms;
 mod browsers;
 mod collector;
 mod commands;
@@ -15,9 +16,11 @@ mod federation;
 mod freshness;
 mod http;
 mod https;
+mod known_documents;
 mod lifecycle;
 mod lists;
 mod quota_query;
+mod request_limits;
 mod schema;
 mod store_contract;
 mod support;

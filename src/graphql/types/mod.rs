@@ -11,7 +11,7 @@ mod usage;
 
 pub use allocation::{OnFailure, SpaceAllocation};
 pub use collection::CollectionStatus;
-pub use page::{Page, PageInfo, page_size};
+pub use page::{Page, PageInfo, page_complexity};
 pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;
 pub use tenants::{TenantConnection, TenantFilter, TenantOrder, list as list_tenants};

@@ -71,7 +71,9 @@ impl<C: Cursor> Page<C> {
     }
 }
 
-/// How many items a page is counted for in a document's complexity. Wrong arguments count little: they are refused anyway.
-pub fn page_size(first: Option<i32>, last: Option<i32>) -> usize {
-    first.or(last).map_or(DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(0))
+/// What a page adds to a document's complexity: every entry of it as much as its fields. Wrong arguments count little: they are refused
+/// anyway. However long the pages within pages, the sum over a document stays within its type.
+pub fn page_complexity(first: Option<i32>, last: Option<i32>, of_entry: usize) -> usize {
+    let entries = first.or(last).map_or(DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(0));
+    entries.saturating_mul(of_entry).min(1 << 32) + 3
 }

@@ -34,7 +34,7 @@ impl Tenant {
         let max_age = max_age.map(|age| age.as_age("maxAge", services.clock.now())).transpose()?;
         let demand = Demand { max_age, on_failure: on_failure.into() };
         if max_age == Some(SignedDuration::ZERO) {
-            ingredients(ctx).never_keep();
+            ingredients(ctx).demand_live();
         }
         if let Some(answer) = services.allocations.peek(&self.watched, demand) {
             ingredients(ctx).use_values(&answer);
@@ -122,7 +122,7 @@ impl Tenant {
     }
 
     /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation.
-    #[graphql(complexity = "3 + super::page_size(first, last) * child_complexity")]
+    #[graphql(complexity = "super::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn snapshots(
         &self,

@@ -217,6 +217,13 @@ impl TestApp {
         (text(&errors[0]["extensions"]["code"]), text(&errors[0]["message"]))
     }
 
+    /// Status and body of the answer to what is posted.
+    pub async fn post(&self, body: &Value) -> (u16, Value) {
+        let request = self.client.post(format!("{}/graphql", self.base)).header("content-type", "application/json");
+        let response = request.body(body.to_string()).send().await.unwrap();
+        (response.status().as_u16(), serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
     pub async fn get(&self, path: &str) -> (u16, String) {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())

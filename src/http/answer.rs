@@ -1,0 +1,79 @@
+//! What an answer is before it is written: status, body, and how long clients may keep it.
+
+use std::time::Duration;
+
+use async_graphql::{ServerError, Value};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use tracing::error;
+
+use crate::telemetry::explain;
+
+/// An answer to a request, whatever its media type and encoding will be.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub body: Bytes,
+    /// Headers of this answer besides those that every answer gets.
+    pub headers: HeaderMap,
+    pub keeping: Keeping,
+}
+
+/// What a client may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// Nothing: errors, mutations, and answers that had to be live.
+    Never,
+    /// The answer, if it asks before each use whether it still holds.
+    Revalidated,
+    /// The answer, for so long.
+    For(Duration),
+}
+
+/// The members of a body. `data` is absent when the document was not executed.
+#[derive(Serialize)]
+struct Members<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+}
+
+impl Answer {
+    /// An answer of these data and errors.
+    pub fn new(status: StatusCode, data: Option<&Value>, errors: &[ServerError], keeping: Keeping) -> Self {
+        match serde_json::to_vec(&Members { data, errors }) {
+            Ok(body) => Self { status, body: body.into_boxed_slice().into(), headers: HeaderMap::new(), keeping },
+            Err(cause) => {
+                error!(error = explain(&cause), "cannot write an answer");
+                Self::internal()
+            }
+        }
+    }
+
+    fn internal() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            body: Bytes::from_static(br#"{"errors":[{"message":"An internal error occurred.","extensions":{"code":"INTERNAL"}}]}"#),
+            headers: HeaderMap::new(),
+            keeping: Keeping::Never,
+        }
+    }
+
+    /// An answer that was finished before.
+    pub fn finished(body: Bytes, keeping: Keeping) -> Self {
+        Self { status: StatusCode::OK, body, headers: HeaderMap::new(), keeping }
+    }
+
+    /// The answer to a list of operations. Its status tells that the list was understood; each member has its own errors.
+    pub fn of_batch(answers: &[Self]) -> Self {
+        let mut body = Vec::with_capacity(answers.iter().map(|answer| answer.body.len() + 1).sum::<usize>() + 2);
+        for (place, answer) in answers.iter().enumerate() {
+            body.push(if place == 0 { b'[' } else { b',' });
+            body.extend_from_slice(&answer.body);
+        }
+        body.push(b']');
+        Self { status: StatusCode::OK, body: body.into_boxed_slice().into(), headers: HeaderMap::new(), keeping: Keeping::Never }
+    }
+}

@@ -1,0 +1,156 @@
+//! Which encoding an answer's body gets, by the request's `Accept-Encoding` (RFC 9110 section 12.5.3), and the encoding itself.
+
+use std::io::{self, Write as _};
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, header};
+use flate2::write::GzEncoder;
+
+/// Shorter bodies go out as they are: one packet holds them either way.
+const WORTH_ENCODING: usize = 1024;
+
+/// Longer bodies are encoded by a thread that may block.
+const TAKES_LONG: usize = 128 * 1024;
+
+/// A way to make a body shorter. Those named first are preferred among those that the caller likes alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Encoding {
+    /// RFC 8878. Here at level 3.
+    Zstd,
+    /// RFC 7932. Here at quality 4: higher ones cost much more time than they save in bytes.
+    Brotli,
+    /// RFC 1952. Here at level 5.
+    Gzip,
+}
+
+impl Encoding {
+    const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
+
+    /// What `Content-Encoding` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// The encoding for a body of so many bytes, if one is worth it and the caller accepts it.
+    pub fn negotiate(headers: &HeaderMap, length: usize) -> Option<Self> {
+        if length < WORTH_ENCODING {
+            return None;
+        }
+        let accepted: Vec<(String, u16)> = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(parse).flatten().collect();
+        let quality = |name: &str| accepted.iter().find(|(coding, _)| coding == name).map(|(_, quality)| *quality);
+        let of = |encoding: Self| {
+            let alias = (encoding == Self::Gzip).then(|| quality("x-gzip")).flatten();
+            quality(encoding.name()).or(alias).or_else(|| quality("*")).unwrap_or(0)
+        };
+        // Bare, unless the caller says how much it likes that, is liked less than whatever is named.
+        let bare = quality("identity").unwrap_or(0);
+        let best = Self::ALL.into_iter().rev().max_by_key(|encoding| of(*encoding))?;
+        (of(best) > 0 && of(best) >= bare).then_some(best)
+    }
+
+    /// The encoded body.
+    ///
+    /// # Errors
+    /// When memory runs out; the encoders have no other failure.
+    pub async fn encode(self, body: Bytes) -> io::Result<Bytes> {
+        if body.len() < TAKES_LONG {
+            return self.encode_now(&body);
+        }
+        tokio::task::spawn_blocking(move || self.encode_now(&body)).await.map_err(io::Error::other)?
+    }
+
+    fn encode_now(self, body: &[u8]) -> io::Result<Bytes> {
+        match self {
+            Self::Zstd => zstd::bulk::compress(body, 3).map(Bytes::from),
+            Self::Brotli => {
+                let params = brotli::enc::BrotliEncoderParams { quality: 4, size_hint: body.len(), ..Default::default() };
+                let mut encoded = Vec::with_capacity(body.len() / 4);
+                brotli::BrotliCompress(&mut &body[..], &mut encoded, &params)?;
+                Ok(encoded.into())
+            }
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::new(5));
+                encoder.write_all(body)?;
+                encoder.finish().map(Bytes::from)
+            }
+        }
+    }
+}
+
+/// The codings of a header and how much each is liked, in thousandths.
+fn parse(value: &axum::http::HeaderValue) -> Option<impl Iterator<Item = (String, u16)>> {
+    Some(value.to_str().ok()?.split(',').filter_map(|part| {
+        let mut parts = part.split(';').map(str::trim);
+        let coding = parts.next()?.to_ascii_lowercase();
+        let quality = parts.find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")));
+        let quality = quality.map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+        let quality = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
+        Some((coding, quality))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use proptest::prelude::*;
+
+    use super::Encoding::{self, Brotli, Gzip, Zstd};
+    use super::*;
+
+    #[test]
+    fn the_encoding_follows_the_accept_encoding_header() {
+        let cases: &[(&[&str], Option<Encoding>)] = &[
+            (&[], None),
+            (&[""], None),
+            (&["identity"], None),
+            (&["gzip"], Some(Gzip)),
+            (&["x-gzip"], Some(Gzip)),
+            (&["GZIP"], Some(Gzip)),
+            (&["gzip, deflate, br, zstd"], Some(Zstd)),
+            (&["gzip, deflate", "br"], Some(Brotli)),
+            (&["*"], Some(Zstd)),
+            (&["zstd;q=0, *"], Some(Brotli)),
+            (&["br;q=0.5, gzip;q=0.8"], Some(Gzip)),
+            (&["gzip;q=0.5, identity"], None),
+            (&["gzip;q=0.5, identity;q=0.5"], Some(Gzip)),
+            (&["gzip;q=0"], None),
+            (&["gzip;q=much"], None),
+            (&["deflate"], None),
+        ];
+        for (accepted, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for value in *accepted {
+                headers.append(header::ACCEPT_ENCODING, value.parse().unwrap());
+            }
+            assert_eq!(Encoding::negotiate(&headers, 1024), *expected, "{accepted:?}");
+            assert_eq!(Encoding::negotiate(&headers, 1023), None, "{accepted:?}");
+        }
+    }
+
+    fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+        let mut body = Vec::new();
+        match encoding {
+            Zstd => body = zstd::stream::decode_all(bytes).unwrap(),
+            Brotli => brotli::BrotliDecompress(&mut &bytes[..], &mut body).unwrap(),
+            Gzip => _ = flate2::read::GzDecoder::new(bytes).read_to_end(&mut body).unwrap(),
+        }
+        body
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn what_is_encoded_can_be_decoded(part in prop::collection::vec(any::<u8>(), 0..300), times in 1_usize..8) {
+            let body = part.repeat(times);
+            for encoding in Encoding::ALL {
+                prop_assert_eq!(decode(encoding, &encoding.encode_now(&body).unwrap()), body.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Requests that are not answered by executing a document.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::answer::{Answer, Keeping};
+use crate::access;
+use crate::graphql::{code, coded_error};
+
+/// Why a request is not executed.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub message: String,
+    /// A header that tells clients more.
+    pub header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A fault of the caller.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, code: code::BAD_USER_INPUT, message: message.into(), header: None }
+    }
+
+    /// A request that is not understood.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// A page of another server made the request.
+    pub fn of_foreign_page() -> Self {
+        let message = "a page of another server made this request; add its origin to cors.allowed_origins to allow it";
+        Self { code: code::FORBIDDEN, ..Self::new(StatusCode::FORBIDDEN, message) }
+    }
+
+    /// What the caller is told.
+    pub fn answer(self) -> Answer {
+        let error = coded_error(self.message, self.code);
+        let mut answer = Answer::new(self.status, None, &[error], Keeping::Never);
+        answer.headers.extend(self.header);
+        answer
+    }
+}
+
+impl From<access::Refusal> for Refusal {
+    fn from(refusal: access::Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            access::Refusal::Unauthenticated(proof) => Self {
+                code: code::UNAUTHENTICATED,
+                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(proof.challenges()))),
+                ..Self::new(StatusCode::UNAUTHORIZED, message)
+            },
+            access::Refusal::RateLimited(seconds) => Self {
+                code: code::RATE_LIMITED,
+                header: Some((header::RETRY_AFTER, HeaderValue::from(seconds))),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+            },
+        }
+    }
+}

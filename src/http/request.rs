@@ -1,0 +1,89 @@
+//! What stands in a request (GraphQL over HTTP, sections "Request" and "Request Parameters").
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+
+use super::refusal::Refusal;
+use crate::graphql::code;
+
+/// A JSON object.
+pub(super) type Object = serde_json::Map<String, serde_json::Value>;
+
+/// The parameters of one operation. Other members are ignored, as the specification asks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Params {
+    pub query: Option<String>,
+    pub operation_name: Option<String>,
+    pub variables: Option<Object>,
+    pub extensions: Option<Object>,
+    /// A document that the server knows, instead of `query`.
+    pub document_id: Option<String>,
+}
+
+/// What a request asks.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// One operation.
+    One(Box<Params>),
+    /// A list of operations, answered by a list.
+    Batch(Vec<Params>),
+}
+
+/// Reads the body of a POST of at most so many bytes.
+pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    let charset = parts.clone().skip(1).find_map(|p| p.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("charset")));
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+        || charset.is_some_and(|(_, value)| !value.trim_matches('"').eq_ignore_ascii_case("utf-8"))
+    {
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the request as application/json in UTF-8"));
+    }
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request is larger than {limit} bytes"));
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    to_bytes(body, limit).await.map_err(|_| too_large())
+}
+
+/// Understands the body of a POST. A list may have at most so many operations.
+pub(super) fn parse_body(bytes: &[u8], batch: usize) -> Result<Asked, Refusal> {
+    let not_understood = |error| Refusal::bad_request(format!("the request is not understood: {error}"));
+    if !bytes.trim_ascii_start().starts_with(b"[") {
+        return serde_json::from_slice(bytes).map(Asked::One).map_err(not_understood);
+    }
+    let refuse = |code, message: String| Err(Refusal { code, ..Refusal::bad_request(message) });
+    if batch == 0 {
+        return refuse(code::BAD_USER_INPUT, "lists of operations are not supported here; send one in a request".to_owned());
+    }
+    let operations: Vec<Params> = serde_json::from_slice(bytes).map_err(not_understood)?;
+    match operations.len() {
+        0 => refuse(code::BAD_USER_INPUT, "the list has no operation".to_owned()),
+        length if length > batch => {
+            refuse(code::QUERY_TOO_COMPLEX, format!("the request has {length} operations; the limit is {batch}"))
+        }
+        _ => Ok(Asked::Batch(operations)),
+    }
+}
+
+/// Understands the query of a GET's address.
+pub(super) fn parse_query_string(query: &[u8]) -> Result<Asked, Refusal> {
+    let mut params = Params::default();
+    let object = |name: &str, text: &str| {
+        serde_json::from_str(text).map_err(|e| Refusal::bad_request(format!("{name} is not a JSON object: {e}")))
+    };
+    for (name, value) in url::form_urlencoded::parse(query) {
+        match name.as_ref() {
+            "query" => params.query = Some(value.into_owned()),
+            "operationName" if !value.is_empty() => params.operation_name = Some(value.into_owned()),
+            "documentId" if !value.is_empty() => params.document_id = Some(value.into_owned()),
+            "variables" if !value.is_empty() => params.variables = object("variables", &value)?,
+            "extensions" if !value.is_empty() => params.extensions = object("extensions", &value)?,
+            _ => {}
+        }
+    }
+    Ok(Asked::One(Box::new(params)))
+}

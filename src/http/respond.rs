@@ -1,0 +1,122 @@
+//! Writing an answer: media type, encoding, and for GET what clients may keep (RFC 9110 section 13, RFC 9111 section 5.2).
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest as _, Sha256};
+use tracing::error;
+
+use super::accept::MediaType;
+use super::answer::{Answer, Keeping};
+use super::encoding::Encoding;
+use crate::telemetry::explain;
+
+/// What of a request decides about the answer to a GET, besides its address.
+const VARY: &str = "Accept, Accept-Encoding, Authorization, X-Api-Key";
+
+/// Writes the answer as the caller likes it best.
+pub(super) async fn respond(answer: Answer, media_type: MediaType, headers: &HeaderMap, method: &Method) -> Response {
+    let Answer { status, body, headers: mut to, keeping } = answer;
+    let encoding = Encoding::negotiate(headers, body.len());
+    if keeping == Keeping::Never {
+        to.insert(header::CACHE_CONTROL, cache_control(keeping));
+    } else if *method == Method::GET {
+        let tag = entity_tag(&body, media_type, encoding);
+        let known = knows(headers, &tag);
+        to.insert(header::CACHE_CONTROL, cache_control(keeping));
+        to.insert(header::VARY, HeaderValue::from_static(VARY));
+        to.insert(header::ETAG, tag);
+        if known {
+            return write(StatusCode::NOT_MODIFIED, to, Bytes::new());
+        }
+    }
+    to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.content_type()));
+    let Some(encoding) = encoding else { return write(status, to, body) };
+    match encoding.encode(body).await {
+        Ok(encoded) => {
+            to.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
+            write(status, to, encoded)
+        }
+        Err(cause) => {
+            error!(error = explain(&cause), "an answer could not be encoded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn write(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn cache_control(keeping: Keeping) -> HeaderValue {
+    match keeping {
+        Keeping::Never => HeaderValue::from_static("no-store"),
+        Keeping::Revalidated => HeaderValue::from_static("private, no-cache"),
+        // Whole seconds, rounded down: nothing is kept longer than it holds.
+        Keeping::For(rest) => {
+            HeaderValue::try_from(format!("private, max-age={}", rest.as_secs())).unwrap_or(HeaderValue::from_static("no-store"))
+        }
+    }
+}
+
+/// A strong tag: it differs wherever a byte of the body or its form differs.
+fn entity_tag(body: &[u8], media_type: MediaType, encoding: Option<Encoding>) -> HeaderValue {
+    let hash = Sha256::new().chain_update(media_type.content_type()).chain_update(body).finalize();
+    let form = encoding.map_or("", Encoding::name);
+    HeaderValue::try_from(format!("\"{}{form}\"", hex::encode(&hash[..16]))).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// Whether the caller has what the tag names. Weak tags do: they are compared without their mark.
+fn knows(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+    tags.map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == tag.as_bytes())
+}
+
+/// The answer to a caller who accepts no media type that there is.
+pub(super) fn not_acceptable() -> Response {
+    let sentence = "accept application/graphql-response+json or application/json";
+    (StatusCode::NOT_ACCEPTABLE, sentence).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn freshness_is_told_in_whole_seconds_rounded_down() {
+        for (keeping, expected) in [
+            (Keeping::Never, "no-store"),
+            (Keeping::Revalidated, "private, no-cache"),
+            (Keeping::For(Duration::from_millis(300_999)), "private, max-age=300"),
+            (Keeping::For(Duration::from_millis(999)), "private, max-age=0"),
+        ] {
+            assert_eq!(cache_control(keeping), expected);
+        }
+    }
+
+    #[test]
+    fn a_tag_is_known_as_strong_or_weak_alone_or_in_a_list() {
+        let tag = HeaderValue::from_static("\"abc\"");
+        for (values, expected) in [
+            (&["\"abc\""][..], true),
+            (&["W/\"abc\""], true),
+            (&["\"x\", \"abc\""], true),
+            (&["\"x\"", "\"abc\""], true),
+            (&["*"], true),
+            (&["\"abcd\""], false),
+            (&["abc"], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::IF_NONE_MATCH, value.parse().unwrap());
+            }
+            assert_eq!(knows(&headers, &tag), expected, "{values:?}");
+        }
+    }
+}
