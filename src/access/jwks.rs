@@ -19,6 +19,7 @@ use url::Url;
 
 use super::key_set::KeySet;
 use crate::clock::SharedClock;
+use crate::telemetry;
 use crate::tls::{self, BuildError};
 
 /// Up to this age a set is used without a look at its source.
@@ -91,7 +92,7 @@ impl Jwks {
             .no_proxy()
             .user_agent(concat!("quotagraph/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| BuildError::Transport(error.to_string()))?;
+            .map_err(|error| BuildError::Transport(telemetry::explain(&error)))?;
         let jwks =
             Self { source, client, clock, in_force: RwLock::default(), due: AtomicI64::new(i64::MIN), fetched: Mutex::new(None) };
         if let JwksSource::File(path) = &jwks.source {
@@ -141,7 +142,7 @@ impl Jwks {
                 tokio::task::spawn_blocking(move || read_file(&path)).await.map_err(|error| error.to_string())?
             }
             JwksSource::Url(url) => fetch_url(&self.client, url).await.map_err(|error| match error {
-                FetchError::Http(error) => format!("cannot be fetched: {}", describe(&error)),
+                FetchError::Http(error) => format!("cannot be fetched: {}", telemetry::explain(&error)),
                 FetchError::Status(status) => format!("answers with status {status}"),
                 FetchError::TooLarge => format!("is larger than {MAX_BYTES} bytes"),
             }),
@@ -198,9 +199,4 @@ async fn fetch_url(client: &reqwest::Client, url: &Url) -> Result<Vec<u8>, Fetch
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
-}
-
-/// An error with its causes, which say more than it does.
-fn describe(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -15,6 +15,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use tracing::debug;
 
 use super::Certificate;
+use crate::telemetry;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ impl TlsConnection {
             match outcome {
                 Ok(stream) => self.0 = State::Open(Box::new(stream)),
                 Err(cause) => {
-                    debug!(error = &cause as &dyn std::error::Error, "a TLS handshake failed");
+                    debug!(error = telemetry::explain(&cause), "a TLS handshake failed");
                     self.0 = State::Failed;
                     return Poll::Ready(Err(cause));
                 }
