@@ -142,7 +142,7 @@ impl Config {
         Err(Invalid::new(
             "server.listen",
             format!(
-                "{address} can be reached from other machines and nothing checks who asks; listen on 127.0.0.1, or write mode = \"none\" under [auth] to serve everybody who reaches it"
+                "{address} can be reached from other machines and nothing checks who asks; listen on 127.0.0.1, or say in an [auth] section who may call (mode = \"none\" there serves everybody who reaches it)"
             ),
         ))
     }

@@ -75,7 +75,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ),
         (
             "[server]\nlisten = \"0.0.0.0:8080\"",
-            "server.listen: 0.0.0.0:8080 can be reached from other machines and nothing checks who asks; listen on 127.0.0.1, or write mode = \"none\" under [auth] to serve everybody who reaches it",
+            "server.listen: 0.0.0.0:8080 can be reached from other machines and nothing checks who asks; listen on 127.0.0.1, or say in an [auth] section who may call (mode = \"none\" there serves everybody who reaches it)",
         ),
         (
             "[server]\ndefault_tenant = \"a b\"",

@@ -24,7 +24,7 @@ async fn an_address_that_others_reach_needs_a_decision_that_is_written_down() {
         sentence.contains("server.listen: 0.0.0.0:0 can be reached from other machines and nothing checks who asks"),
         "{sentence}"
     );
-    assert!(sentence.contains("mode = \"none\" under [auth]"), "{sentence}");
+    assert!(sentence.contains("say in an [auth] section who may call"), "{sentence}");
 
     let mut command = site.command(&["serve"]);
     command.env("QUOTAGRAPH_AUTH__MODE", "none");
