@@ -1,28 +1,32 @@
 //! The composition root: a config, tenants, a store and a clock become a running service. The commands and the tests call the same
 //! functions, so that the tests cannot drift from what is shipped.
 
+mod settings;
+
 use std::future::IntoFuture as _;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
-use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::access::{self, Allowance, Gate, JwksError, TokenVerifier};
-use crate::allocations::{self, Allocations};
+use self::settings::{
+    at_least_one, cache_settings, collector_settings, document_limits, gate_settings, longest_lag, request_limits, token_verifier,
+};
+pub use self::settings::{document_settings, koodrive_settings};
+use crate::access::{Allowance, Gate, JwksError};
+use crate::allocations::Allocations;
 use crate::answers::Answers;
 use crate::clock::SharedClock;
-use crate::collector::{self, Collector};
-use crate::config::{Auth, Config, TrustedDocuments};
-use crate::graphql::{self, DocumentLimits, Services};
-use crate::http::{self, AllowedOrigins, DocumentSettings, Documents, HttpState, Kept, Readiness, RequestLimits};
+use crate::collector::Collector;
+use crate::config::Config;
+use crate::graphql::{self, Services};
+use crate::http::{self, AllowedOrigins, Documents, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -311,105 +315,4 @@ impl AppHandle {
         let tenants: Vec<_> = self.tenants.current().all().iter().map(|watched| watched.tenant.clone()).collect();
         self.store.register_tenants(&tenants, self.clock.now()).await
     }
-}
-
-/// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
-fn longest_lag(config: &Config) -> SignedDuration {
-    (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
-}
-
-fn document_limits(config: &Config) -> DocumentLimits {
-    let limits = &config.limits;
-    DocumentLimits {
-        depth: limits.depth,
-        complexity: limits.complexity,
-        aliases: limits.aliases,
-        root_fields: limits.root_fields,
-        directives: limits.directives,
-        tokens: limits.tokens,
-        introspection: config.graphql.introspection,
-    }
-}
-
-/// The settings of the documents that clients need not send.
-#[must_use]
-pub fn document_settings(config: &Config) -> DocumentSettings<'_> {
-    let graphql = &config.graphql;
-    DocumentSettings {
-        trusted: graphql.trusted_file(),
-        only: graphql.trusted_documents == TrustedDocuments::Only,
-        remembered_bytes: graphql.persisted_queries_bytes,
-    }
-}
-
-fn request_limits(config: &Config) -> RequestLimits {
-    let limits = &config.limits;
-    RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, timeout: limits.request_timeout }
-}
-
-/// What verifies tokens, if they are accepted. The issuer's keys are on their way when this returns.
-fn token_verifier(config: &Config, clock: &SharedClock) -> Result<Option<Arc<TokenVerifier>>, JwksError> {
-    let Some(settings) = config.auth.as_ref().and_then(Auth::token_settings) else { return Ok(None) };
-    let tokens = TokenVerifier::new(settings, Arc::clone(clock))?;
-    tokens.prepare();
-    Ok(Some(Arc::new(tokens)))
-}
-
-fn gate_settings(config: &Config, tokens: Option<Arc<TokenVerifier>>) -> access::Settings {
-    let Some(auth) = &config.auth else { return access::Settings::default() };
-    access::Settings {
-        keys: auth.api_keys(),
-        tokens,
-        failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
-        requests_per_second: config.limits.requests_per_second.map(at_least_one),
-    }
-}
-
-fn at_least_one(count: u32) -> NonZeroU32 {
-    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
-}
-
-/// The upstream client's settings.
-#[must_use]
-pub fn koodrive_settings(config: &Config) -> koodrive::Settings {
-    let upstream = &config.upstream;
-    koodrive::Settings {
-        connect_timeout: upstream.connect_timeout,
-        attempt_timeout: upstream.attempt_timeout,
-        total_timeout: upstream.total_timeout,
-        retries: upstream.retries,
-        requests_per_second: upstream.requests_per_second,
-        concurrency: u32::try_from(upstream.concurrency).unwrap_or(u32::MAX),
-        language: upstream.language.clone(),
-        ca_file: upstream.ca_file.clone(),
-        breaker_failures: upstream.breaker_failures,
-        breaker_open_for: upstream.breaker_open_for,
-        ..koodrive::Settings::default()
-    }
-}
-
-fn cache_settings(config: &Config) -> allocations::Settings {
-    allocations::Settings {
-        fresh_for: signed(config.cache.fresh_for),
-        stale_for: signed(config.cache.stale_for),
-        max_tenants: config.cache.max_tenants,
-        interval_s: interval_s(config),
-    }
-}
-
-fn collector_settings(config: &Config) -> collector::Settings {
-    collector::Settings {
-        interval_s: interval_s(config),
-        concurrency: config.collector.concurrency,
-        longest_ask: signed(config.upstream.total_timeout),
-    }
-}
-
-/// The collector's interval; the config holds it within one second and one day.
-fn interval_s(config: &Config) -> u32 {
-    u32::try_from(config.collector.interval.as_secs()).unwrap_or(u32::MAX).max(1)
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

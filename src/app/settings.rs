@@ -1,0 +1,115 @@
+//! The config's sections as the parts want them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::access::{self, JwksError, TokenVerifier};
+use crate::clock::SharedClock;
+use crate::config::{Auth, Config, TrustedDocuments};
+use crate::graphql::DocumentLimits;
+use crate::http::{DocumentSettings, RequestLimits};
+use crate::{allocations, collector, koodrive};
+
+/// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
+pub(super) fn longest_lag(config: &Config) -> SignedDuration {
+    (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
+}
+
+pub(super) fn document_limits(config: &Config) -> DocumentLimits {
+    let limits = &config.limits;
+    DocumentLimits {
+        depth: limits.depth,
+        complexity: limits.complexity,
+        aliases: limits.aliases,
+        root_fields: limits.root_fields,
+        directives: limits.directives,
+        tokens: limits.tokens,
+        introspection: config.graphql.introspection,
+    }
+}
+
+/// The settings of the documents that clients need not send.
+#[must_use]
+pub fn document_settings(config: &Config) -> DocumentSettings<'_> {
+    let graphql = &config.graphql;
+    DocumentSettings {
+        trusted: graphql.trusted_file(),
+        only: graphql.trusted_documents == TrustedDocuments::Only,
+        remembered_bytes: graphql.persisted_queries_bytes,
+    }
+}
+
+pub(super) fn request_limits(config: &Config) -> RequestLimits {
+    let limits = &config.limits;
+    RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, timeout: limits.request_timeout }
+}
+
+/// What verifies tokens, if they are accepted. The issuer's keys are on their way when this returns.
+pub(super) fn token_verifier(config: &Config, clock: &SharedClock) -> Result<Option<Arc<TokenVerifier>>, JwksError> {
+    let Some(settings) = config.auth.as_ref().and_then(Auth::token_settings) else { return Ok(None) };
+    let tokens = TokenVerifier::new(settings, Arc::clone(clock))?;
+    tokens.prepare();
+    Ok(Some(Arc::new(tokens)))
+}
+
+pub(super) fn gate_settings(config: &Config, tokens: Option<Arc<TokenVerifier>>) -> access::Settings {
+    let Some(auth) = &config.auth else { return access::Settings::default() };
+    access::Settings {
+        keys: auth.api_keys(),
+        tokens,
+        failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
+        requests_per_second: config.limits.requests_per_second.map(at_least_one),
+    }
+}
+
+pub(super) fn at_least_one(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The upstream client's settings.
+#[must_use]
+pub fn koodrive_settings(config: &Config) -> koodrive::Settings {
+    let upstream = &config.upstream;
+    koodrive::Settings {
+        connect_timeout: upstream.connect_timeout,
+        attempt_timeout: upstream.attempt_timeout,
+        total_timeout: upstream.total_timeout,
+        retries: upstream.retries,
+        requests_per_second: upstream.requests_per_second,
+        concurrency: u32::try_from(upstream.concurrency).unwrap_or(u32::MAX),
+        language: upstream.language.clone(),
+        ca_file: upstream.ca_file.clone(),
+        breaker_failures: upstream.breaker_failures,
+        breaker_open_for: upstream.breaker_open_for,
+        ..koodrive::Settings::default()
+    }
+}
+
+pub(super) fn cache_settings(config: &Config) -> allocations::Settings {
+    allocations::Settings {
+        fresh_for: signed(config.cache.fresh_for),
+        stale_for: signed(config.cache.stale_for),
+        max_tenants: config.cache.max_tenants,
+        interval_s: interval_s(config),
+    }
+}
+
+pub(super) fn collector_settings(config: &Config) -> collector::Settings {
+    collector::Settings {
+        interval_s: interval_s(config),
+        concurrency: config.collector.concurrency,
+        longest_ask: signed(config.upstream.total_timeout),
+    }
+}
+
+/// The collector's interval; the config holds it within one second and one day.
+pub(super) fn interval_s(config: &Config) -> u32 {
+    u32::try_from(config.collector.interval.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+pub(super) fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
