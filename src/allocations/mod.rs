@@ -23,28 +23,29 @@
 //! newest stored run is known. The cache is bounded; what it drops is read from the store again.
 
 mod back_off;
+mod demand;
 mod flights;
+mod known;
 mod stamp;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
-use moka::notification::RemovalCause;
-use moka::ops::compute::{CompResult, Op};
+use jiff::SignedDuration;
 use tracing::{Instrument as _, warn};
 
 use self::back_off::BackOff;
+pub use self::demand::{Answer, Demand, OnFailure, Source};
 use self::flights::{Boarding, Flight, Flights};
+use self::known::{Key, KnownAllocations};
 pub use self::stamp::Stamp;
 use crate::clock::SharedClock;
 use crate::koodrive::{Cause, Client, Failure, Verdict};
 use crate::metrics::CacheMetrics;
-use crate::quota::{Sample, SpaceAllocation, TenantId};
+use crate::quota::{Sample, SpaceAllocation};
 use crate::recorder::Recorder;
 use crate::store::{Observation, SharedStore, StoreError};
 use crate::telemetry;
@@ -66,50 +67,6 @@ pub struct Settings {
     pub interval_s: u32,
 }
 
-/// What a reader asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Demand {
-    /// The oldest answer that will do; `None` leaves it to the settings.
-    pub max_age: Option<SignedDuration>,
-    /// What to do when the upstream cannot answer.
-    pub on_failure: OnFailure,
-}
-
-/// What to do when the upstream cannot answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OnFailure {
-    /// Answer with the last known value, of whatever age.
-    Stale,
-    /// Fail.
-    Error,
-}
-
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Fetched for this answer.
-    Live,
-    /// Known in memory, within the fresh limit.
-    Cache,
-    /// Known in memory, past the fresh limit.
-    Stale,
-    /// From the newest snapshot in the database.
-    Stored,
-}
-
-/// An allocation and where it came from.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The allocation.
-    pub allocation: Arc<SpaceAllocation>,
-    /// Where it came from.
-    pub source: Source,
-    /// Tells whether it is still what is known; `None` when that cannot be told.
-    pub stamp: Option<Stamp>,
-    /// Until when the demand that it answers would get it again without anybody being asked; in the past for a stale one.
-    pub fresh_until: Timestamp,
-}
-
 /// Why a refresh that must be recorded could not be answered.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RefreshError {
@@ -121,25 +78,6 @@ pub enum RefreshError {
     Store(Arc<StoreError>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    tenant: TenantId,
-    generation: u64,
-}
-
-impl Key {
-    fn of(watched: &WatchedTenant) -> Self {
-        Self { tenant: watched.tenant.id.clone(), generation: watched.account.generation }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Known {
-    allocation: Arc<SpaceAllocation>,
-    stored: bool,
-    stamp: Stamp,
-}
-
 type Fetched = Result<Arc<SpaceAllocation>, Arc<Failure>>;
 
 /// The cache. Cheap to clone; clones share everything.
@@ -149,12 +87,10 @@ pub struct Allocations {
 }
 
 struct Inner {
-    known: moka::sync::Cache<Key, Known>,
+    known: KnownAllocations,
     loads: Flights<Key, ()>,
     fetches: Flights<Key, Fetched>,
     back_off: BackOff<Key>,
-    /// Counts the changes of any tenant's known values.
-    figures: AtomicU64,
     client: Client,
     store: SharedStore,
     recorder: Recorder,
@@ -165,7 +101,7 @@ struct Inner {
 
 impl std::fmt::Debug for Allocations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Allocations").field("known", &self.inner.known.entry_count()).finish_non_exhaustive()
+        f.debug_struct("Allocations").field("known", &self.inner.known.len()).finish_non_exhaustive()
     }
 }
 
@@ -180,36 +116,17 @@ impl Allocations {
         clock: SharedClock,
         metrics: CacheMetrics,
     ) -> Self {
-        let forget = |_: Arc<Key>, known: Known, cause: RemovalCause| {
-            if cause != RemovalCause::Replaced {
-                known.stamp.revoke();
-            }
-        };
-        let known = moka::sync::Cache::builder().max_capacity(settings.max_tenants).eviction_listener(forget).build();
+        let known = KnownAllocations::new(settings, Arc::clone(&clock));
         let (loads, fetches, back_off) = (Flights::default(), Flights::default(), BackOff::default());
-        Self {
-            inner: Arc::new(Inner {
-                known,
-                loads,
-                fetches,
-                back_off,
-                figures: AtomicU64::new(0),
-                client,
-                store,
-                recorder,
-                clock,
-                settings,
-                metrics,
-            }),
-        }
+        Self { inner: Arc::new(Inner { known, loads, fetches, back_off, client, store, recorder, clock, settings, metrics }) }
     }
 
     /// The answer that memory can give at once, if any; one that is past the fresh limit is refreshed behind.
     #[must_use]
     pub fn peek(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<Answer> {
         let known = self.inner.known.get(&Key::of(watched))?;
-        let answer = self.inner.acceptable(&known, demand)?;
-        let fresh = self.inner.age(&known) <= self.inner.settings.fresh_for;
+        let answer = self.inner.known.acceptable(&known, demand)?;
+        let fresh = self.inner.known.is_fresh(&known);
         if answer.source == Source::Cache {
             self.inner.metrics.hits.inc();
         } else {
@@ -243,7 +160,11 @@ impl Allocations {
                 if self.inner.known.get(&Key::of(watched)).is_none() {
                     self.load(watched).await;
                 }
-                self.inner.known.get(&Key::of(watched)).map(|known| self.inner.last_known(&known, demand.max_age)).ok_or(failure)
+                self.inner
+                    .known
+                    .get(&Key::of(watched))
+                    .map(|known| self.inner.known.last_known(&known, demand.max_age))
+                    .ok_or(failure)
             }
         }
     }
@@ -252,7 +173,7 @@ impl Allocations {
     pub async fn get_many(&self, demands: &[(Arc<WatchedTenant>, Demand)]) -> Vec<Result<Answer, Arc<Failure>>> {
         let lacking: Vec<_> = demands
             .iter()
-            .filter(|(watched, _)| !self.inner.known.contains_key(&Key::of(watched)))
+            .filter(|(watched, _)| !self.inner.known.contains(&Key::of(watched)))
             .map(|(watched, _)| Arc::clone(watched))
             .collect();
         if !lacking.is_empty() {
@@ -299,31 +220,28 @@ impl Allocations {
         let allocation = self.fetch_now(watched).await.map_err(RefreshError::Upstream)?;
         let observation = self.inner.observation(watched, &allocation);
         self.inner.recorder.record_and_wait(observation).await.map_err(RefreshError::Store)?;
-        Ok(self.inner.live(watched, allocation, Some(SignedDuration::ZERO)))
+        Ok(self.inner.known.live(&Key::of(watched), allocation, Some(SignedDuration::ZERO)))
     }
 
     /// The version of all tenants' known values together: another one as soon as any of them has changed.
     #[must_use]
     pub fn figures_version(&self) -> u64 {
-        self.inner.figures.load(Ordering::Acquire)
+        self.inner.known.figures_version()
     }
 
     /// Drops what is kept of tenants and credentials that are no longer in use.
     pub fn forget_former(&self, tenants: &TenantSet) {
         let in_use: HashSet<Key> = tenants.all().iter().map(|watched| Key::of(watched)).collect();
         self.inner.back_off.retain(|key| in_use.contains(key));
-        let former: Vec<_> = self.inner.known.iter().map(|(key, _)| key).filter(|key| !in_use.contains(key.as_ref())).collect();
-        for key in former {
-            self.inner.known.invalidate(key.as_ref());
-        }
+        self.inner.known.retain(&in_use);
         self.inner.client.retain(tenants.all().iter().map(|watched| &watched.account));
     }
 
     /// Answers from what was just loaded from the database, if the demand allows.
     fn stored_answer(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<Answer> {
         let known = self.inner.known.get(&Key::of(watched))?;
-        let answer = self.inner.acceptable(&known, demand)?;
-        if self.inner.age(&known) > self.inner.settings.fresh_for {
+        let answer = self.inner.known.acceptable(&known, demand)?;
+        if !self.inner.known.is_fresh(&known) {
             self.refresh_behind(watched);
         }
         Some(answer)
@@ -332,14 +250,14 @@ impl Allocations {
     async fn fetch(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<Answer, Arc<Failure>> {
         let inner = &self.inner;
         let key = Key::of(watched);
-        let find = || inner.known.get(&key).and_then(|known| inner.acceptable(&known, demand));
+        let find = || inner.known.get(&key).and_then(|known| inner.known.acceptable(&known, demand));
         match inner.fetches.join_or_start(key.clone(), find, || inner.clone().call(Arc::clone(watched), Recording::ByCall)) {
             Boarding::Found(answer) => Ok(answer),
             Boarding::Joined(flight) => {
                 inner.metrics.coalesced.inc();
-                land(flight).await.map(|allocation| inner.live(watched, allocation, demand.max_age))
+                land(flight).await.map(|allocation| inner.known.live(&key, allocation, demand.max_age))
             }
-            Boarding::Started(flight) => land(flight).await.map(|allocation| inner.live(watched, allocation, demand.max_age)),
+            Boarding::Started(flight) => land(flight).await.map(|allocation| inner.known.live(&key, allocation, demand.max_age)),
         }
     }
 
@@ -356,7 +274,7 @@ impl Allocations {
             move || async move {
                 inner.load_into_known(std::slice::from_ref(&watched)).await;
                 let known = inner.known.get(&Key::of(&watched));
-                match known.filter(|known| inner.age(known) <= inner.settings.fresh_for) {
+                match known.filter(|known| inner.known.is_fresh(known)) {
                     Some(known) => Ok(known.allocation),
                     None => inner.call(watched, Recording::ByCall).await,
                 }
@@ -364,7 +282,7 @@ impl Allocations {
         };
         let still_stale = || {
             let known = inner.known.get(&key)?;
-            (inner.age(&known) <= inner.settings.fresh_for).then_some(())
+            inner.known.is_fresh(&known).then_some(())
         };
         let _ = inner.fetches.join_or_start(key.clone(), still_stale, call);
     }
@@ -407,7 +325,7 @@ impl Inner {
             Ok(allocation) => {
                 self.back_off.succeeded(&key);
                 let allocation = Arc::new(allocation);
-                self.remember(key, &allocation, false);
+                self.known.remember(key, &allocation, false);
                 if recording == Recording::ByCall {
                     self.recorder.record(self.observation(&watched, &allocation)).await;
                 }
@@ -429,49 +347,6 @@ impl Inner {
         }
     }
 
-    /// Keeps the newer one of what is known and what came.
-    fn remember(&self, key: Key, allocation: &Arc<SpaceAllocation>, stored: bool) {
-        let mut changed = false;
-        let outcome = self.known.entry(key).and_compute_with(|old| {
-            let old = old.map(moka::Entry::into_value);
-            let stamp = match &old {
-                Some(old) if old.allocation.observed_at() >= allocation.observed_at() => return Op::Nop,
-                Some(old) => {
-                    changed = old.allocation.by_type() != allocation.by_type();
-                    old.stamp.next(changed)
-                }
-                None => {
-                    changed = true;
-                    Stamp::first()
-                }
-            };
-            if changed {
-                // Before the values can be read: nobody reads them under a former version.
-                self.figures.fetch_add(1, Ordering::AcqRel);
-            }
-            Op::Put(Known { allocation: Arc::clone(allocation), stored, stamp })
-        });
-        if let CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) = outcome {
-            entry.value().stamp.publish();
-            if changed {
-                // And after: whoever noted the version between and read the former values notes that they have changed.
-                self.figures.fetch_add(1, Ordering::AcqRel);
-            }
-        }
-    }
-
-    fn fresh_until(&self, allocation: &SpaceAllocation, max_age: Option<SignedDuration>) -> Timestamp {
-        let limit = max_age.map_or(self.settings.fresh_for, |age| age.min(self.settings.fresh_for));
-        allocation.observed_at().saturating_add(limit).unwrap_or(Timestamp::MAX)
-    }
-
-    /// An allocation that was fetched for this answer.
-    fn live(&self, watched: &WatchedTenant, allocation: Arc<SpaceAllocation>, max_age: Option<SignedDuration>) -> Answer {
-        let known = self.known.get(&Key::of(watched)).filter(|known| Arc::ptr_eq(&known.allocation, &allocation));
-        let fresh_until = self.fresh_until(&allocation, max_age);
-        Answer { allocation, source: Source::Live, stamp: known.map(|known| known.stamp), fresh_until }
-    }
-
     /// Loads from the database without insisting: a database that is slow or away must not keep a reader from the upstream.
     async fn load_into_known(&self, watched: &[Arc<WatchedTenant>]) {
         match tokio::time::timeout(STORE_PATIENCE, self.try_load_into_known(watched)).await {
@@ -488,42 +363,9 @@ impl Inner {
         let mut latest: std::collections::HashMap<_, _> = self.store.latest(&ids).await?.into_iter().collect();
         for watched in watched {
             if let Some(allocation) = latest.remove(&watched.tenant.id) {
-                self.remember(Key::of(watched), &Arc::new(allocation), true);
+                self.known.remember(Key::of(watched), &Arc::new(allocation), true);
             }
         }
         Ok(())
     }
-
-    fn age(&self, known: &Known) -> SignedDuration {
-        age(known.allocation.observed_at(), self.clock.now())
-    }
-
-    /// The known value as an answer, if the demand allows its age.
-    fn acceptable(&self, known: &Known, demand: Demand) -> Option<Answer> {
-        if demand.max_age == Some(SignedDuration::ZERO) {
-            return None;
-        }
-        let limit = demand.max_age.unwrap_or(self.settings.stale_for.max(self.settings.fresh_for));
-        (self.age(known) <= limit).then(|| self.last_known(known, demand.max_age))
-    }
-
-    /// The known value as an answer, of whatever age.
-    fn last_known(&self, known: &Known, max_age: Option<SignedDuration>) -> Answer {
-        let source = match known.stored {
-            true => Source::Stored,
-            false if self.age(known) <= self.settings.fresh_for => Source::Cache,
-            false => Source::Stale,
-        };
-        Answer {
-            allocation: Arc::clone(&known.allocation),
-            source,
-            stamp: Some(known.stamp.clone()),
-            fresh_until: self.fresh_until(&known.allocation, max_age),
-        }
-    }
-}
-
-/// An age is never negative: an instant ahead of our clock (another replica's is a little fast) counts as now.
-fn age(observed_at: Timestamp, now: Timestamp) -> SignedDuration {
-    now.duration_since(observed_at).max(SignedDuration::ZERO)
 }
