@@ -1,10 +1,12 @@
 //! `/graphql`: lets the caller in, reads the request, has it executed, and writes the answer. Each step has a file beside this one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, RawQuery, State};
-use axum::http::{HeaderMap, Method};
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::Method;
+use axum::http::request::Parts;
 use axum::response::Response;
 use futures_util::future::join_all;
 
@@ -19,42 +21,35 @@ use super::respond::{not_acceptable, respond};
 use crate::access::View;
 
 /// `POST /graphql`
-pub async fn answer_post(
-    State(state): State<HttpState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
-    let caller = Caller { headers: &headers, peer, method: Method::POST, media_type };
+pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Some(media_type) = MediaType::negotiate(&head.headers) else { return not_acceptable() };
+    let caller = Caller { head: &head, method: Method::POST, media_type };
     let answer = async {
         let view = caller.admit(&state).await?;
-        let body = read_body(&headers, body, state.limits.body_bytes).await?;
+        let body = read_body(&head.headers, body, state.limits.body_bytes).await?;
         caller.answer(&state, view, body, |body| parse_body(body, state.limits.batch)).await
     };
-    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method).await
+    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &head.headers, &caller.method).await
 }
 
 /// `GET /graphql`
-pub async fn answer_get(
-    State(state): State<HttpState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let Some(media_type) = MediaType::negotiate(&headers) else { return not_acceptable() };
-    let caller = Caller { headers: &headers, peer, method: Method::GET, media_type };
+pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    let Some(media_type) = MediaType::negotiate(&head.headers) else { return not_acceptable() };
+    let caller = Caller { head: &head, method: Method::GET, media_type };
     let answer = async {
         let view = caller.admit(&state).await?;
-        caller.answer(&state, view, query.unwrap_or_default().into(), parse_query_string).await
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        caller.answer(&state, view, query.into(), parse_query_string).await
     };
-    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &headers, &caller.method).await
+    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &head.headers, &caller.method).await
 }
 
-/// Who calls, and how.
+/// Who calls, and how. The head is the request's own: copies of headers would cost more than all else on the way of a repeated query.
 struct Caller<'a> {
-    headers: &'a HeaderMap,
-    peer: SocketAddr,
+    head: &'a Parts,
+    /// HEAD counts as GET.
     method: Method,
     media_type: MediaType,
 }
@@ -62,11 +57,18 @@ struct Caller<'a> {
 impl Caller<'_> {
     /// Lets the caller in, before anything of the request is read.
     async fn admit(&self, state: &HttpState) -> Result<View, Refusal> {
-        if state.origins.refuse(self.headers) {
+        let headers = &self.head.headers;
+        if state.origins.refuse(headers) {
             return Err(Refusal::of_foreign_page());
         }
-        let address = client_address(self.peer.ip(), self.headers, &state.trusted_proxies);
-        Ok(state.gate.admit(credentials(self.headers), address).await?)
+        // The server notes the peer of every connection.
+        let peer = self
+            .head
+            .extensions
+            .get()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+        let address = client_address(peer, headers, &state.trusted_proxies);
+        Ok(state.gate.admit(credentials(headers), address).await?)
     }
 
     /// Answers a request, from the finished answers if it is among them to the letter.
@@ -77,7 +79,8 @@ impl Caller<'_> {
         request: Bytes,
         parse: impl FnOnce(&[u8]) -> Result<Asked, Refusal>,
     ) -> Result<Answer, Refusal> {
-        let key = match state.kept.find(&view, &self.method, self.media_type, request.clone()) {
+        let method = &self.method;
+        let key = match state.kept.find(&view, method, self.media_type, request.clone()) {
             Ok(finished) => {
                 state.metrics.http.requests.inc();
                 let keeping = state.kept.remaining_freshness(&finished);
@@ -86,15 +89,14 @@ impl Caller<'_> {
             Err(key) => key,
         };
         match parse(&request)? {
-            Asked::One(params) => Ok(answer_operation(state, view, *params, &self.method, self.media_type, Some(key)).await),
+            Asked::One(params) => Ok(answer_operation(state, view, *params, method, self.media_type, Some(key)).await),
             Asked::Batch(operations) => {
                 // Against the caller's rate each operation counts.
                 for _ in 1..operations.len() {
                     self.admit(state).await?;
                 }
                 let operations = operations.into_iter();
-                let answers =
-                    operations.map(|params| answer_operation(state, view.clone(), params, &self.method, self.media_type, None));
+                let answers = operations.map(|params| answer_operation(state, view.clone(), params, method, self.media_type, None));
                 Ok(Answer::of_batch(&join_all(answers).await))
             }
         }

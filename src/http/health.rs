@@ -1,5 +1,6 @@
 //! `/healthz`: the process lives. `/readyz`: it can do its work, or why not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -68,7 +69,7 @@ pub async fn healthz() -> Response {
     Json(serde_json::json!({ "status": "ok" })).into_response()
 }
 
-pub async fn readyz(State(state): State<HttpState>) -> Response {
+pub async fn readyz(State(state): State<Arc<HttpState>>) -> Response {
     let readiness = &state.readiness;
     let database = readiness.check_database().await;
     let collector = match readiness.lag_at_most {

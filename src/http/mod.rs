@@ -39,7 +39,6 @@ use crate::metrics::Metrics;
 use crate::telemetry;
 
 /// What the routes work with.
-#[derive(Clone)]
 pub struct HttpState {
     /// The executable schema.
     pub schema: Schema,
@@ -83,11 +82,11 @@ pub fn router(state: HttpState, with_graphiql: bool) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(show_metrics))
-        .with_state(state);
+        .with_state(Arc::new(state));
     if with_graphiql { routes.merge(graphiql::routes()) } else { routes }
 }
 
-async fn show_metrics(State(state): State<HttpState>) -> Response {
+async fn show_metrics(State(state): State<Arc<HttpState>>) -> Response {
     match state.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
         Err(cause) => {

@@ -189,3 +189,14 @@ async fn the_ide_loads_nothing_from_elsewhere() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn head_answers_as_get_without_a_body_and_does_nothing_more() {
+    let (world, app) = start().await;
+    let head = |query: &str| app.client.head(format!("{}/graphql?query={query}", app.base)).send();
+    assert_eq!(head("%7B__typename%7D").await.unwrap().status(), 200);
+    let mutation = "mutation%7BrefreshSpaceAllocation(tenantId:%22acme%22)%7Ballocated%7D%7D";
+    assert_eq!(head(mutation).await.unwrap().status(), 405);
+    assert_eq!(world.upstream("acme").hits(), 0);
+    app.stop().await;
+}
