@@ -143,11 +143,15 @@ impl Allocations {
     /// # Errors
     /// The upstream's failure, when nothing is known or the demand prefers the error.
     pub async fn get(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<Answer, Arc<Failure>> {
+        self.get_after(watched, demand, Loaded::No).await
+    }
+
+    async fn get_after(&self, watched: &Arc<WatchedTenant>, demand: Demand, loaded: Loaded) -> Result<Answer, Arc<Failure>> {
         if let Some(answer) = self.peek(watched, demand) {
             return Ok(answer);
         }
         self.inner.metrics.misses.inc();
-        if demand.max_age.is_none_or(|limit| limit > SignedDuration::ZERO) {
+        if loaded == Loaded::No && demand.max_age.is_none_or(|limit| limit > SignedDuration::ZERO) {
             self.load(watched).await;
             if let Some(answer) = self.stored_answer(watched, demand) {
                 return Ok(answer);
@@ -171,15 +175,14 @@ impl Allocations {
 
     /// The answers to many demands, in order. What memory lacks is read from the database with one statement.
     pub async fn get_many(&self, demands: &[(Arc<WatchedTenant>, Demand)]) -> Vec<Result<Answer, Arc<Failure>>> {
-        let lacking: Vec<_> = demands
-            .iter()
-            .filter(|(watched, _)| !self.inner.known.contains(&Key::of(watched)))
-            .map(|(watched, _)| Arc::clone(watched))
-            .collect();
+        let is_known = |watched: &WatchedTenant| self.inner.known.contains(&Key::of(watched));
+        let loaded: Vec<_> = demands.iter().map(|(w, _)| if is_known(w) { Loaded::No } else { Loaded::JustNow }).collect();
+        let demands = || demands.iter().zip(&loaded).map(|((watched, demand), loaded)| (watched, *demand, *loaded));
+        let lacking: Vec<_> = demands().filter(|(_, _, l)| *l == Loaded::JustNow).map(|(w, ..)| Arc::clone(w)).collect();
         if !lacking.is_empty() {
             self.inner.load_into_known(&lacking).await;
         }
-        join_all(demands.iter().map(|(watched, demand)| self.get(watched, *demand))).await
+        join_all(demands().map(|(watched, demand, loaded)| self.get_after(watched, demand, loaded))).await
     }
 
     /// The newest known allocation of each tenant, of whatever age, in order; never asks the upstream.
@@ -298,6 +301,13 @@ impl Allocations {
             Boarding::Found(()) => {}
         }
     }
+}
+
+/// Whether a tenant's newest run was read from the database for this very answer; then it is not read once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loaded {
+    No,
+    JustNow,
 }
 
 /// Who hands a call's answer to the recorder.
