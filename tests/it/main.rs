@@ -14,6 +14,7 @@ mod config_watch;
 mod database_outage;
 mod federation;
 mod freshness;
+mod growth;
 mod http;
 mod https;
 mod known_documents;

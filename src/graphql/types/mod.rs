@@ -2,6 +2,7 @@
 
 mod allocation;
 mod collection;
+mod growth;
 mod page;
 mod snapshot;
 mod tenant;
@@ -11,6 +12,7 @@ mod usage;
 
 pub use allocation::{OnFailure, SpaceAllocation};
 pub use collection::CollectionStatus;
+pub use growth::Growth;
 pub use page::{Page, PageInfo, page_complexity};
 pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;

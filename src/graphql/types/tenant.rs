@@ -12,7 +12,7 @@ use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{DateTime, Duration};
 use super::super::services::Services;
 use super::usage::{Fill, UsageRequest};
-use super::{CollectionStatus, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries};
+use super::{CollectionStatus, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries};
 use crate::allocations::{Answer, Demand};
 use crate::store::{SnapshotPage, SnapshotQuery};
 use crate::tenants::WatchedTenant;
@@ -119,6 +119,21 @@ impl Tenant {
         let now = ctx.data_unchecked::<Services>().clock.now();
         let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, fill, now)?;
         Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
+    }
+
+    /// How allocated grew over the stretch of the given length that ends now. What was known at its start is compared with what is known
+    /// now; where nothing was known then, with the first observation after it. Null when nothing was observed in the stretch.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn growth(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default_with = "Duration::from_static(\"P30D\")", desc = "How long the stretch is; by the calendar in UTC.")]
+        over: Duration,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+    ) -> Result<Option<Growth>, async_graphql::Error> {
+        ingredients(ctx).never_keep();
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        Ok(Growth::of(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id, &over, space_type, now).await?)
     }
 
     /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation.
