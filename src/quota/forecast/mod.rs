@@ -96,7 +96,7 @@ pub struct Reaching {
 /// more than the last [`MAX_DAYS`]. `total_gb` is the newest known one. `confidence` is the share of the truth that the band is to hold,
 /// between 0 and 1, both excluded.
 ///
-/// Costs about 0.2 ms for a year.
+/// Costs about 0.12 ms for a year (AMD EPYC).
 ///
 /// # Errors
 /// The reason why the history does not carry a forecast.
