@@ -1,3 +1,4 @@
+mod clock_changes;
 mod examples;
 pub(in crate::quota) mod oracle;
 mod properties;
