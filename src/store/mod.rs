@@ -51,7 +51,7 @@ pub struct DueTenant {
     pub id: TenantId,
     /// When it was due.
     pub due_at: Timestamp,
-    /// Its place in the order in which tenants were first seen; never changes. Schedules are spread by it.
+    /// Its number: its place in the order in which tenants were first seen; never changes. Schedules are spread by it.
     pub ordinal: i64,
     /// How many attempts in a row failed before.
     pub consecutive_failures: u32,

@@ -18,8 +18,8 @@ const NEWEST: &str = concat!(
 from tenants t
 cross join lateral unnest(t.space_types) as x (space_type)
 cross join lateral (
-    select * from space_snapshots n
-    where n.tenant_id = t.tenant_id and n.space_type = x.space_type
+    select * from space_runs n
+    where n.tenant_no = t.tenant_no and n.space_type = x.space_type
     order by n.first_at desc limit 1
 ) s
 where t.tenant_id = any ($1)"
@@ -33,12 +33,12 @@ const IN_RANGE: &str = concat!(
 from tenants t
 cross join lateral unnest(t.space_types) as x (space_type)
 cross join lateral (
-    (select * from space_snapshots b
-     where b.tenant_id = t.tenant_id and b.space_type = x.space_type and b.first_at < $2
+    (select * from space_runs b
+     where b.tenant_no = t.tenant_no and b.space_type = x.space_type and b.first_at < $2
      order by b.first_at desc limit 1)
     union all
-    (select * from space_snapshots i
-     where i.tenant_id = t.tenant_id and i.space_type = x.space_type and i.first_at >= $2 and i.first_at < $3)
+    (select * from space_runs i
+     where i.tenant_no = t.tenant_no and i.space_type = x.space_type and i.first_at >= $2 and i.first_at < $3)
 ) s
 where t.tenant_id = any ($1) and ($4::int is null or x.space_type = $4)
 order by t.tenant_id, s.space_type, s.first_at"
@@ -56,10 +56,10 @@ from tenants t
 cross join lateral (
     select p.* from unnest(t.space_types) as x (space_type)
     cross join lateral (
-        select * from space_snapshots p
-        where p.tenant_id = t.tenant_id and p.space_type = x.space_type
-          and p.first_at >= coalesce((select max(b.first_at) from space_snapshots b
-                                      where b.tenant_id = t.tenant_id and b.space_type = x.space_type and b.first_at < $3), $3)
+        select * from space_runs p
+        where p.tenant_no = t.tenant_no and p.space_type = x.space_type
+          and p.first_at >= coalesce((select max(b.first_at) from space_runs b
+                                      where b.tenant_no = t.tenant_no and b.space_type = x.space_type and b.first_at < $3), $3)
           and p.last_at >= $3 and p.first_at < $4
           and p.first_at >= $5 and (p.first_at > $5 or p.space_type > $6)
           and p.first_at <= $7 and (p.first_at < $7 or p.space_type < $8)

@@ -28,32 +28,36 @@ const LOAD_RUNS: &str = concat!(
     run_columns!(),
     "
 from unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[]) as w (tenant_id, space_type, from_at, to_at)
+join tenants t using (tenant_id)
 cross join lateral (
-    (select * from space_snapshots b
-     where b.tenant_id = w.tenant_id and b.space_type = w.space_type and b.first_at <= w.from_at
+    (select * from space_runs b
+     where b.tenant_no = t.tenant_no and b.space_type = w.space_type and b.first_at <= w.from_at
      order by b.first_at desc limit 1)
     union all
-    (select * from space_snapshots i
+    (select * from space_runs i
      where w.from_at < w.to_at
-       and i.tenant_id = w.tenant_id and i.space_type = w.space_type and i.first_at > w.from_at and i.first_at <= w.to_at)
+       and i.tenant_no = t.tenant_no and i.space_type = w.space_type and i.first_at > w.from_at and i.first_at <= w.to_at)
     union all
-    (select * from space_snapshots a
-     where a.tenant_id = w.tenant_id and a.space_type = w.space_type and a.first_at > w.to_at
+    (select * from space_runs a
+     where a.tenant_no = t.tenant_no and a.space_type = w.space_type and a.first_at > w.to_at
      order by a.first_at limit 1)
 ) s"
 );
 
 const DELETE_RUNS: &str = "
-delete from space_snapshots s
+delete from space_runs s
 using unnest($1::text[], $2::int[], $3::timestamptz[]) as d (tenant_id, space_type, first_at)
-where s.tenant_id = d.tenant_id and s.space_type = d.space_type and s.first_at = d.first_at";
+join tenants t using (tenant_id)
+where s.tenant_no = t.tenant_no and s.space_type = d.space_type and s.first_at = d.first_at";
 
 const PUT_RUNS: &str = "
-insert into space_snapshots as s
-    (tenant_id, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
-select * from unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::int[], $7::bigint[],
-    $8::bigint[], $9::timestamptz[])
-on conflict (tenant_id, space_type, first_at) do update
+insert into space_runs as s
+    (tenant_no, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
+select t.tenant_no, p.space_type, p.first_at, p.last_at, p.interval_s, p.samples, p.allocated_gb, p.total_gb, p.ended_at
+from unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+    $9::timestamptz[]) as p (tenant_id, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
+join tenants t using (tenant_id)
+on conflict (tenant_no, space_type, first_at) do update
 set last_at = excluded.last_at, samples = excluded.samples, ended_at = excluded.ended_at";
 
 const ADD_TYPES: &str = "

@@ -33,7 +33,7 @@ update tenants t
 set collected = false, next_due_at = null, lease_until = null
 where t.collected and not exists (select from unnest($1::text[]) as g (tenant_id) where g.tenant_id = t.tenant_id)";
 
-/// `where not exists` instead of `on conflict`, which would use up an ordinal for every known tenant.
+/// `where not exists` instead of `on conflict`, which would use up a number for every known tenant.
 const INSERT_NEW: &str = "
 insert into tenants (tenant_id, name, labels, next_due_at)
 select g.tenant_id, g.name, g.labels::jsonb, $4
@@ -54,7 +54,7 @@ update tenants t
 set lease_until = $2
 from due
 where t.tenant_id = due.tenant_id
-returning t.tenant_id, t.next_due_at, t.ordinal, t.consecutive_failures";
+returning t.tenant_id, t.next_due_at, t.tenant_no, t.consecutive_failures";
 
 const STATUS: &str = "
 select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
@@ -100,7 +100,7 @@ pub(super) async fn claim_due(
         Ok(DueTenant {
             id: read_tenant(row)?,
             due_at: row.try_get::<Instant, _>(1)?.0,
-            ordinal: row.try_get(2)?,
+            ordinal: row.try_get::<i32, _>(2)?.into(),
             consecutive_failures: row.try_get::<i32, _>(3)?.unsigned_abs(),
         })
     };

@@ -17,10 +17,10 @@ const NEWEST: &str = concat!(
     "
 from tenants t
 cross join json_each(t.space_types) x
-cross join space_snapshots s
+cross join space_runs s
 where t.tenant_id in (select value from json_each(?1))
-  and s.tenant_id = t.tenant_id and s.space_type = x.value
-  and s.first_at = (select max(n.first_at) from space_snapshots n where n.tenant_id = t.tenant_id and n.space_type = x.value)"
+  and s.tenant_no = t.tenant_no and s.space_type = x.value
+  and s.first_at = (select max(n.first_at) from space_runs n where n.tenant_no = t.tenant_no and n.space_type = x.value)"
 );
 
 /// `?2` to `?3` is the range, `?4` the type or null.
@@ -30,16 +30,16 @@ const IN_RANGE: &str = concat!(
     "
 from tenants t
 cross join json_each(t.space_types) x
-cross join space_snapshots s
+cross join space_runs s
 where t.tenant_id in (select value from json_each(?1)) and (?4 is null or x.value = ?4)
-  and s.tenant_id = t.tenant_id and s.space_type = x.value
-  and s.first_at >= coalesce((select max(b.first_at) from space_snapshots b
-                              where b.tenant_id = t.tenant_id and b.space_type = x.value and b.first_at < ?2), ?2)
+  and s.tenant_no = t.tenant_no and s.space_type = x.value
+  and s.first_at >= coalesce((select max(b.first_at) from space_runs b
+                              where b.tenant_no = t.tenant_no and b.space_type = x.value and b.first_at < ?2), ?2)
   and s.first_at < ?3
 order by t.tenant_id, s.space_type, s.first_at"
 );
 
-const TYPES: &str = "select x.value from tenants t cross join json_each(t.space_types) x where t.tenant_id = ?1";
+const TYPES: &str = "select t.tenant_no, x.value from tenants t cross join json_each(t.space_types) x where t.tenant_id = ?1";
 
 /// A page of one type: `?3` to `?4` is the range; `?5`, `?6` and `?7`, `?8` are the places after and before which it lies.
 macro_rules! page {
@@ -48,10 +48,10 @@ macro_rules! page {
             "select ",
             run_columns!(),
             "
-from space_snapshots s
-where s.tenant_id = ?1 and s.space_type = ?2
-  and s.first_at >= coalesce((select max(b.first_at) from space_snapshots b
-                              where b.tenant_id = ?1 and b.space_type = ?2 and b.first_at < ?3), ?3)
+from space_runs s
+where s.tenant_no = ?1 and s.space_type = ?2
+  and s.first_at >= coalesce((select max(b.first_at) from space_runs b
+                              where b.tenant_no = ?1 and b.space_type = ?2 and b.first_at < ?3), ?3)
   and s.last_at >= ?3 and s.first_at < ?4
   and s.first_at >= ?5 and (s.first_at > ?5 or s.space_type > ?6)
   and s.first_at <= ?7 and (s.first_at < ?7 or s.space_type < ?8)
@@ -110,13 +110,13 @@ pub(super) async fn snapshots(
 /// What a tenant's types have for a page, in the direction asked; more than the page holds.
 async fn page_of(tx: &mut Transaction<'_, Sqlite>, tenant: &TenantId, page: &SnapshotQuery) -> Result<Vec<Run>, sqlx::Error> {
     let types = sqlx::query(TYPES).bind(tenant.as_str()).fetch_all(&mut **tx).await?;
-    let types = types.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
+    let types = types.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<(i64, i32)>, sqlx::Error>>()?;
     let after = page.after.unwrap_or(SnapshotKey { first_at: Timestamp::MIN, space_type: i32::MIN });
     let before = page.before.unwrap_or(SnapshotKey { first_at: Timestamp::MAX, space_type: i32::MAX });
     let mut runs = Vec::new();
-    for space_type in types.into_iter().filter(|listed| page.space_type.is_none_or(|asked| asked == *listed)) {
+    for (tenant_no, space_type) in types.into_iter().filter(|(_, listed)| page.space_type.is_none_or(|asked| asked == *listed)) {
         let rows = sqlx::query(if page.backwards { PAGE_BACKWARDS } else { PAGE_FORWARDS })
-            .bind(tenant.as_str())
+            .bind(tenant_no)
             .bind(space_type)
             .bind(millis_at_or_after(page.from.unwrap_or(Timestamp::MIN)))
             .bind(millis_at_or_after(page.to.unwrap_or(Timestamp::MAX)))

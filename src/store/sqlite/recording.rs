@@ -30,25 +30,29 @@ select w.tenant_id, ",
     run_columns!(),
     "
 from w
-cross join space_snapshots s
-where s.tenant_id = w.tenant_id and s.space_type = w.space_type
-  and s.first_at >= coalesce((select max(b.first_at) from space_snapshots b
-                              where b.tenant_id = w.tenant_id and b.space_type = w.space_type and b.first_at <= w.from_at), w.from_at)
-  and s.first_at <= coalesce((select min(a.first_at) from space_snapshots a
-                              where a.tenant_id = w.tenant_id and a.space_type = w.space_type and a.first_at > w.to_at), w.to_at)"
+cross join tenants t
+cross join space_runs s
+where t.tenant_id = w.tenant_id and s.tenant_no = t.tenant_no and s.space_type = w.space_type
+  and s.first_at >= coalesce((select max(b.first_at) from space_runs b
+                              where b.tenant_no = t.tenant_no and b.space_type = w.space_type and b.first_at <= w.from_at), w.from_at)
+  and s.first_at <= coalesce((select min(a.first_at) from space_runs a
+                              where a.tenant_no = t.tenant_no and a.space_type = w.space_type and a.first_at > w.to_at), w.to_at)"
 );
 
 const DELETE_RUNS: &str = "
-delete from space_snapshots
-where (tenant_id, space_type, first_at) in (select value ->> 0, value ->> 1, value ->> 2 from json_each(?1))";
+delete from space_runs
+where (tenant_no, space_type, first_at) in (
+    select t.tenant_no, value ->> 1, value ->> 2 from json_each(?1) join tenants t on t.tenant_id = value ->> 0
+)";
 
 const PUT_RUNS: &str = "
-insert into space_snapshots
-    (tenant_id, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
-select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+insert into space_runs
+    (tenant_no, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
+select t.tenant_no, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
 from json_each(?1)
+join tenants t on t.tenant_id = value ->> 0
 where true
-on conflict (tenant_id, space_type, first_at) do update
+on conflict (tenant_no, space_type, first_at) do update
 set last_at = excluded.last_at, samples = excluded.samples, ended_at = excluded.ended_at";
 
 const ADD_TYPE: &str = "update tenants set space_types = json_insert(space_types, '$[#]', ?2) where tenant_id = ?1";

@@ -33,14 +33,14 @@ order by key";
 const CLAIM_DUE: &str = "
 update tenants
 set lease_until = ?2
-where ordinal in (
-    select ordinal
+where tenant_no in (
+    select tenant_no
     from tenants
     where collected and failing = ?3 and next_due_at <= ?1 and (lease_until is null or lease_until <= ?1)
     order by next_due_at
     limit ?4
 )
-returning tenant_id, next_due_at, ordinal, consecutive_failures";
+returning tenant_id, next_due_at, tenant_no, consecutive_failures";
 
 const STATUS: &str = "
 select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
