@@ -2,7 +2,7 @@
 
 use async_graphql::Object;
 use async_graphql::dataloader::DataLoader;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::super::error::ApiError;
 use super::super::loaders::{Loaders, RunsKey};
@@ -61,12 +61,15 @@ impl ForecastRequest {
             let reaching = found.reaching(self.threshold);
             (reaching, found.days)
         });
-        Ok(Forecast { now: self.now, daily, outcome })
+        // A forecast is not made to the fraction of a second; neither are its instants.
+        let second = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
+        Ok(Forecast { now: self.now.round(second).unwrap_or(self.now), daily, outcome })
     }
 }
 
 /// Either an expectation or the reason why there is none.
 pub struct Forecast {
+    /// In whole seconds.
     now: Timestamp,
     daily: Vec<Option<f64>>,
     outcome: Result<(Reaching, Vec<Expected>), Unavailable>,
