@@ -4,8 +4,8 @@ use super::stats::{differences, median, spread};
 
 /// Days that are compared on either side of a step, and at least between two steps.
 const SIDE: usize = 7;
-/// The fewest days after a step.
-const FEWEST_AFTER: usize = 3;
+/// Days to either side within which a step is placed.
+const NEAR: usize = 3;
 /// How many times larger than usual a shift must be.
 const UNUSUAL: f64 = 4.5;
 
@@ -32,13 +32,13 @@ pub(super) fn steps(values: &[f64]) -> Vec<Step> {
         buffer.copy_from_slice(week);
         median(buffer)
     };
-    let days = SIDE..=values.len() - FEWEST_AFTER;
+    let days = SIDE..values.len();
     let shifts: Vec<f64> =
         days.map(|day| level(&values[day..(day + SIDE).min(values.len())]) - level(&values[day - SIDE..day])).collect();
     let usual = median(&mut shifts.clone());
     let whole_weeks = &shifts[..=values.len() - 2 * SIDE];
     let limit = UNUSUAL * spread(whole_weeks).max(0.5 * spread(&differences(values, 1))).max(1e-9);
-    // Where fewer days than a week follow, their median is less sure.
+    // Where fewer days than a week follow, which may be the last one only, their median is less sure.
     let missing = |place: usize| (place + 1).saturating_sub(whole_weeks.len());
     let mut candidates: Vec<usize> = (0..shifts.len())
         .filter(|place| (shifts[*place] - usual).abs() > limit * (1.0 + 0.15 * super::real(missing(*place))))
@@ -57,6 +57,6 @@ pub(super) fn steps(values: &[f64]) -> Vec<Step> {
 /// The day near another one at which the values jump most in the direction of a step.
 fn sharpest(values: &[f64], day: usize, by: f64) -> usize {
     let jump = |day: usize| (values[day] - values[day - 1]) * by.signum();
-    let near = day - FEWEST_AFTER..(day + FEWEST_AFTER + 1).min(values.len());
+    let near = day - NEAR..(day + NEAR + 1).min(values.len());
     near.max_by(|a, b| jump(*a).total_cmp(&jump(*b))).unwrap_or(day)
 }

@@ -94,10 +94,12 @@ impl Trends {
             mean_slope(plain, 53),
             theil_sen(plain, 26),
         ];
-        let days = &self.level[..self.level.len() - 7 * weeks];
+        let days = self.level.len() - 7 * weeks;
+        // What follows the days slowly must not lag behind a step.
+        let (days, raised) = (&self.smooth[..days], self.smooth[days - 1] - self.level[days - 1]);
         let mut lines = [Line { at_origin: 0.0, slope: 0.0 }; FORECASTERS];
         for (following, lines) in FOLLOWING.into_iter().zip(lines.chunks_exact_mut(SLOPES)) {
-            let level = followed(days, following);
+            let level = followed(days, following) - raised;
             for (line, slope) in lines.iter_mut().zip(slopes) {
                 // What follows a straight line lags behind it by so many days.
                 let lag = (1.0 - following) / following;

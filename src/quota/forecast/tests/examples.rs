@@ -38,7 +38,7 @@ fn a_weekly_pattern_goes_on() {
 
 #[test]
 fn a_step_shifts_the_level_and_is_no_trend() {
-    for since in [10.0, 45.0, 90.0] {
+    for since in [1.0, 2.0, 4.0, 10.0, 45.0, 90.0] {
         // A little noise, which is not random: the step is far out of the usual.
         let found = carried_on(&days(120, |day| (day * 7.0) % 5.0 + if day >= 120.0 - since { 700.0 } else { 400.0 }));
         assert_near(found.days[59].line, 702.0, 20.0);
