@@ -2,6 +2,7 @@
 
 mod allocation;
 pub mod calendar;
+pub mod fleet;
 mod interval;
 mod period;
 pub mod recording;

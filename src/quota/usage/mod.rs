@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use super::{Run, TimeRange};
 
 pub use aggregate::aggregate;
+pub(super) use mean::exact_mean;
 pub use segments::{Segment, coverage, segments};
 
 /// What a bucket without observations says.
