@@ -2,6 +2,7 @@
 
 mod allocation;
 pub mod calendar;
+pub mod fleet;
 pub mod forecast;
 pub mod growth;
 mod interval;

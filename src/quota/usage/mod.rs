@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use super::{Run, TimeRange};
 
 pub use aggregate::aggregate;
+pub(super) use mean::exact_mean;
 pub(super) use segments::micros_between;
 pub use segments::{Segment, coverage, segments};
 

@@ -4,6 +4,7 @@
 //! transactions it may change the server under us, so nothing may outlive one, neither named statements nor session locks.
 
 mod connection;
+mod fleet;
 mod migrating;
 mod reading;
 mod recording;
@@ -13,8 +14,12 @@ mod tenants;
 use jiff::Timestamp;
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
+use tokio::sync::mpsc;
 
-use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
+use super::{
+    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, Settings, SnapshotPage, SnapshotQuery,
+    Store, StoreError,
+};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -36,6 +41,7 @@ fn query(sql: impl SqlSafeStr) -> Query {
 enum Lock {
     Migrating = 0x7175_6f01,
     Registering = 0x7175_6f02,
+    Packing = 0x7175_6f04,
 }
 
 async fn lock(tx: &mut Transaction<'_, Postgres>, what: Lock) -> Result<(), sqlx::Error> {
@@ -111,6 +117,23 @@ impl Store for PostgresStore {
 
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
         tenants::earliest_due(&self.pool).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        fleet::tenants(&self.pool).await.map_err(failed("reading of tenants"))
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        fleet::read(&self.pool, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        fleet::pack(&self.pool, when).await
     }
 
     async fn close(&self) {

@@ -4,6 +4,7 @@
 //! the work for a whole batch.
 
 mod connection;
+mod fleet;
 mod migrating;
 mod reading;
 mod recording;
@@ -13,8 +14,12 @@ mod tenants;
 use jiff::Timestamp;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
+use tokio::sync::mpsc;
 
-use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
+use super::{
+    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, Settings, SnapshotPage, SnapshotQuery,
+    Store, StoreError,
+};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -98,6 +103,23 @@ impl Store for SqliteStore {
 
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
         tenants::earliest_due(&self.readers).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        fleet::tenants(&self.readers).await.map_err(failed("reading of tenants"))
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        fleet::read(&self.readers, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        fleet::pack(&self.writer, when).await
     }
 
     async fn close(&self) {
