@@ -13,6 +13,7 @@ mod config_example;
 mod config_watch;
 mod database_outage;
 mod federation;
+mod fleet;
 mod forecast;
 mod freshness;
 mod growth;
