@@ -83,7 +83,7 @@ enum Command {
     /// is among them.
     Sign(TenantArg),
     /// Apply the missing migrations to the database and say which.
-    Migrate,
+    Migrate(migrate::Args),
     /// Print the GraphQL schema (SDL).
     Schema(schema::Args),
     /// Print the SHA-256 of an API key, for the config.
@@ -124,7 +124,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Check => check::run(config).await,
         Command::Fetch(arg) => fetch::run(config, &arg.tenant).await,
         Command::Sign(arg) => sign::run(config, &arg.tenant),
-        Command::Migrate => migrate::run(config).await,
+        Command::Migrate(args) => migrate::run(config, args).await,
         Command::Schema(args) => schema::run(&args),
         Command::HashKey => hash_key::run(),
     }

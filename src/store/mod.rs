@@ -135,6 +135,26 @@ pub struct SnapshotKey {
     pub space_type: i32,
 }
 
+/// The tenants that an analysts' role may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnalystTenants {
+    /// All of them, also those to come.
+    All,
+    /// These.
+    Only(Vec<TenantId>),
+}
+
+/// What an analysts' role may read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnalystRole {
+    /// Whether it may read all tenants.
+    pub all: bool,
+    /// The tenants that it may read, as its grants name them.
+    pub tenants: Vec<String>,
+    /// Those among its grants that no tenant has registered as yet.
+    pub unknown: Vec<String>,
+}
+
 /// The store's contract. Instants are kept to the millisecond or better. All methods may be called concurrently and by many
 /// replicas at once.
 #[async_trait::async_trait]
@@ -208,6 +228,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Packs changes of the log, if it is time, and says how many; 0 also while another replica packs. To be called until it is 0.
     async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError>;
+
+    /// Lets a role read the analysts' views and nothing else; makes the role when there is none. With `tenants`, these are the ones it may
+    /// read from now on, else it keeps those that it had. Refused where there are no roles, and for a role that reads everything anyway.
+    async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError>;
 
     /// Closes the connections.
     async fn close(&self);

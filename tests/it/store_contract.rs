@@ -26,6 +26,7 @@ mod reading;
 mod recording;
 mod schedule;
 mod status;
+mod views;
 
 /// A database that a test has to itself; empty at first.
 struct Home {

@@ -3,6 +3,7 @@
 //! Every method is one transaction of unnamed statements. That is what a pgbouncer in transaction mode can carry: between two
 //! transactions it may change the server under us, so nothing may outlive one, neither named statements nor session locks.
 
+mod analyst;
 mod connection;
 mod fleet;
 mod migrating;
@@ -17,8 +18,8 @@ use sqlx::{SqlSafeStr, Transaction};
 use tokio::sync::mpsc;
 
 use super::{
-    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, Settings, SnapshotPage, SnapshotQuery,
-    Store, StoreError,
+    AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, Settings,
+    SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -134,6 +135,10 @@ impl Store for PostgresStore {
 
     async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
         fleet::pack(&self.pool, when).await
+    }
+
+    async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
+        analyst::set_up(&self.pool, role, tenants).await
     }
 
     async fn close(&self) {

@@ -17,8 +17,8 @@ use sqlx::sqlite::{Sqlite, SqlitePool};
 use tokio::sync::mpsc;
 
 use super::{
-    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, Settings, SnapshotPage, SnapshotQuery,
-    Store, StoreError,
+    AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, Settings,
+    SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -120,6 +120,13 @@ impl Store for SqliteStore {
 
     async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
         fleet::pack(&self.writer, when).await
+    }
+
+    async fn set_up_analyst(&self, _: &str, _: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
+        Err(StoreError::Unusable(
+            "SQLite has no roles: who can read the file reads all of it. Give analysts API keys, exports, or a copy of the file"
+                .into(),
+        ))
     }
 
     async fn close(&self) {
