@@ -95,6 +95,7 @@ async fn serve(endpoint: &str, changing: bool) -> Outcome {
         url: SecretString::from(format!("sqlite:{}", folder.path().join("bench.db").display())),
         max_connections: config.database.max_connections,
         acquire_timeout: config.database.acquire_timeout,
+        listen: config.database.listen,
     })
     .await?;
     store.migrate().await?;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::instant::cut;
+use super::shaping::newest_answer;
 use super::{CollectionStatus, Observation};
 use crate::quota::recording::{Effect, History};
-use crate::quota::{Run, Sample, TenantId};
+use crate::quota::{Change, Run, Sample, TenantId};
 
 /// What is stored of a tenant beside its runs and what the config says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,17 @@ pub(super) struct Changes {
     pub new_types: Vec<(TenantId, i32)>,
     /// Rows whose status, schedule or claim changed.
     pub rows: Vec<(TenantId, TenantRow)>,
+    /// What changed of tenants' newest answers, in the order of the observations: for the feed.
+    pub observed: Vec<(TenantId, Change)>,
+}
+
+/// What recording a batch did.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    /// As [`Changes::effects`].
+    pub effects: Vec<Option<Effect>>,
+    /// Whether there is something new in the feed.
+    pub in_feed: bool,
 }
 
 /// Observations with the rows of those of their tenants that are collected.
@@ -103,11 +115,21 @@ impl<'a> Batch<'a> {
             samples.sort_by_key(|(_, sample)| sample.allocation.observed_at());
             let before = stored.get(tenant).map_or(&[][..], Vec::as_slice);
             let mut history = before.iter().cloned().collect::<History>();
+            let mut newest = newest_answer(before);
             for (place, sample) in samples {
                 changes.effects[place] = Some(history.record(sample));
+                let after = &sample.allocation;
+                // A late sample says nothing new, and an answer without types before any with one leaves no trace.
+                if newest.as_ref().map_or(!after.by_type().is_empty(), |newest| newest.observed_at() < after.observed_at()) {
+                    let former = newest.replace(after.clone());
+                    if former.as_ref().is_none_or(|former| former.by_type() != after.by_type()) {
+                        changes.observed.push((tenant.clone(), Change { before: former, after: after.clone() }));
+                    }
+                }
             }
             changes.add_difference(tenant, before, &history, &self.rows[tenant].space_types);
         }
+        changes.observed.sort_by_key(|(_, change)| change.after.observed_at());
     }
 
     fn plan_rows(&mut self, changes: &mut Changes) {

@@ -7,10 +7,9 @@ use sqlx::{Row, Transaction};
 
 use super::row::{Instant, narrow, read_instant, read_runs, read_tenant, run_columns};
 use super::tenants::read_status;
-use super::{failed, query};
-use crate::quota::recording::Effect;
+use super::{failed, feed, query};
 use crate::quota::{Run, TenantId};
-use crate::store::batch::{Batch, Changes, Stretch, TenantRow, find_overlap};
+use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
 use crate::store::{Observation, StoreError};
 
 /// Locks in the order of the ids, so that two batches with tenants in common wait for each other and never in a circle.
@@ -80,12 +79,13 @@ from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
     consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until)
 where t.tenant_id = u.tenant_id";
 
-type Tx<'a> = Transaction<'a, Postgres>;
+/// A transaction under way.
+pub(super) type Tx<'a> = Transaction<'a, Postgres>;
 
 /// [`crate::store::Store::record`].
-pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Vec<Option<Effect>>, sqlx::Error> {
+pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
     if observations.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Recorded::default());
     }
     let mut tx = pool.begin().await?;
     let tenants = observations.iter().map(|o| o.tenant.as_str()).collect();
@@ -94,7 +94,7 @@ pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Resul
     let changes = batch.plan(&stored);
     write(&mut tx, &changes).await?;
     tx.commit().await?;
-    Ok(changes.effects)
+    Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
 }
 
 /// [`crate::store::Store::insert_runs`].
@@ -141,7 +141,8 @@ async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
     delete_runs(tx, &changes.deleted).await?;
     put_runs(tx, &changes.put).await?;
     add_types(tx, &changes.new_types).await?;
-    update_rows(tx, &changes.rows).await
+    update_rows(tx, &changes.rows).await?;
+    feed::append(tx, &changes.observed).await
 }
 
 async fn delete_runs(tx: &mut Tx<'_>, keys: &[(TenantId, i32, jiff::Timestamp)]) -> Result<(), sqlx::Error> {
@@ -208,6 +209,6 @@ async fn update_rows(tx: &mut Tx<'_>, rows: &[(TenantId, TenantRow)]) -> Result<
 }
 
 /// One column of what is bound as arrays.
-fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
+pub(super) fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }
