@@ -2,6 +2,32 @@
 
 use axum::http::{HeaderMap, header};
 
+/// What a caller accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The media type that an answer gets; `None` when the caller accepts none of them.
+    pub media_type: Option<MediaType>,
+    /// Whether the caller asks for server-sent events, by name.
+    pub events: bool,
+}
+
+impl Accepted {
+    /// What the request's `Accept` says; `None` when there is nothing that could be sent.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let media_type = MediaType::negotiate(headers);
+        let events = media_type.is_none_or(|_| headers.contains_key(header::ACCEPT)) && accepts_events(headers);
+        (media_type.is_some() || events).then_some(Self { media_type, events })
+    }
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    ranges(headers).any(|range| range.essence == "text/event-stream" && range.quality > 0)
+}
+
+fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range> {
+    headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse)
+}
+
 /// The media type of a GraphQL answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
@@ -23,11 +49,10 @@ impl MediaType {
     /// The type that the caller likes best; without `Accept` it is `application/json`, as older clients expect. `None` when the
     /// caller accepts neither.
     pub fn negotiate(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(header::ACCEPT).iter().peekable();
-        if values.peek().is_none() {
+        if !headers.contains_key(header::ACCEPT) {
             return Some(Self::Json);
         }
-        let ranges: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
+        let ranges: Vec<_> = ranges(headers).collect();
         let quality = |media_type: Self| {
             let of = |range: &&Range| range.covers(media_type);
             // The most specific range decides.

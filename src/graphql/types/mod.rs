@@ -1,6 +1,7 @@
 //! The types of the schema, one file per subject.
 
 mod allocation;
+mod change;
 mod collection;
 mod page;
 mod snapshot;
@@ -10,6 +11,7 @@ mod unit;
 mod usage;
 
 pub use allocation::{OnFailure, SpaceAllocation};
+pub use change::SpaceAllocationChange;
 pub use collection::CollectionStatus;
 pub use page::{Page, PageInfo, page_complexity};
 pub use snapshot::SnapshotConnection;

@@ -1,0 +1,93 @@
+//! Changes from before the feed, derived from the runs.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+
+use crate::quota::{Run, TenantId, TimeRange, changes};
+use crate::store::{RecordedChange, SnapshotQuery, Store, StoreError};
+
+/// How much history is read at once.
+const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+
+/// The derivation of the changes between a place and the beginning of the feed, a window at a time.
+#[derive(Debug)]
+pub(super) struct Replay {
+    since: Timestamp,
+    /// What was observed before is done.
+    from: Timestamp,
+    until: Timestamp,
+    begun: bool,
+    /// Of each tenant the newest observation that was derived. What of it the feed has, too, must not come twice.
+    pub(super) derived: HashMap<TenantId, Timestamp>,
+}
+
+impl Replay {
+    /// Of the changes after `since` up to those that were observed at `until`.
+    pub(super) fn new(since: Timestamp, until: Timestamp) -> Self {
+        // Those of the millisecond of `since` are counted from its beginning, so that they get the same places each time.
+        let from = Timestamp::from_millisecond(since.as_millisecond()).unwrap_or(since);
+        let from = if from > since { from.saturating_sub(1.millisecond()).unwrap_or(since) } else { from };
+        Self { since, from, until, begun: false, derived: HashMap::new() }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.from > self.until
+    }
+
+    /// The feed begins later than it did: something was pruned meanwhile.
+    pub(super) fn extend_to(&mut self, until: Timestamp) {
+        self.until = self.until.max(until);
+    }
+
+    /// The changes of the next window, in their order.
+    pub(super) async fn next_window(&mut self, store: &dyn Store, tenants: &[TenantId]) -> Result<Vec<RecordedChange>, StoreError> {
+        if !self.begun {
+            match earliest_run(store, tenants).await? {
+                Some(earliest) => self.from = self.from.max(earliest),
+                None => self.from = Timestamp::MAX,
+            }
+            self.begun = true;
+        }
+        if self.is_over() {
+            return Ok(Vec::new());
+        }
+        let end = self.until.saturating_add(1.nanosecond()).unwrap_or(Timestamp::MAX);
+        let to = self.from.saturating_add(WINDOW).unwrap_or(Timestamp::MAX).min(end);
+        let range = TimeRange { from: self.from, to };
+        let runs = store.runs(tenants, range, None).await?;
+        let mut found = derive(&runs, range);
+        found.retain(|change| change.recorded_at > self.since);
+        for change in &found {
+            self.derived.insert(change.tenant.clone(), change.change.after.observed_at());
+        }
+        self.from = to;
+        Ok(found)
+    }
+}
+
+/// The changes within a range. Those of one millisecond are a nanosecond apart, in the order of the tenants' ids.
+fn derive(runs: &[(TenantId, Vec<Run>)], range: TimeRange) -> Vec<RecordedChange> {
+    let of_tenant = |(tenant, runs): &(TenantId, Vec<Run>)| {
+        let place = |change: crate::quota::Change| {
+            let recorded_at = change.after.observed_at();
+            RecordedChange { recorded_at, tenant: tenant.clone(), change }
+        };
+        changes(runs, range).into_iter().map(place).collect::<Vec<_>>()
+    };
+    let mut found: Vec<_> = runs.iter().flat_map(of_tenant).collect();
+    found.sort_by(|a, b| (a.recorded_at, &a.tenant).cmp(&(b.recorded_at, &b.tenant)));
+    let mut last = None;
+    for change in &mut found {
+        let next = last.and_then(|last: Timestamp| last.checked_add(1.nanosecond()).ok());
+        change.recorded_at = next.map_or(change.recorded_at, |next| next.max(change.recorded_at));
+        last = Some(change.recorded_at);
+    }
+    found
+}
+
+async fn earliest_run(store: &dyn Store, tenants: &[TenantId]) -> Result<Option<Timestamp>, StoreError> {
+    let first = SnapshotQuery { limit: 1, ..SnapshotQuery::default() };
+    let pages = store.snapshots(tenants, &first).await?;
+    Ok(pages.iter().filter_map(|(_, page)| page.runs.first()).map(|run| run.first_at).min())
+}
