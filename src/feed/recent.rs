@@ -37,6 +37,13 @@ impl Recent {
         self.read_to
     }
 
+    /// Whether all changes after a place are here, those from before the feed included.
+    pub(super) fn reaches_back_to(&self, place: Timestamp) -> bool {
+        let oldest =
+            if self.after == Timestamp::MIN { self.changes.front().map(|change| change.recorded_at) } else { Some(self.after) };
+        oldest.is_some_and(|oldest| oldest <= place)
+    }
+
     /// The changes after a place, and the place up to which that are all; `None` when some are no longer kept.
     pub(super) fn after_place(&self, place: Timestamp) -> Option<(Vec<Arc<RecordedChange>>, Timestamp)> {
         if place < self.after {
@@ -66,6 +73,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_feed_reaches_back_to_nothing_and_one_that_has_begun_to_its_first_change() {
+        let mut recent = Recent::after(Timestamp::MIN);
+        assert!(!recent.reaches_back_to(at(0)));
+        recent.add([change(5)]);
+        assert!(recent.reaches_back_to(at(5)) && !recent.reaches_back_to(at(4)));
+        assert_eq!(recent.after_place(at(4)).unwrap().0.len(), 1);
+    }
+
+    #[test]
     fn what_comes_after_a_place_is_given_as_far_back_as_is_kept() {
         let mut recent = Recent::after(at(0));
         let places = |recent: &Recent, after: i64| {
@@ -77,7 +93,9 @@ mod tests {
         let kept = i64::try_from(KEPT).unwrap();
         assert_eq!(recent.add((1..=kept).map(change)), at(kept));
         assert_eq!(places(&recent, 0), Some(((1..=kept).collect(), kept)));
+        assert!(recent.reaches_back_to(at(0)) && !recent.reaches_back_to(at(-1)));
         recent.add([change(kept + 5)]);
+        assert!(recent.reaches_back_to(at(1)) && !recent.reaches_back_to(at(0)));
         assert_eq!(places(&recent, 0), None);
         assert_eq!(places(&recent, kept), Some((vec![kept + 5], kept + 5)));
         assert_eq!(places(&recent, kept + 9), Some((Vec::new(), kept + 5)));

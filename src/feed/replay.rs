@@ -10,7 +10,13 @@ use crate::store::{RecordedChange, SnapshotQuery, Store, StoreError};
 /// How much history is read at once.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 
+/// How far before the place the derivation begins: far enough for any number of changes at one instant.
+const LEAD: SignedDuration = SignedDuration::from_secs(1);
+
 /// The derivation of the changes between a place and the beginning of the feed, a window at a time.
+///
+/// The places are those that the feed gives or has given: the instants of the observations, a microsecond apart where they are the same, in
+/// the order of the tenants' ids. So whoever has met a change here does not meet it again in the feed, nor the other way round.
 #[derive(Debug)]
 pub(super) struct Replay {
     since: Timestamp,
@@ -18,21 +24,21 @@ pub(super) struct Replay {
     from: Timestamp,
     until: Timestamp,
     begun: bool,
+    /// The place that was given last.
+    last: Option<Timestamp>,
     /// Of each tenant the newest observation that was derived. What of it the feed has, too, must not come twice.
     pub(super) derived: HashMap<TenantId, Timestamp>,
 }
 
 impl Replay {
-    /// Of the changes after `since` up to those that were observed at `until`.
+    /// Of the changes after `since` that were observed before `until`.
     pub(super) fn new(since: Timestamp, until: Timestamp) -> Self {
-        // Those of the millisecond of `since` are counted from its beginning, so that they get the same places each time.
-        let from = Timestamp::from_millisecond(since.as_millisecond()).unwrap_or(since);
-        let from = if from > since { from.saturating_sub(1.millisecond()).unwrap_or(since) } else { from };
-        Self { since, from, until, begun: false, derived: HashMap::new() }
+        let from = since.saturating_sub(LEAD).unwrap_or(Timestamp::MIN);
+        Self { since, from, until, begun: false, last: None, derived: HashMap::new() }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.from > self.until
+        self.from >= self.until
     }
 
     /// The feed begins later than it did: something was pruned meanwhile.
@@ -52,11 +58,11 @@ impl Replay {
         if self.is_over() {
             return Ok(Vec::new());
         }
-        let end = self.until.saturating_add(1.nanosecond()).unwrap_or(Timestamp::MAX);
-        let to = self.from.saturating_add(WINDOW).unwrap_or(Timestamp::MAX).min(end);
+        let to = self.from.saturating_add(WINDOW).unwrap_or(Timestamp::MAX).min(self.until);
         let range = TimeRange { from: self.from, to };
         let runs = store.runs(tenants, range, None).await?;
         let mut found = derive(&runs, range);
+        place(&mut found, &mut self.last);
         found.retain(|change| change.recorded_at > self.since);
         for change in &found {
             self.derived.insert(change.tenant.clone(), change.change.after.observed_at());
@@ -66,7 +72,7 @@ impl Replay {
     }
 }
 
-/// The changes within a range. Those of one millisecond are a nanosecond apart, in the order of the tenants' ids.
+/// The changes within a range, in their order.
 fn derive(runs: &[(TenantId, Vec<Run>)], range: TimeRange) -> Vec<RecordedChange> {
     let of_tenant = |(tenant, runs): &(TenantId, Vec<Run>)| {
         let place = |change: crate::quota::Change| {
@@ -77,13 +83,16 @@ fn derive(runs: &[(TenantId, Vec<Run>)], range: TimeRange) -> Vec<RecordedChange
     };
     let mut found: Vec<_> = runs.iter().flat_map(of_tenant).collect();
     found.sort_by(|a, b| (a.recorded_at, &a.tenant).cmp(&(b.recorded_at, &b.tenant)));
-    let mut last = None;
-    for change in &mut found {
-        let next = last.and_then(|last: Timestamp| last.checked_add(1.nanosecond()).ok());
-        change.recorded_at = next.map_or(change.recorded_at, |next| next.max(change.recorded_at));
-        last = Some(change.recorded_at);
-    }
     found
+}
+
+/// Moves changes on, after the one before them where they would not come after it.
+fn place(changes: &mut [RecordedChange], last: &mut Option<Timestamp>) {
+    for change in changes {
+        let next = last.and_then(|last| last.checked_add(1.microsecond()).ok());
+        change.recorded_at = next.map_or(change.recorded_at, |next| next.max(change.recorded_at));
+        *last = Some(change.recorded_at);
+    }
 }
 
 async fn earliest_run(store: &dyn Store, tenants: &[TenantId]) -> Result<Option<Timestamp>, StoreError> {

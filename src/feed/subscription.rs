@@ -108,7 +108,7 @@ impl Subscription {
         match &mut self.stage {
             Stage::Beginning { since } => {
                 let since = *since;
-                self.stage = if self.feed.recent_after(since).is_some() {
+                self.stage = if self.feed.recent.read().reaches_back_to(since) {
                     Stage::Following { place: since, derived: HashMap::new() }
                 } else {
                     match self.feed.store.feed_bounds().await? {

@@ -6,3 +6,4 @@ pub(crate) mod outage;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod site;
+pub(crate) mod subscriber;
