@@ -1,5 +1,6 @@
 //! One connection, from its first message to its end.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,9 @@ const OPERATIONS: usize = 100;
 enum End {
     /// The server closes the connection.
     Close(Close),
-    /// The client has closed it, or cannot be reached.
+    /// The client closes it.
+    Closed,
+    /// The client cannot be reached.
     Gone,
 }
 
@@ -102,20 +105,34 @@ impl Session {
 
     /// Serves the connection to its end.
     pub(super) async fn run(mut self, mut socket: WebSocket, speaks_ours: bool) {
-        let end = if speaks_ours { self.serve(&mut socket).await } else { Err(Close::Subprotocol.into()) };
+        let end = if speaks_ours { self.serve(&mut socket).await } else { Close::Subprotocol.into() };
         // What is subscribed to ends now, not when the client has agreed.
         drop(self);
-        if let Err(End::Close(close)) = end {
-            let closing = async {
-                if socket.send(Message::Close(Some(close.into()))).await.is_ok() {
-                    while let Some(Ok(_)) = socket.recv().await {}
+        let closing = async {
+            match end {
+                End::Gone => return,
+                // What answers the client's close goes out while its end is waited for.
+                End::Closed => {}
+                End::Close(close) => {
+                    if socket.send(Message::Close(Some(close.into()))).await.is_err() {
+                        return;
+                    }
                 }
-            };
-            let _ = timeout(CLOSE_PATIENCE, closing).await;
+            }
+            while let Some(Ok(_)) = socket.recv().await {}
+        };
+        let _ = timeout(CLOSE_PATIENCE, closing).await;
+    }
+
+    /// Serves until there is a reason to end.
+    async fn serve(&mut self, socket: &mut WebSocket) -> End {
+        match self.try_serve(socket).await {
+            Err(end) => end,
+            Ok(never) => match never {},
         }
     }
 
-    async fn serve(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+    async fn try_serve(&mut self, socket: &mut WebSocket) -> Result<Infallible, End> {
         let stop = self.state.stop.clone();
         let init_deadline = Instant::now() + INIT_PATIENCE;
         let mut alive = interval_at(Instant::now() + ALIVE_EVERY, ALIVE_EVERY);
@@ -131,7 +148,8 @@ impl Session {
                         Some(Ok(Message::Text(text))) => self.take(socket, parse(&text)?).await?,
                         Some(Ok(Message::Binary(_))) => return Err(Close::Invalid("messages are text".to_owned()).into()),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
+                        Some(Ok(Message::Close(_))) => return Err(End::Closed),
+                        Some(Err(_)) | None => return Err(End::Gone),
                     }
                 }
                 () = tokio::time::sleep_until(init_deadline), if self.view.is_none() => return Err(Close::InitTimeout.into()),

@@ -145,6 +145,16 @@ async fn a_subscription_is_told_apart_from_others_by_its_id() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_is_answered_and_its_subscriptions_end() {
+    let (_world, app) = start().await;
+    let mut socket = Socket::init(&app, json!({})).await;
+    socket.subscribe(&changes_of("")).await;
+    assert_eq!(socket.close().await, 1000);
+    until("the end", async || open(&app, "websocket") == 0).await;
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn messages_above_the_limit_end_the_connection() {
     let world = World::new(Database::sqlite(), vec![tenant("acme", 10, 100)]).await;
     let app = world.start_with(|config| config.limits.body_bytes = 2048).await;

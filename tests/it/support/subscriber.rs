@@ -7,6 +7,8 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -64,6 +66,12 @@ impl Socket {
                 return closed;
             }
         }
+    }
+
+    /// Closes the connection in order. Gives the code that the server answers with.
+    pub async fn close(mut self) -> u16 {
+        self.stream.close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })).await.unwrap();
+        self.closing().await.0
     }
 
     async fn receive(&mut self) -> Result<Value, (u16, String)> {
