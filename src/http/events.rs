@@ -54,7 +54,8 @@ pub(super) fn send_events(
             }
         }
     };
-    let complete = Event::default().event("complete").data("");
+    // Browsers pass over an event without a line of data, and the library writes none for an empty text.
+    let complete = Event::default().event("complete").data("\n");
     let events = operation.stream(state, view, delivery).map(next).chain(stream::iter([complete]));
     let events = events.take_until(state.stop.clone().cancelled_owned()).map(Ok::<_, Infallible>);
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response();

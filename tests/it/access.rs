@@ -213,7 +213,7 @@ async fn listen_as(app: &TestApp, name: &str, document: &str, mark: &str) -> Str
     while !told.contains(mark)
         && let Some(event) = events.next().await
     {
-        told += &event.data;
+        told += event.data.as_deref().unwrap_or_default();
     }
     told
 }

@@ -22,7 +22,7 @@ async fn refusals(app: &TestApp, query: &str) -> [Value; 2] {
     let over_socket = if message["type"] == "error" { &message["payload"][0] } else { &message["payload"]["errors"][0] };
     let response = Events::post(app, query, &[]).await;
     let over_events: Value = if response.status() == 200 {
-        serde_json::from_str(&Events::of(response).next().await.unwrap().data).unwrap()
+        serde_json::from_str(&Events::of(response).next().await.unwrap().data.unwrap()).unwrap()
     } else {
         serde_json::from_str(&response.text().await.unwrap()).unwrap()
     };

@@ -151,7 +151,7 @@ async fn a_subscription_ends_with_the_token_of_its_caller() {
     let shape = |error: &Value| json!({ "message": error["message"], "code": error["extensions"]["code"] });
     assert_eq!(shape(&socket.hear().await["payload"]["errors"][0]), expected);
     assert_eq!(socket.hear().await["type"], "complete");
-    let next: Value = serde_json::from_str(&events.next().await.unwrap().data).unwrap();
+    let next: Value = serde_json::from_str(&events.next().await.unwrap().data.unwrap()).unwrap();
     assert_eq!(shape(&next["errors"][0]), expected);
     assert_eq!(events.next().await.unwrap().event, "complete");
     until("the end", async || open(&app, "sse") + open(&app, "websocket") == 0).await;

@@ -122,7 +122,8 @@ pub struct Events {
 pub struct SentEvent {
     pub event: String,
     pub id: Option<String>,
-    pub data: String,
+    /// `None` when there is no line of data, which keeps browsers from telling the event.
+    pub data: Option<String>,
 }
 
 impl Events {
@@ -161,7 +162,7 @@ impl Events {
                     match line.split_once(':').map(|(name, value)| (name, value.strip_prefix(' ').unwrap_or(value))) {
                         Some(("event", value)) => value.clone_into(&mut event.event),
                         Some(("id", value)) => event.id = Some(value.to_owned()),
-                        Some(("data", value)) => event.data += value,
+                        Some(("data", value)) => event.data.get_or_insert_default().push_str(value),
                         Some(("", _)) => {}
                         _ => panic!("{line}"),
                     }
@@ -182,7 +183,7 @@ impl Events {
     pub async fn change(&mut self) -> Value {
         let event = self.next().await.unwrap();
         assert_eq!(event.event, "next");
-        let mut payload: Value = serde_json::from_str(&event.data).unwrap();
+        let mut payload: Value = serde_json::from_str(&event.data.unwrap()).unwrap();
         assert!(payload.get("errors").is_none(), "{payload}");
         payload["data"]["spaceAllocationChanged"].take()
     }
