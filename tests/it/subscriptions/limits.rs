@@ -62,6 +62,7 @@ async fn only_trusted_documents_are_executed_where_no_others_are() {
     let mut socket = Socket::init(&app, json!({})).await;
     socket.say(json!({ "type": "subscribe", "id": "1", "payload": { "documentId": "changes" } })).await;
     until("the subscription", async || open(&app, "websocket") == 1).await;
+    drop(socket);
     app.stop().await;
 }
 
@@ -118,5 +119,6 @@ async fn against_the_rate_each_operation_of_a_connection_counts() {
     assert_eq!((&refused["type"], &refused["payload"][0]["extensions"]["code"]), (&json!("error"), &json!("RATE_LIMITED")));
     world.advance_s(1);
     assert_eq!(ask().await["type"], "next");
+    drop(socket);
     app.stop().await;
 }

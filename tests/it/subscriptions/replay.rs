@@ -68,6 +68,7 @@ async fn what_was_added_as_a_whole_is_derived_and_what_was_recorded_follows() {
         }
         record(&app, "a", 900, 51).await;
         assert_eq!(socket.change().await["after"]["allocated"], 51.0);
+        drop(socket);
         app.stop().await;
     }
 }
@@ -90,6 +91,7 @@ async fn everything_ever_is_given_for_an_instant_before_it_in_order_and_once() {
     let shape: Vec<_> = met.iter().map(|(tenant, value, _)| (tenant.as_str(), *value)).collect();
     assert_eq!(shape, expected.iter().map(|(_, tenant, value)| (*tenant, super::float(*value))).collect::<Vec<_>>());
     assert!(met.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])), "places rise");
+    drop(socket);
     app.stop().await;
 }
 
@@ -140,6 +142,7 @@ async fn what_was_pruned_is_derived_from_the_runs() {
     }
     met.sort_by(f64::total_cmp);
     assert_eq!(met, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    drop(socket);
     app.stop().await;
 }
 
@@ -168,5 +171,6 @@ async fn a_change_that_was_recorded_late_says_when_it_was_observed() {
     let change = socket.change().await;
     assert_eq!(change["after"]["observedAt"], at(300).to_string());
     assert_eq!(change["recordedAt"], (at(600) + SignedDuration::from_micros(1)).to_string());
+    drop(socket);
     app.stop().await;
 }

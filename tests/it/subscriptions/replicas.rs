@@ -38,6 +38,7 @@ async fn what_one_replica_records_reaches_the_subscribers_of_another_and_its_cac
     (bolt["recordedAt"], bolt["after"]["observedAt"]) = (json!(recorded_at), json!(recorded_at));
     assert_eq!(socket.change().await, bolt);
     assert_eq!(socket.change().await, told("bolt", Some((300, 20)), (600, 21)));
+    drop(socket);
     one.stop().await;
     other.stop().await;
 }
@@ -50,6 +51,7 @@ async fn without_listening_changes_of_other_replicas_are_found_all_the_same() {
     socket.subscribe(&changes_of("")).await;
     record(&one, "acme", 0, 10).await;
     assert_eq!(socket.change().await, told("acme", None, (0, 10)));
+    drop(socket);
     one.stop().await;
     other.stop().await;
 }

@@ -18,8 +18,8 @@ enum Step {
 
 fn steps() -> Vec<Step> {
     let record = (0..3_usize, 0..4_i64, 0..1500_i64).prop_map(|(tenant, value, pause_ms)| Step::Record { tenant, value, pause_ms });
-    let step = prop_oneof![4 => record, 1 => (0..4_usize).prop_map(|after| Step::Break { after })];
-    let steps = prop::collection::vec(step, 500);
+    let step = prop_oneof![3 => record, 1 => (0..4_usize).prop_map(|after| Step::Break { after })];
+    let steps = prop::collection::vec(step, 400);
     steps.new_tree(&mut TestRunner::default()).unwrap().current()
 }
 

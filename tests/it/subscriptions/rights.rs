@@ -27,6 +27,7 @@ async fn a_caller_gets_the_events_of_its_tenants_only() {
     record(&app, "a", 600, 10).await;
     assert_eq!(socket.change().await, told("a", None, (600, 10)));
     assert_eq!(events.change().await, told("a", None, (600, 10)));
+    drop(socket);
     app.stop().await;
 }
 
@@ -51,6 +52,7 @@ async fn a_tenant_that_may_not_be_seen_looks_like_one_that_does_not_exist() {
     let mut socket = Socket::init(&app, json!({ "apiKey": "key of exporter" })).await;
     socket.subscribe(&changes_of("")).await;
     assert_eq!(socket.hear().await["payload"]["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    drop(socket);
     app.stop().await;
 }
 
@@ -73,6 +75,7 @@ async fn tenants_that_come_and_go_do_so_for_subscriptions_too() {
         change["after"]["total"] = json!(100.0);
         change
     });
+    drop(socket);
     app.stop().await;
 }
 

@@ -36,6 +36,7 @@ async fn each_change_is_an_event_until_the_client_completes() {
     record(&app, "acme", 900, 12).await;
     socket.say(json!({ "type": "ping" })).await;
     assert_eq!(socket.hear().await, json!({ "type": "pong" }));
+    drop(socket);
     app.stop().await;
 }
 
@@ -57,6 +58,7 @@ async fn queries_and_mutations_are_answered_and_completed() {
         assert_eq!(socket.hear().await, json!({ "type": "next", "id": "q", "payload": { "data": data } }));
         assert_eq!(socket.hear().await, json!({ "type": "complete", "id": "q" }));
     }
+    drop(socket);
     app.stop().await;
 }
 
@@ -82,6 +84,7 @@ async fn what_cannot_be_executed_is_an_error_of_its_operation_and_the_connection
     socket.say(subscribe("x", &json!({ "query": query }))).await;
     assert_eq!(socket.hear().await["payload"]["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
     assert_eq!(socket.hear().await, json!({ "type": "complete", "id": "x" }));
+    drop(socket);
     app.stop().await;
 }
 
@@ -162,5 +165,6 @@ async fn messages_above_the_limit_end_the_connection() {
     socket.subscribe(&changes_of("")).await;
     socket.say_text(&format!("{{\"type\":\"ping\",\"payload\":{{\"x\":\"{}\"}}}}", "x".repeat(3000))).await;
     until("the end", async || open(&app, "websocket") == 0).await;
+    drop(socket);
     app.stop().await;
 }

@@ -31,7 +31,7 @@ impl Socket {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let (stream, _) = patiently("a WebSocket", tokio_tungstenite::connect_async(request)).await?;
+        let (stream, _) = patiently("a WebSocket", tokio_tungstenite::connect_async_with_config(request, None, true)).await?;
         Ok(Self { stream, came: VecDeque::new(), subscriptions: 0 })
     }
 
