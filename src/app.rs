@@ -28,6 +28,7 @@ use crate::clock::SharedClock;
 use crate::collector::Collector;
 use crate::config::Config;
 use crate::feed::Feed;
+use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, Services};
 use crate::http::{self, AllowedOrigins, Documents, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
@@ -160,6 +161,7 @@ impl App {
         let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
             allocations,
+            fleets: Fleets::new(Arc::clone(&store)),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             default_tenant: config.server.default_tenant.clone(),
@@ -249,6 +251,7 @@ impl App {
             }
         });
         let mut following = tokio::spawn(self.feed.follow(stop.clone()));
+        tokio::spawn(keep_packed(Arc::clone(&self.handle.store), Arc::clone(&self.handle.clock), stop.clone()));
         let all_observed = CancellationToken::new();
         let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
 

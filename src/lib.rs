@@ -13,11 +13,12 @@
 //! | [`feed`] | the observed changes, for subscribers |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
+//! | [`fleet`] | sums over many tenants, from the log of changes |
 //! | [`recorder`] | writes what was observed in batches; keeps it while the database is away |
 //! | [`tenants`] | who is watched, with which credential; replaced whole on reload |
 //! | [`koodrive`] | the signed upstream client; one verdict per answer |
 //! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
-//! | [`quota`] | the domain: runs, recording, calendar buckets, usage. No I/O |
+//! | [`quota`] | the domain: runs, recording, calendar buckets, usage, growth, forecasts. No I/O |
 //!
 //! Beside them: [`config`], [`clock`] (the only place that reads the time), [`tls`] (who is trusted, and our own certificate), [`metrics`], [`telemetry`], and [`simulator`], a
 //! KooDrive that verifies every signature, for the demo and the tests.
@@ -32,6 +33,7 @@ pub mod collector;
 pub mod config;
 pub mod feed;
 mod file_stamp;
+pub mod fleet;
 pub mod graphql;
 pub mod http;
 pub mod koodrive;

@@ -4,6 +4,7 @@ use crate::access::{Allowance, Presence};
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
 use crate::feed::Feed;
+use crate::fleet::Fleets;
 use crate::metrics::SubscriptionMetrics;
 use crate::quota::TenantId;
 use crate::store::SharedStore;
@@ -12,6 +13,8 @@ use crate::store::SharedStore;
 pub struct Services {
     /// The cache in front of the upstream.
     pub allocations: Allocations,
+    /// Sums over many tenants.
+    pub fleets: Fleets,
     /// The history.
     pub store: SharedStore,
     /// The time.

@@ -3,6 +3,9 @@
 mod allocation;
 pub mod calendar;
 mod changes;
+pub mod fleet;
+pub mod forecast;
+pub mod growth;
 mod interval;
 mod period;
 pub mod recording;

@@ -1,12 +1,13 @@
 //! What a batch of observations changes, worked out in memory between the reading and the writing of a transaction. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::instant::cut;
 use super::shaping::newest_answer;
 use super::{CollectionStatus, Observation};
+use crate::quota::fleet::{self, Step};
 use crate::quota::recording::{Effect, History};
 use crate::quota::{Change, Run, Sample, TenantId};
 
@@ -19,6 +20,10 @@ pub(super) struct TenantRow {
     pub status: CollectionStatus,
     /// Until when a collector has claimed the tenant.
     pub lease_until: Option<Timestamp>,
+    /// The newest sample's instant.
+    pub last_observed_at: Option<Timestamp>,
+    /// Until when the newest sample holds.
+    pub holds_until: Option<Timestamp>,
 }
 
 /// A stretch of a type's history that must be read: the runs that start in it, and the nearest one on either side.
@@ -47,6 +52,8 @@ pub(super) struct Changes {
     pub new_types: Vec<(TenantId, i32)>,
     /// Rows whose status, schedule or claim changed.
     pub rows: Vec<(TenantId, TenantRow)>,
+    /// What changed for the sums over tenants.
+    pub fleet: Vec<(TenantId, Step)>,
     /// What changed of tenants' newest answers, in the order of the observations: for the feed.
     pub observed: Vec<(TenantId, Change)>,
 }
@@ -92,8 +99,10 @@ impl<'a> Batch<'a> {
     /// Works out what changes. `stored` holds the runs of all [`Batch::stretches`].
     pub(super) fn plan(mut self, stored: &BTreeMap<TenantId, Vec<Run>>) -> Changes {
         let mut changes = Changes { effects: vec![None; self.observations.len()], ..Changes::default() };
+        let before = self.rows.clone();
         self.plan_runs(stored, &mut changes);
-        self.plan_rows(&mut changes);
+        self.plan_rows();
+        changes.rows = self.rows.into_iter().filter(|(tenant, row)| before[tenant] != *row).collect();
         changes
     }
 
@@ -106,16 +115,16 @@ impl<'a> Batch<'a> {
         self.observations.iter().enumerate().filter_map(known)
     }
 
-    fn plan_runs(&self, stored: &BTreeMap<TenantId, Vec<Run>>, changes: &mut Changes) {
+    fn plan_runs(&mut self, stored: &BTreeMap<TenantId, Vec<Run>>, changes: &mut Changes) {
         let mut by_tenant = BTreeMap::<&TenantId, Vec<(usize, &Sample)>>::new();
         for (place, tenant, sample) in self.samples() {
             by_tenant.entry(tenant).or_default().push((place, sample));
         }
         for (tenant, mut samples) in by_tenant {
             samples.sort_by_key(|(_, sample)| sample.allocation.observed_at());
-            let before = stored.get(tenant).map_or(&[][..], Vec::as_slice);
-            let mut history = before.iter().cloned().collect::<History>();
-            let mut newest = newest_answer(before);
+            let mut history = stored.get(tenant).into_iter().flatten().cloned().collect::<History>();
+            let before: Vec<_> = history.runs().cloned().collect();
+            let mut newest = newest_answer(&before);
             for (place, sample) in samples {
                 changes.effects[place] = Some(history.record(sample));
                 let after = &sample.allocation;
@@ -127,13 +136,16 @@ impl<'a> Batch<'a> {
                     }
                 }
             }
-            changes.add_difference(tenant, before, &history, &self.rows[tenant].space_types);
+            let after: Vec<_> = history.runs().cloned().collect();
+            changes.add_difference(tenant, &before, &after, &self.rows[tenant].space_types);
+            if let Some(row) = self.rows.get_mut(tenant) {
+                row.observe(&before, &after);
+            }
         }
         changes.observed.sort_by_key(|(_, change)| change.after.observed_at());
     }
 
-    fn plan_rows(&mut self, changes: &mut Changes) {
-        let before = self.rows.clone();
+    fn plan_rows(&mut self) {
         let mut in_order = self.observations.iter().collect::<Vec<_>>();
         in_order.sort_by_key(|o| o.attempted_at);
         for observation in in_order {
@@ -141,7 +153,6 @@ impl<'a> Batch<'a> {
                 row.apply(observation);
             }
         }
-        changes.rows = std::mem::take(&mut self.rows).into_iter().filter(|(tenant, row)| before[tenant] != *row).collect();
     }
 }
 
@@ -156,17 +167,27 @@ impl Stretch {
 }
 
 impl Changes {
-    /// Adds whole runs, which overlap neither each other nor what is stored.
-    pub(super) fn adding(tenant: &TenantId, row: &TenantRow, runs: &[Run]) -> Self {
-        let types = runs.iter().map(|run| run.space_type).filter(|listed| !row.space_types.contains(listed));
-        let new_types = types.collect::<BTreeSet<_>>().into_iter().map(|space_type| (tenant.clone(), space_type));
-        let put = runs.iter().map(|run| (tenant.clone(), run.clone()));
-        Self { new_types: new_types.collect(), put: put.collect(), ..Self::default() }
+    /// Adds whole runs, which overlap neither each other nor what is stored around them.
+    pub(super) fn adding(tenant: &TenantId, row: &TenantRow, stored: &[Run], runs: &[Run]) -> Self {
+        let mut changes = Self::default();
+        let history: History = stored.iter().chain(runs).cloned().collect();
+        let after: Vec<_> = history.runs().cloned().collect();
+        let before: History = stored.iter().cloned().collect();
+        let before: Vec<_> = before.runs().cloned().collect();
+        changes.add_difference(tenant, &before, &after, &row.space_types);
+        let mut observed = row.clone();
+        observed.observe(&before, &after);
+        if observed != *row {
+            changes.rows.push((tenant.clone(), observed));
+        }
+        changes
     }
 
-    fn add_difference(&mut self, tenant: &TenantId, before: &[Run], after: &History, known_types: &[i32]) {
+    /// Adds what turns the runs `before` into `after`; both are sorted by space type and then by start.
+    fn add_difference(&mut self, tenant: &TenantId, before: &[Run], after: &[Run], known_types: &[i32]) {
+        self.fleet.extend(fleet::difference(before, after).into_iter().map(|step| (tenant.clone(), step)));
         let mut gone = before.iter().map(|run| ((run.space_type, run.first_at), run)).collect::<BTreeMap<_, _>>();
-        for run in after.runs() {
+        for run in after {
             if gone.remove(&(run.space_type, run.first_at)) != Some(run) {
                 self.put.push((tenant.clone(), run.clone()));
             }
@@ -180,6 +201,17 @@ impl Changes {
 }
 
 impl TenantRow {
+    /// Takes up how far the newest sample reaches, when the runs `before` became `after`.
+    fn observe(&mut self, before: &[Run], after: &[Run]) {
+        let newest = |runs: &[Run]| runs.iter().map(|run| (run.last_at, run.holds_until_next())).max();
+        let (former, newest) = (newest(before), newest(after));
+        let is_newest = |found: Option<(Timestamp, Timestamp)>| found.map(|(last_at, _)| last_at) >= self.last_observed_at;
+        if is_newest(former) || is_newest(newest) {
+            self.last_observed_at = newest.map(|(last_at, _)| last_at);
+            self.holds_until = newest.map(|(_, holds_until)| holds_until);
+        }
+    }
+
     /// Takes up what an attempt says about the status. A late one never moves it backwards, and the same one twice counts once.
     fn apply(&mut self, observation: &Observation) {
         let at = cut(observation.attempted_at);

@@ -4,6 +4,7 @@
 
 mod batch;
 mod feed;
+mod fleet;
 mod instant;
 mod migrations;
 mod postgres;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub use self::feed::{FeedBounds, RecordedChange};
+pub use self::fleet::{FleetMark, FleetPart, FleetTenant, PackWhen};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -217,6 +219,21 @@ pub trait Store: Send + Sync + 'static {
     /// Listens for what others add to the feed, and marks [`Store::feed_signal`]. Ends only by an error, when the database is away;
     /// never where others cannot be heard at all.
     async fn listen_for_changes(&self) -> Result<(), StoreError>;
+
+    /// Every tenant that was ever registered, as the log of changes knows it.
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError>;
+
+    /// Reads the log of changes as far as sums over the range need it, into `parts`, for a reader that may go on from `resume`. Ends early
+    /// when the reader is gone. What is read is of one moment.
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError>;
+
+    /// Packs changes of the log, if it is time, and says how many; 0 also while another replica packs. To be called until it is 0.
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError>;
 
     /// Closes the connections.
     async fn close(&self);

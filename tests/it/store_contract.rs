@@ -19,6 +19,7 @@ macro_rules! contract {
 }
 
 mod feed;
+mod fleet;
 mod opening;
 mod paging;
 mod properties;

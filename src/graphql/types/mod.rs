@@ -3,16 +3,24 @@
 mod allocation;
 mod change;
 mod collection;
+mod fleet;
+mod fleet_allocation;
+mod forecast;
+mod growth;
 mod page;
+mod ranking;
 mod snapshot;
 mod tenant;
 mod tenants;
 mod unit;
 mod usage;
 
-pub use allocation::{OnFailure, SpaceAllocation};
+pub use allocation::{OnFailure, SpaceAllocation, SpaceTypeAllocation};
 pub use change::SpaceAllocationChange;
 pub use collection::CollectionStatus;
+pub use fleet::Fleet;
+pub use forecast::{Forecast, ForecastRequest};
+pub use growth::Growth;
 pub use page::{Page, PageInfo, page_complexity};
 pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;

@@ -44,7 +44,10 @@ pub(super) async fn migrate(pool: &PgPool) -> Result<Vec<String>, StoreError> {
 }
 
 async fn apply(tx: &mut Transaction<'_, Postgres>, next: &migrations::Migration) -> Result<(), sqlx::Error> {
-    query(CREATE_MARK).execute(&mut **tx).await?;
+    // Only once, for "if not exists" has the server tell what it skips.
+    if POSTGRES.first().is_some_and(|first| first.name == next.name) {
+        query(CREATE_MARK).execute(&mut **tx).await?;
+    }
     sqlx::raw_sql(next.sql).execute(&mut **tx).await?;
     let insert = "insert into quotagraph_migrations (name, checksum) values ($1, $2)";
     query(insert).bind(next.name).bind(next.checksum()).execute(&mut **tx).await.map(drop)

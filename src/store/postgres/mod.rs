@@ -5,6 +5,7 @@
 
 mod connection;
 mod feed;
+mod fleet;
 mod listening;
 mod migrating;
 mod reading;
@@ -15,10 +16,11 @@ mod tenants;
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{
-    CollectionStatus, DueTenant, FeedBounds, Observation, RecordedChange, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
+    CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, RecordedChange, Settings,
+    SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -45,6 +47,7 @@ enum Lock {
     Migrating = 0x7175_6f01,
     Registering = 0x7175_6f02,
     Feed = 0x7175_6f03,
+    Packing = 0x7175_6f04,
 }
 
 async fn lock(tx: &mut Transaction<'_, Postgres>, what: Lock) -> Result<(), sqlx::Error> {
@@ -152,6 +155,23 @@ impl Store for PostgresStore {
             Some(options) => listening::listen(options.clone(), &self.signal).await.map_err(failed("listening for changes")),
             None => std::future::pending().await,
         }
+    }
+
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        fleet::tenants(&self.pool).await.map_err(failed("reading of tenants"))
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        fleet::read(&self.pool, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        fleet::pack(&self.pool, when).await
     }
 
     async fn close(&self) {

@@ -5,6 +5,7 @@
 
 mod connection;
 mod feed;
+mod fleet;
 mod migrating;
 mod reading;
 mod recording;
@@ -14,10 +15,11 @@ mod tenants;
 use jiff::Timestamp;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{
-    CollectionStatus, DueTenant, FeedBounds, Observation, RecordedChange, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
+    CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, Observation, PackWhen, RecordedChange, Settings,
+    SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -133,6 +135,23 @@ impl Store for SqliteStore {
     async fn listen_for_changes(&self) -> Result<(), StoreError> {
         // Another process with the same file is found by looking.
         std::future::pending().await
+    }
+
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        fleet::tenants(&self.readers).await.map_err(failed("reading of tenants"))
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        fleet::read(&self.readers, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        fleet::pack(&self.writer, when).await
     }
 
     async fn close(&self) {
