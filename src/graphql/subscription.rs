@@ -62,37 +62,20 @@ impl Subscription {
         let stay = services.subscribers.enter(view.principal()).map_err(ApiError::from)?;
         let since = delivery.resume_after.or(since.map(|since| since.0));
         let subscription = services.feed.subscribe(view.clone(), tenant, since);
-        let open = Open::new(services.metrics.open(delivery.transport));
-        let events = services.metrics.events(delivery.transport);
+        let open = services.metrics.begin(delivery.transport);
         Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {
-            let (delivery, events) = (delivery.clone(), events.clone());
+            let place = Arc::clone(&delivery.place);
             async move {
-                let mut state = state?;
-                match state.0.next().await? {
+                let (mut subscription, stay, open) = state?;
+                match subscription.next().await? {
                     Ok(event) => {
-                        events.inc();
-                        *delivery.place.lock() = Some(event.change.recorded_at);
-                        Some((Ok(event.into()), Some(state)))
+                        open.count_event();
+                        *place.lock() = Some(event.change.recorded_at);
+                        Some((Ok(event.into()), Some((subscription, stay, open))))
                     }
                     Err(expired) => Some((Err(ApiError::Unauthenticated(expired.to_string()).into()), None)),
                 }
             }
         }))
-    }
-}
-
-/// Counts a subscription as open until it is dropped.
-struct Open(prometheus_client::metrics::gauge::Gauge);
-
-impl Open {
-    fn new(gauge: prometheus_client::metrics::gauge::Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }

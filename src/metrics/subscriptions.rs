@@ -28,15 +28,38 @@ impl SubscriptionMetrics {
         metrics
     }
 
-    /// The open subscriptions of a transport.
+    /// Counts a subscription by a transport as open, until what this gives is dropped.
     #[must_use]
-    pub fn open(&self, transport: &'static str) -> Gauge {
-        self.open.get_or_create(&TransportLabel { transport }).clone()
+    pub fn begin(&self, transport: &'static str) -> OpenSubscription {
+        let label = TransportLabel { transport };
+        let open = self.open.get_or_create(&label).clone();
+        open.inc();
+        OpenSubscription { open, events: self.events.get_or_create(&label).clone() }
     }
 
-    /// The events that went by a transport.
+    /// How many subscriptions by a transport are open.
     #[must_use]
-    pub fn events(&self, transport: &'static str) -> Counter {
-        self.events.get_or_create(&TransportLabel { transport }).clone()
+    pub fn count_open(&self, transport: &'static str) -> i64 {
+        self.open.get_or_create(&TransportLabel { transport }).get()
+    }
+}
+
+/// A subscription that is open.
+#[derive(Debug)]
+pub struct OpenSubscription {
+    open: Gauge,
+    events: Counter,
+}
+
+impl OpenSubscription {
+    /// Counts an event.
+    pub fn count_event(&self) {
+        self.events.inc();
+    }
+}
+
+impl Drop for OpenSubscription {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }

@@ -191,5 +191,5 @@ impl Events {
 
 /// How many subscriptions are open by a transport.
 pub fn open(app: &TestApp, transport: &'static str) -> i64 {
-    app.handle.metrics().subscriptions.open(transport).get()
+    app.handle.metrics().subscriptions.count_open(transport)
 }
