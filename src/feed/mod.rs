@@ -10,7 +10,7 @@
 //! **Subscribers** pull: each has its own place and takes what comes after it out of memory. One that is further behind than memory reaches
 //! reads the store, page by page, so that a slow one costs no memory and loses nothing. When the database is away, all wait.
 //!
-//! **History.** Changes from before the feed (it was pruned, or the runs were added as a whole) are derived from the runs, a day at a time
+//! **History.** Changes from before the feed (it was pruned, or the runs were added as a whole) are derived from the runs, a window at a time
 //! ([`replay`]). Their places are the instants at which they were observed.
 //!
 //! **Rights.** Each change is shown through the subscriber's view of the tenants that are watched at that moment.

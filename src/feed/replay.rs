@@ -7,8 +7,11 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use crate::quota::{Run, TenantId, TimeRange, changes};
 use crate::store::{RecordedChange, SnapshotQuery, Store, StoreError};
 
-/// How much history is read at once.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// How much history is read at once, of few tenants and of many: some thousand changes.
+const WINDOWS: [SignedDuration; 2] = [SignedDuration::from_hours(24), SignedDuration::from_hours(1)];
+
+/// From so many on, tenants are many.
+const MANY: usize = 1000;
 
 /// How far before the place the derivation begins: far enough for any number of changes at one instant.
 const LEAD: SignedDuration = SignedDuration::from_secs(1);
@@ -58,7 +61,8 @@ impl Replay {
         if self.is_over() {
             return Ok(Vec::new());
         }
-        let to = self.from.saturating_add(WINDOW).unwrap_or(Timestamp::MAX).min(self.until);
+        let window = WINDOWS[usize::from(tenants.len() >= MANY)];
+        let to = self.from.saturating_add(window).unwrap_or(Timestamp::MAX).min(self.until);
         let range = TimeRange { from: self.from, to };
         let runs = store.runs(tenants, range, None).await?;
         let mut found = derive(&runs, range);

@@ -31,6 +31,9 @@ async fn each_change_is_an_event_until_the_client_completes() {
     assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!(id)));
     assert_eq!(message["payload"]["data"]["spaceAllocationChanged"], told("acme", Some((300, 10)), (600, 11)));
 
+    let (_, metrics) = app.get("/metrics").await;
+    assert!(metrics.contains("quotagraph_subscription_events_total{transport=\"websocket\"} 2\n"), "{metrics}");
+
     socket.say(json!({ "type": "complete", "id": id })).await;
     until("the end", async || open(&app, "websocket") == 0).await;
     record(&app, "acme", 900, 12).await;
