@@ -10,6 +10,7 @@
 //! | [`graphql`] | the schema; thin resolvers over what follows |
 //! | [`access`] | who may see and do what: the one door, and the caller's view of the tenants |
 //! | [`answers`] | finished answers of repeated queries, and when they are valid |
+//! | [`feed`] | the observed changes, for subscribers |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
 //! | [`fleet`] | sums over many tenants, from the log of changes |
@@ -30,6 +31,7 @@ pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod config;
+pub mod feed;
 mod file_stamp;
 pub mod fleet;
 pub mod graphql;

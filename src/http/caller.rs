@@ -1,13 +1,22 @@
 //! Who calls, as far as the connection and the request's headers tell.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 use crate::access::Credentials;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The address that the request of a head comes from; see [`client_address`].
+pub(super) fn address_of(head: &Parts, trusted_proxies: &[IpNet]) -> IpAddr {
+    // The server notes the peer of every connection.
+    let peer = head.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    client_address(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), &head.headers, trusted_proxies)
+}
 
 /// What a request brings along to prove who sends it.
 pub(super) fn credentials(headers: &HeaderMap) -> Credentials<'_> {
@@ -18,14 +27,14 @@ pub(super) fn credentials(headers: &HeaderMap) -> Credentials<'_> {
 }
 
 /// The token of `Bearer TOKEN` (RFC 6750); the scheme in any case.
-fn bearer_token(authorization: &str) -> Option<&str> {
+pub(super) fn bearer_token(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The address that a request comes from. Each proxy adds to the end of `X-Forwarded-For` who called it, so it is read from there, as
 /// long as those who wrote it are trusted: what stands further left may be made up by the caller.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted_proxies.iter().any(|network| network.contains(&address));
     let mut address = peer.to_canonical();
     if !is_trusted(address) {

@@ -4,6 +4,7 @@ mod answers;
 mod cache;
 mod collector;
 mod http;
+mod subscriptions;
 mod upstream;
 
 pub use answers::AnswerMetrics;
@@ -11,6 +12,7 @@ pub use cache::CacheMetrics;
 pub use collector::CollectorMetrics;
 pub use http::HttpMetrics;
 use prometheus_client::registry::Registry;
+pub use subscriptions::SubscriptionMetrics;
 pub use upstream::UpstreamMetrics;
 
 /// All figures of one service, and the registry that prints them.
@@ -25,6 +27,8 @@ pub struct Metrics {
     pub collector: CollectorMetrics,
     /// The public side.
     pub http: HttpMetrics,
+    /// Subscriptions.
+    pub subscriptions: SubscriptionMetrics,
     /// The upstream client.
     pub upstream: UpstreamMetrics,
 }
@@ -36,8 +40,9 @@ impl Default for Metrics {
         let cache = CacheMetrics::register(&mut registry);
         let collector = CollectorMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
+        let subscriptions = SubscriptionMetrics::register(&mut registry);
         let upstream = UpstreamMetrics::register(&mut registry);
-        Self { registry, answers, cache, collector, http, upstream }
+        Self { registry, answers, cache, collector, http, subscriptions, upstream }
     }
 }
 

@@ -139,6 +139,7 @@ async fn what_is_not_granted_is_read_by_no_statement() {
     }
     for relation in [
         "tenants",
+        "space_changes",
         "space_runs",
         "space_snapshots",
         "fleet_changes",
