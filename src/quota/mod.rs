@@ -9,6 +9,7 @@ pub mod growth;
 mod interval;
 mod period;
 pub mod recording;
+pub mod retention;
 mod run;
 mod tenant;
 mod unit;
