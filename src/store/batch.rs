@@ -161,7 +161,12 @@ impl Stretch {
         let from = runs.iter().map(|run| run.first_at).min();
         let to = runs.iter().map(|run| run.last_at).max();
         let Some((from, to)) = from.zip(to) else { return Vec::new() };
-        row.space_types.iter().map(|space_type| Self { tenant: tenant.clone(), space_type: *space_type, from, to }).collect()
+        Self::of_types(tenant, &row.space_types, from, to)
+    }
+
+    /// The same stretch of each type.
+    pub(super) fn of_types(tenant: &TenantId, space_types: &[i32], from: Timestamp, to: Timestamp) -> Vec<Self> {
+        space_types.iter().map(|space_type| Self { tenant: tenant.clone(), space_type: *space_type, from, to }).collect()
     }
 }
 
@@ -179,6 +184,19 @@ impl Changes {
         if observed != *row {
             changes.rows.push((tenant.clone(), observed));
         }
+        changes
+    }
+
+    /// Makes the runs `before` the fewer runs `after`; both are sorted by space type and then by start. The newest run of each
+    /// type stays.
+    pub(super) fn making_less(tenant: &TenantId, space_types: &[i32], before: &[Run], after: &[Run]) -> Self {
+        let mut changes = Self::default();
+        changes.add_difference(tenant, before, after, space_types);
+        // What is put over a run does not change its values.
+        let starts = after.iter().map(|run| ((run.space_type, run.first_at), run)).collect::<BTreeMap<_, _>>();
+        let is_other = |run: &&Run| starts.get(&(run.space_type, run.first_at)).is_some_and(|new| new.value() != run.value());
+        let others = before.iter().filter(is_other).map(|run| (tenant.clone(), run.space_type, run.first_at));
+        changes.deleted.extend(others);
         changes
     }
 

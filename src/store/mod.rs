@@ -8,6 +8,7 @@ mod fleet;
 mod instant;
 mod migrations;
 mod postgres;
+mod retention;
 mod shaping;
 mod sqlite;
 
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::feed::{FeedBounds, RecordedChange};
 pub use self::fleet::{FleetMark, FleetPart, FleetTenant, PackWhen};
+pub use self::retention::Retention;
 use crate::quota::recording::Effect;
 use crate::quota::{Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -258,6 +260,13 @@ pub trait Store: Send + Sync + 'static {
     /// Lets a role read the analysts' views and nothing else; makes the role when there is none. With `tenants`, these are the ones it may
     /// read from now on, else it keeps those that it had. Refused where there are no roles, and for a role that reads everything anyway.
     async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError>;
+
+    /// Some tenants, `limit` at most, of which something is to be thinned or forgotten.
+    async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError>;
+
+    /// Thins and forgets a part of a tenant's old history in one transaction, with the log of changes, and says by how many runs it became less;
+    /// `None` when another replica is at it. To be called until the tenant is no longer due.
+    async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError>;
 
     /// Closes the connections.
     async fn close(&self);

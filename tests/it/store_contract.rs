@@ -25,6 +25,7 @@ mod paging;
 mod properties;
 mod reading;
 mod recording;
+mod retention;
 mod schedule;
 mod status;
 mod views;

@@ -11,6 +11,7 @@ mod listening;
 mod migrating;
 mod reading;
 mod recording;
+mod retention;
 mod row;
 mod tenants;
 
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, Observation, PackWhen,
-    RecordedChange, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
+    RecordedChange, Retention, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -49,6 +50,7 @@ enum Lock {
     Registering = 0x7175_6f02,
     Feed = 0x7175_6f03,
     Packing = 0x7175_6f04,
+    Retention = 0x7175_6f07,
 }
 
 async fn lock(tx: &mut Transaction<'_, Postgres>, what: Lock) -> Result<(), sqlx::Error> {
@@ -177,6 +179,14 @@ impl Store for PostgresStore {
 
     async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
         analyst::set_up(&self.pool, role, tenants).await
+    }
+
+    async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError> {
+        retention::due(&self.pool, retention, limit).await.map_err(failed("looking for old history"))
+    }
+
+    async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError> {
+        retention::retain(&self.pool, tenant, retention).await.map_err(failed("thinning of old history"))
     }
 
     async fn close(&self) {

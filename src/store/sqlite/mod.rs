@@ -9,6 +9,7 @@ mod fleet;
 mod migrating;
 mod reading;
 mod recording;
+mod retention;
 mod row;
 mod tenants;
 
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, Observation, PackWhen,
-    RecordedChange, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
+    RecordedChange, Retention, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -159,6 +160,14 @@ impl Store for SqliteStore {
             "SQLite has no roles: who can read the file reads all of it. Give analysts API keys, exports, or a copy of the file"
                 .into(),
         ))
+    }
+
+    async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError> {
+        retention::due(&self.readers, retention, limit).await.map_err(failed("looking for old history"))
+    }
+
+    async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError> {
+        retention::retain(&self.writer, tenant, retention).await.map_err(failed("thinning of old history"))
     }
 
     async fn close(&self) {

@@ -112,12 +112,15 @@ async fn load_rows(connection: &mut SqliteConnection, tenants: String) -> Result
     rows.iter().map(read).collect()
 }
 
-async fn load_runs(connection: &mut SqliteConnection, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
+pub(super) async fn load_runs(
+    connection: &mut SqliteConnection,
+    stretches: &[Stretch],
+) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
     let wanted = json_rows(stretches, |s| json!([s.tenant.as_str(), s.space_type, millis(s.from), millis(s.to)]));
     read_runs(&sqlx::query(LOAD_RUNS).bind(wanted).fetch_all(connection).await?)
 }
 
-async fn write(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), sqlx::Error> {
+pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), sqlx::Error> {
     if !changes.deleted.is_empty() {
         let keys =
             json_rows(&changes.deleted, |(tenant, space_type, first_at)| json!([tenant.as_str(), space_type, millis(*first_at)]));

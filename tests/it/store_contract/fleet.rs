@@ -25,15 +25,15 @@ const NOW: PackWhen = PackWhen { at_least: 1, older_than: Timestamp::MIN };
 const DAY_S: i64 = 86_400;
 
 /// What reading the log gave.
-struct Log {
+pub(super) struct Log {
     resumed: bool,
     mark: Option<FleetMark>,
     /// The opening's standings as changes at the beginning of time.
     opening: Vec<Change>,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
 }
 
-async fn read(store: &SharedStore, range: TimeRange, resume: Option<FleetMark>) -> Log {
+pub(super) async fn read(store: &SharedStore, range: TimeRange, resume: Option<FleetMark>) -> Log {
     let (sender, mut parts) = mpsc::channel(100);
     store.read_fleet(range, resume, &sender).await.unwrap();
     drop(sender);
@@ -51,12 +51,12 @@ async fn read(store: &SharedStore, range: TimeRange, resume: Option<FleetMark>) 
     log
 }
 
-async fn pack(store: &SharedStore) {
+pub(super) async fn pack(store: &SharedStore) {
     while store.pack_fleet(NOW).await.unwrap() > 0 {}
 }
 
 /// What changes add up to, by instant, tenant and type.
-fn sums(changes: impl IntoIterator<Item = Change>) -> BTreeMap<(i64, u32, i32), (i64, i64, i32)> {
+pub(super) fn sums(changes: impl IntoIterator<Item = Change>) -> BTreeMap<(i64, u32, i32), (i64, i64, i32)> {
     let mut sums = BTreeMap::<_, (i64, i64, i32)>::new();
     for Change { tenant_no, step } in changes {
         let sum = sums.entry((step.at, tenant_no, step.space_type)).or_default();
@@ -67,7 +67,7 @@ fn sums(changes: impl IntoIterator<Item = Change>) -> BTreeMap<(i64, u32, i32), 
 }
 
 /// What the runs of some tenants say.
-async fn expected(store: &SharedStore, tenants: &[&str]) -> BTreeMap<(i64, u32, i32), (i64, i64, i32)> {
+pub(super) async fn expected(store: &SharedStore, tenants: &[&str]) -> BTreeMap<(i64, u32, i32), (i64, i64, i32)> {
     let mut changes = Vec::new();
     for tenant in store.fleet_tenants().await.unwrap() {
         if tenants.contains(&tenant.id.as_str()) {
