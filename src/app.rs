@@ -17,8 +17,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::settings::{
-    at_least_one, cache_settings, collector_settings, document_limits, gate_settings, longest_lag, request_limits, signed,
-    subscription_limits, token_verifier,
+    at_least_one, cache_settings, collector_settings, document_limits, gate_settings, longest_lag, request_limits, retention_ages,
+    signed, subscription_limits, token_verifier,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence};
@@ -34,6 +34,7 @@ use crate::http::{self, AllowedOrigins, Documents, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
+use crate::retention::{Ages, keep_retained};
 use crate::store::{SharedStore, StoreError};
 use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
@@ -86,6 +87,7 @@ pub struct App {
     feed: Feed,
     sockets: TaskTracker,
     writer: Writer,
+    ages: Ages,
     shutdown_timeout: Duration,
     handle: AppHandle,
 }
@@ -202,6 +204,7 @@ impl App {
             feed,
             sockets,
             writer,
+            ages: retention_ages(config),
             shutdown_timeout: config.server.shutdown_timeout,
             handle,
         })
@@ -252,6 +255,7 @@ impl App {
         });
         let mut following = tokio::spawn(self.feed.follow(stop.clone()));
         tokio::spawn(keep_packed(Arc::clone(&self.handle.store), Arc::clone(&self.handle.clock), stop.clone()));
+        tokio::spawn(keep_retained(Arc::clone(&self.handle.store), Arc::clone(&self.handle.clock), self.ages, stop.clone()));
         let all_observed = CancellationToken::new();
         let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
 

@@ -40,6 +40,7 @@ pub mod koodrive;
 pub mod metrics;
 pub mod quota;
 pub mod recorder;
+pub mod retention;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

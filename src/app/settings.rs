@@ -11,6 +11,8 @@ use crate::clock::SharedClock;
 use crate::config::{Auth, Config, TrustedDocuments};
 use crate::graphql::DocumentLimits;
 use crate::http::{DocumentSettings, RequestLimits};
+use crate::quota::retention::Grain;
+use crate::retention::Ages;
 use crate::{allocations, collector, koodrive};
 
 /// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
@@ -106,6 +108,15 @@ pub(super) fn collector_settings(config: &Config) -> collector::Settings {
         interval_s: interval_s(config),
         concurrency: config.collector.concurrency,
         longest_ask: signed(config.upstream.total_timeout),
+    }
+}
+
+/// How old history may become.
+pub(super) fn retention_ages(config: &Config) -> Ages {
+    let grain = if config.retention.thins_to_hours() { Grain::Hour } else { Grain::Day };
+    Ages {
+        keep_for: config.retention.keep_for.map(signed),
+        thin_after: config.retention.thin_after.map(|after| (signed(after), grain)),
     }
 }
 

@@ -122,6 +122,7 @@ impl Config {
         self.check_listen()?;
         self.database.validate()?;
         self.collector.validate()?;
+        self.retention.validate()?;
         self.cache.validate()?;
         self.upstream.validate()?;
         self.limits.validate()?;

@@ -16,6 +16,7 @@ mod jwt;
 mod limits;
 mod load;
 mod log;
+mod retention;
 mod secrets;
 mod server;
 mod tenants;
@@ -40,6 +41,7 @@ pub use jwt::JwtConfig;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
+pub use retention::Retention;
 pub use server::{Server, ServerTls};
 pub use tenants::{TenantAuth, TenantConfig};
 pub use upstream::Upstream;
@@ -55,6 +57,8 @@ pub struct Config {
     pub database: Database,
     /// How often tenants are asked.
     pub collector: Collector,
+    /// What becomes of old history.
+    pub retention: Retention,
     /// How long answers serve.
     pub cache: Cache,
     /// How the upstream is called.

@@ -27,6 +27,12 @@ fn error_of(files: &[(&str, &str)], env: &[(&str, &str)]) -> String {
 #[test]
 fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
     let cases = [
+        ("[retention]\nkeep_for = \"1h\"", "retention.keep_for: must be between 1 day and 36600 days, found 1 h"),
+        (
+            "[retention]\nkeep_for = \"30days\"\nthin_after = \"30days\"",
+            "retention.thin_after: must be less than retention.keep_for (30 days), found 30 days",
+        ),
+        ("[retention]\nthin_to = \"2h\"", "retention.thin_to: must be \"1h\" or \"1d\", found 2 h"),
         ("[collector]\ninterval = \"2days\"", "collector.interval: must be between 1 s and 1 day, found 2 days"),
         ("[collector]\ninterval = \"1500ms\"", "collector.interval: must be whole seconds, found 1 s 500 ms"),
         ("[collector]\ninterval = 300", "collector.interval: must be a duration such as \"30s\" or \"5m\", found 300"),
@@ -38,7 +44,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[collector]\nintervall = \"5m\"", "collector.intervall: is not known; known are enabled, interval, concurrency"),
         (
             "[colector]\ninterval = \"5m\"",
-            "colector: is not known; known are server, database, collector, cache, upstream, limits, graphql, auth, cors, log, tenants, tenants_file",
+            "colector: is not known; known are server, database, collector, retention, cache, upstream, limits, graphql, auth, cors, log, tenants, tenants_file",
         ),
         ("collector = 5", "collector: must be a table, found 5"),
         ("[cache]\nstale_for = \"1m\"", "cache.stale_for: must be at least cache.fresh_for, which is 6 min, found 1 min"),

@@ -42,6 +42,7 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
     assert_eq!(auth.token_settings().unwrap().issuer, "https://idp.example");
     assert!(config.limits.requests_per_second.take().is_some());
     assert!(config.graphql.trusted_documents_file.take().is_some());
+    assert!(config.retention.keep_for.take() > config.retention.thin_after.take());
     assert!(config.upstream.ca_file.take().is_some());
     assert!(config.tenants_file.take().is_some());
 
@@ -55,7 +56,7 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
 #[test]
 fn every_field_of_every_section_stands_in_the_example() {
     let text = uncommented();
-    for section in ["server", "database", "collector", "cache", "upstream", "limits", "graphql", "cors", "log"] {
+    for section in ["server", "database", "collector", "retention", "cache", "upstream", "limits", "graphql", "cors", "log"] {
         let header = format!("[{section}]\n");
         let body = text.split_once(&header).unwrap().1.split("\n[").next().unwrap();
         for field in known_fields(section) {

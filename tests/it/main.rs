@@ -24,6 +24,7 @@ mod lifecycle;
 mod lists;
 mod quota_query;
 mod request_limits;
+mod retention;
 mod schema;
 mod store_contract;
 mod subscriptions;
