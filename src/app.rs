@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -26,7 +27,7 @@ use crate::clock::SharedClock;
 use crate::collector::Collector;
 use crate::config::Config;
 use crate::graphql::{self, Services};
-use crate::http::{self, AllowedOrigins, Documents, HttpState, Kept, Readiness};
+use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -159,6 +160,8 @@ impl App {
             page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
             refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&clock)),
         };
+        let permits = usize::try_from(config.limits.exports).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let exports = Exports { store: Arc::clone(&store), clock: Arc::clone(&clock), permits: Arc::new(Semaphore::new(permits)) };
         let readiness = Readiness {
             store,
             clock,
@@ -170,6 +173,7 @@ impl App {
             documents: Arc::new(documents),
             gate: Arc::new(gate),
             kept,
+            exports,
             metrics,
             readiness: Arc::new(readiness),
             limits: request_limits(config),

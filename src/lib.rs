@@ -9,6 +9,7 @@
 //! | [`http`] | routes, limits, health, the IDE |
 //! | [`graphql`] | the schema; thin resolvers over what follows |
 //! | [`access`] | who may see and do what: the one door, and the caller's view of the tenants |
+//! | [`export`] | history as files: rows, and CSV, NDJSON and Parquet made of them |
 //! | [`answers`] | finished answers of repeated queries, and when they are valid |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod config;
+pub mod export;
 mod file_stamp;
 pub mod graphql;
 pub mod http;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, EmptySubscription, SDLExportOptions};
 
-pub use self::error::{code, coded_error};
+pub use self::error::{ApiError, code, coded_error};
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;

@@ -1,13 +1,29 @@
 //! Who calls, as far as the connection and the request's headers tell.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-use crate::access::Credentials;
+use super::HttpState;
+use super::refusal::Refusal;
+use crate::access::{Credentials, View};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Lets the caller in, before anything of the request is read.
+pub(super) async fn admit(state: &HttpState, head: &Parts) -> Result<View, Refusal> {
+    if state.origins.refuse(&head.headers) {
+        return Err(Refusal::of_foreign_page());
+    }
+    // The server notes the peer of every connection.
+    let peer =
+        head.extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    let address = client_address(peer, &head.headers, &state.trusted_proxies);
+    Ok(state.gate.admit(credentials(&head.headers), address).await?)
+}
 
 /// What a request brings along to prove who sends it.
 pub(super) fn credentials(headers: &HeaderMap) -> Credentials<'_> {

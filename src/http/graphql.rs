@@ -1,10 +1,9 @@
 //! `/graphql`: lets the caller in, reads the request, has it executed, and writes the answer. Each step has a file beside this one.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -13,7 +12,7 @@ use futures_util::future::join_all;
 use super::HttpState;
 use super::accept::MediaType;
 use super::answer::Answer;
-use super::caller::{client_address, credentials};
+use super::caller::admit;
 use super::execute::answer_operation;
 use super::refusal::Refusal;
 use super::request::{Asked, parse_body, parse_query_string, read_body};
@@ -57,18 +56,7 @@ struct Caller<'a> {
 impl Caller<'_> {
     /// Lets the caller in, before anything of the request is read.
     async fn admit(&self, state: &HttpState) -> Result<View, Refusal> {
-        let headers = &self.head.headers;
-        if state.origins.refuse(headers) {
-            return Err(Refusal::of_foreign_page());
-        }
-        // The server notes the peer of every connection.
-        let peer = self
-            .head
-            .extensions
-            .get()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
-        let address = client_address(peer, headers, &state.trusted_proxies);
-        Ok(state.gate.admit(credentials(headers), address).await?)
+        admit(state, self.head).await
     }
 
     /// Answers a request, from the finished answers if it is among them to the letter.

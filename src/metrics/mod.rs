@@ -3,12 +3,14 @@
 mod answers;
 mod cache;
 mod collector;
+mod exports;
 mod http;
 mod upstream;
 
 pub use answers::AnswerMetrics;
 pub use cache::CacheMetrics;
 pub use collector::CollectorMetrics;
+pub use exports::ExportMetrics;
 pub use http::HttpMetrics;
 use prometheus_client::registry::Registry;
 pub use upstream::UpstreamMetrics;
@@ -23,6 +25,8 @@ pub struct Metrics {
     pub cache: CacheMetrics,
     /// The collector.
     pub collector: CollectorMetrics,
+    /// Exports.
+    pub exports: ExportMetrics,
     /// The public side.
     pub http: HttpMetrics,
     /// The upstream client.
@@ -35,9 +39,10 @@ impl Default for Metrics {
         let answers = AnswerMetrics::register(&mut registry);
         let cache = CacheMetrics::register(&mut registry);
         let collector = CollectorMetrics::register(&mut registry);
+        let exports = ExportMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
         let upstream = UpstreamMetrics::register(&mut registry);
-        Self { registry, answers, cache, collector, http, upstream }
+        Self { registry, answers, cache, collector, exports, http, upstream }
     }
 }
 

@@ -114,10 +114,10 @@ pub struct SnapshotQuery {
     pub limit: u32,
 }
 
-/// A page of a tenant's snapshots.
+/// A page of a tenant's runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotPage {
-    /// The runs, in ascending order of [`SnapshotKey`].
+    /// The runs, in the order that was asked for.
     pub runs: Vec<Run>,
     /// Whether there are more in the direction asked.
     pub more: bool,
@@ -130,6 +130,28 @@ pub struct SnapshotKey {
     pub first_at: Timestamp,
     /// The space type.
     pub space_type: i32,
+}
+
+/// Which runs to read through, page by page.
+#[derive(Clone, Copy, Debug)]
+pub struct RunScan {
+    /// The runs that may say something about this range, as [`Store::runs`] has it.
+    pub range: TimeRange,
+    /// Only this space type.
+    pub space_type: Option<i32>,
+    /// Only runs after this place in the order.
+    pub after: Option<RunKey>,
+    /// How many of each tenant at most; at least 1.
+    pub limit: u32,
+}
+
+/// A run's place among those of its tenant: by space type, then by first sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunKey {
+    /// The space type.
+    pub space_type: i32,
+    /// The first sample's instant.
+    pub first_at: Timestamp,
 }
 
 /// The store's contract. Instants are kept to the millisecond or better. All methods may be called concurrently and by many
@@ -180,6 +202,10 @@ pub trait Store: Send + Sync + 'static {
         range: TimeRange,
         space_type: Option<i32>,
     ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError>;
+
+    /// A page of each tenant's runs in ascending order of [`RunKey`], and whether there are more: what [`Store::runs`] gives, for
+    /// those who cannot hold it all at once. One statement. Tenants without any are left out.
+    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError>;
 
     /// A page of each tenant's snapshots, in ascending order of [`SnapshotKey`], and whether there are more in the direction asked. One
     /// statement. Tenants without any are left out.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::quota::{Label, Run, SpaceAllocation, TenantId};
 
-use super::{SnapshotPage, SnapshotQuery};
+use super::{RunScan, SnapshotPage, SnapshotQuery};
 
 /// The newest answer of each tenant, out of the newest run of each of its types.
 ///
@@ -28,6 +28,16 @@ impl SnapshotQuery {
         if self.backwards {
             runs.reverse();
         }
+        SnapshotPage { runs, more }
+    }
+}
+
+impl RunScan {
+    /// Makes the page out of the runs that were read, one more than asked for if there are more.
+    pub(super) fn cut_page(&self, mut runs: Vec<Run>) -> SnapshotPage {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = runs.len() > limit;
+        runs.truncate(limit);
         SnapshotPage { runs, more }
     }
 }

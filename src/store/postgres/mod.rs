@@ -8,13 +8,14 @@ mod migrating;
 mod reading;
 mod recording;
 mod row;
+mod scanning;
 mod tenants;
 
 use jiff::Timestamp;
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
 
-use super::{CollectionStatus, DueTenant, Observation, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
+use super::{CollectionStatus, DueTenant, Observation, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -99,6 +100,10 @@ impl Store for PostgresStore {
         space_type: Option<i32>,
     ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
         reading::runs(&self.pool, tenants, range, space_type).await.map_err(failed("reading of history"))
+    }
+
+    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        scanning::scan(&self.pool, tenants, scan).await.map_err(failed("reading of history"))
     }
 
     async fn snapshots(&self, tenants: &[TenantId], query: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
