@@ -5,10 +5,12 @@
 
 mod check;
 mod demo;
+mod export;
 mod fetch;
 mod hash_key;
 mod migrate;
 mod output;
+mod progress;
 mod schema;
 mod serve;
 mod service;
@@ -82,6 +84,10 @@ enum Command {
     /// One header a line, as `curl -H @-` reads them. Nothing is sent. The headers prove who asks; the token of a tenant that has one
     /// is among them.
     Sign(TenantArg),
+    /// Write history to a file: usage in buckets, or snapshots run by run.
+    ///
+    /// Reads the config's database directly; the service need not run. Tenants that the config no longer names are exported too.
+    Export(export::Args),
     /// Apply the missing migrations to the database and say which.
     Migrate,
     /// Print the GraphQL schema (SDL).
@@ -124,6 +130,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Check => check::run(config).await,
         Command::Fetch(arg) => fetch::run(config, &arg.tenant).await,
         Command::Sign(arg) => sign::run(config, &arg.tenant),
+        Command::Export(args) => export::run(config, args).await,
         Command::Migrate => migrate::run(config).await,
         Command::Schema(args) => schema::run(&args),
         Command::HashKey => hash_key::run(),

@@ -169,6 +169,9 @@ pub trait Store: Send + Sync + 'static {
     /// labels; those not given keep their history and are no longer due.
     async fn register_tenants(&self, tenants: &[Tenant], now: Timestamp) -> Result<(), StoreError>;
 
+    /// Every tenant that was ever registered, sorted by id, also those that are no longer collected.
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+
     /// Claims up to `limit` tenants that are due at `now` and not claimed by anybody, the longest overdue first. A claim lasts until
     /// its observation is recorded, or until `lease_until`. Among concurrent callers each tenant goes to one.
     /// With `failing` only tenants whose last attempt failed are claimed, else only the others.

@@ -42,6 +42,12 @@ impl RunScan {
     }
 }
 
+/// Labels out of a JSON object, sorted by key.
+pub(super) fn labels_from_json(text: &str) -> Result<Vec<Label>, serde_json::Error> {
+    let labels: BTreeMap<String, String> = serde_json::from_str(text)?;
+    Ok(labels.into_iter().map(|(key, value)| Label { key, value }).collect())
+}
+
 /// Labels as a JSON object.
 pub(super) fn labels_as_json(labels: &[Label]) -> serde_json::Value {
     labels.iter().map(|label| (label.key.clone(), label.value.clone().into())).collect::<serde_json::Map<_, _>>().into()

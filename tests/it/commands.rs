@@ -2,6 +2,7 @@
 
 mod database;
 mod demo;
+mod export;
 mod simulate;
 mod upstream;
 mod usage;

@@ -71,6 +71,10 @@ impl Store for PostgresStore {
         tenants::register(&self.pool, tenants, now).await.map_err(failed("registering of tenants"))
     }
 
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        tenants::list(&self.pool).await.map_err(failed("reading of tenants"))
+    }
+
     async fn claim_due(
         &self,
         now: Timestamp,

@@ -58,6 +58,10 @@ impl Store for SqliteStore {
         tenants::register(&self.writer, tenants, now).await.map_err(failed("registering of tenants"))
     }
 
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        tenants::list(&self.readers).await.map_err(failed("reading of tenants"))
+    }
+
     async fn claim_due(
         &self,
         now: Timestamp,
