@@ -10,6 +10,7 @@
 //! | [`graphql`] | the schema; thin resolvers over what follows |
 //! | [`access`] | who may see and do what: the one door, and the caller's view of the tenants |
 //! | [`export`] | history as files: rows, and CSV, NDJSON and Parquet made of them |
+//! | [`import`] | files as history: reading, revising, taking back |
 //! | [`answers`] | finished answers of repeated queries, and when they are valid |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
@@ -34,6 +35,7 @@ pub mod export;
 mod file_stamp;
 pub mod graphql;
 pub mod http;
+pub mod import;
 pub mod koodrive;
 pub mod metrics;
 pub mod quota;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::instant::cut;
-use super::{CollectionStatus, Observation};
+use super::{CollectionStatus, ImportedRuns, Observation};
 use crate::quota::recording::{Effect, History};
 use crate::quota::{Run, Sample, TenantId};
 
@@ -129,6 +129,11 @@ impl Stretch {
         let from = runs.iter().map(|run| run.first_at).min();
         let to = runs.iter().map(|run| run.last_at).max();
         let Some((from, to)) = from.zip(to) else { return Vec::new() };
+        Self::within(tenant, row, from, to)
+    }
+
+    /// What must be read before a tenant's runs are revised.
+    pub(super) fn within(tenant: &TenantId, row: &TenantRow, from: Timestamp, to: Timestamp) -> Vec<Self> {
         row.space_types.iter().map(|space_type| Self { tenant: tenant.clone(), space_type: *space_type, from, to }).collect()
     }
 }
@@ -140,6 +145,22 @@ impl Changes {
         let new_types = types.collect::<BTreeSet<_>>().into_iter().map(|space_type| (tenant.clone(), space_type));
         let put = runs.iter().map(|run| (tenant.clone(), run.clone()));
         Self { new_types: new_types.collect(), put: put.collect(), ..Self::default() }
+    }
+
+    /// Puts some runs of a tenant in the place of others, and says which went and which came.
+    pub(super) fn replacing(tenant: &TenantId, row: &TenantRow, before: &[Run], after: &[Run]) -> (Self, ImportedRuns) {
+        let by_key =
+            |runs: &[Run]| runs.iter().map(|run| ((run.space_type, run.first_at), run.clone())).collect::<BTreeMap<_, _>>();
+        let (old, new) = (by_key(before), by_key(after));
+        let only = |one: &BTreeMap<_, Run>, other: &BTreeMap<_, Run>| {
+            one.iter().filter(|(key, run)| other.get(*key) != Some(*run)).map(|(_, run)| run.clone()).collect::<Vec<_>>()
+        };
+        let difference = ImportedRuns { removed: only(&old, &new), added: only(&new, &old) };
+        let mut changes = Self::adding(tenant, row, &difference.added);
+        // Also those that come back with another value: what is put over a run changes no value.
+        let gone = difference.removed.iter().map(|run| (tenant.clone(), run.space_type, run.first_at));
+        changes.deleted = gone.collect();
+        (changes, difference)
     }
 
     fn add_difference(&mut self, tenant: &TenantId, before: &[Run], after: &History, known_types: &[i32]) {

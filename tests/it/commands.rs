@@ -3,6 +3,7 @@
 mod database;
 mod demo;
 mod export;
+mod import;
 mod simulate;
 mod upstream;
 mod usage;

@@ -4,6 +4,7 @@
 //! transactions it may change the server under us, so nothing may outlive one, neither named statements nor session locks.
 
 mod connection;
+mod importing;
 mod migrating;
 mod reading;
 mod recording;
@@ -15,7 +16,10 @@ use jiff::Timestamp;
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
 
-use super::{CollectionStatus, DueTenant, Observation, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
+use super::{
+    CollectionStatus, DueTenant, ImportRecord, ImportStep, ImportedRuns, Observation, Revise, RunScan, Settings, SnapshotPage,
+    SnapshotQuery, Store, StoreError,
+};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -91,6 +95,32 @@ impl Store for PostgresStore {
 
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
         recording::insert_runs(&self.pool, tenant, runs).await
+    }
+
+    async fn revise_runs(
+        &self,
+        tenant: &TenantId,
+        stretch: (Timestamp, Timestamp),
+        step: ImportStep,
+        revise: Revise<'_>,
+    ) -> Result<bool, StoreError> {
+        importing::revise_runs(&self.pool, tenant, stretch, step, revise).await
+    }
+
+    async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError> {
+        importing::begin(&self.pool, source, now).await.map_err(failed("beginning of an import"))
+    }
+
+    async fn end_undo(&self, import: i64, now: Timestamp) -> Result<(), StoreError> {
+        importing::end_undo(&self.pool, import, now).await.map_err(failed("undoing of an import"))
+    }
+
+    async fn imports(&self) -> Result<Vec<ImportRecord>, StoreError> {
+        importing::list(&self.pool).await.map_err(failed("reading of imports"))
+    }
+
+    async fn imported_runs(&self, import: i64, tenant: &TenantId) -> Result<ImportedRuns, StoreError> {
+        importing::runs(&self.pool, import, tenant).await.map_err(failed("reading of imports"))
     }
 
     async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {

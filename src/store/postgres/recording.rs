@@ -80,7 +80,7 @@ from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
     consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until)
 where t.tenant_id = u.tenant_id";
 
-type Tx<'a> = Transaction<'a, Postgres>;
+pub(super) type Tx<'a> = Transaction<'a, Postgres>;
 
 /// [`crate::store::Store::record`].
 pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Vec<Option<Effect>>, sqlx::Error> {
@@ -114,7 +114,7 @@ pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) 
     tx.commit().await.map_err(failed(ACTION))
 }
 
-async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+pub(super) async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
     let rows = query(LOCK_ROWS).bind(tenants.into_iter().map(String::from).collect::<Vec<_>>()).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
         let stored = TenantRow { status: read_status(row)?, lease_until: read_instant(row, 8)?, space_types: row.try_get(9)? };
@@ -123,7 +123,7 @@ async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<Tenan
     rows.iter().map(read).collect()
 }
 
-async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
+pub(super) async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
     if stretches.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -137,7 +137,7 @@ async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<Te
     read_runs(&rows)
 }
 
-async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
+pub(super) async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
     delete_runs(tx, &changes.deleted).await?;
     put_runs(tx, &changes.put).await?;
     add_types(tx, &changes.new_types).await?;
@@ -208,6 +208,6 @@ async fn update_rows(tx: &mut Tx<'_>, rows: &[(TenantId, TenantRow)]) -> Result<
 }
 
 /// One column of what is bound as arrays.
-fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
+pub(super) fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }

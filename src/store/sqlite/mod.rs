@@ -4,6 +4,7 @@
 //! the work for a whole batch.
 
 mod connection;
+mod importing;
 mod migrating;
 mod reading;
 mod recording;
@@ -15,7 +16,10 @@ use jiff::Timestamp;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 
-use super::{CollectionStatus, DueTenant, Observation, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError};
+use super::{
+    CollectionStatus, DueTenant, ImportRecord, ImportStep, ImportedRuns, Observation, Revise, RunScan, Settings, SnapshotPage,
+    SnapshotQuery, Store, StoreError,
+};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -78,6 +82,32 @@ impl Store for SqliteStore {
 
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
         recording::insert_runs(&self.writer, tenant, runs).await
+    }
+
+    async fn revise_runs(
+        &self,
+        tenant: &TenantId,
+        stretch: (Timestamp, Timestamp),
+        step: ImportStep,
+        revise: Revise<'_>,
+    ) -> Result<bool, StoreError> {
+        importing::revise_runs(&self.writer, tenant, stretch, step, revise).await
+    }
+
+    async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError> {
+        importing::begin(&self.writer, source, now).await.map_err(failed("beginning of an import"))
+    }
+
+    async fn end_undo(&self, import: i64, now: Timestamp) -> Result<(), StoreError> {
+        importing::end_undo(&self.writer, import, now).await.map_err(failed("undoing of an import"))
+    }
+
+    async fn imports(&self) -> Result<Vec<ImportRecord>, StoreError> {
+        importing::list(&self.readers).await.map_err(failed("reading of imports"))
+    }
+
+    async fn imported_runs(&self, import: i64, tenant: &TenantId) -> Result<ImportedRuns, StoreError> {
+        importing::runs(&self.readers, import, tenant).await.map_err(failed("reading of imports"))
     }
 
     async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
