@@ -18,7 +18,7 @@
 //! | [`tenants`] | who is watched, with which credential; replaced whole on reload |
 //! | [`koodrive`] | the signed upstream client; one verdict per answer |
 //! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
-//! | [`quota`] | the domain: runs, recording, calendar buckets, usage. No I/O |
+//! | [`quota`] | the domain: runs, recording, calendar buckets, usage, growth, forecasts. No I/O |
 //!
 //! Beside them: [`config`], [`clock`] (the only place that reads the time), [`tls`] (who is trusted, and our own certificate), [`metrics`], [`telemetry`], and [`simulator`], a
 //! KooDrive that verifies every signature, for the demo and the tests.

@@ -166,6 +166,10 @@ Try:
   curl -sG http://{address}/graphql --data-urlencode 'query={{ tenant(id: \"acme\") {{ usageOverTime(from: \"{from}\",
     interval: \"P1W\", timeZone: \"Asia/Shanghai\") {{ coverage points {{ start complete coverage allocated {{ average max }} }} }} }} }}'
 
+  # How it grew within a month, and when 90 % of its space will be allocated.
+  curl -sG http://{address}/graphql --data-urlencode 'query={{ tenant(id: \"acme\") {{ growth {{ perDay utilizationChange }}
+    forecast(threshold: 0.9, confidence: 0.8) {{ unavailable reachesThresholdAt earliest latest backtestError }} }} }}'
+
 Ctrl-C ends it; nothing is left behind."
     ))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::error::ApiError;
 use crate::allocations::{Allocations, Answer, Demand};
@@ -59,6 +59,19 @@ pub struct RunsKey {
     pub to: Timestamp,
     /// Only this space type.
     pub space_type: Option<i32>,
+}
+
+impl RunsKey {
+    /// The runs that may say something about a stretch that ends now, in whole hours: each tenant of a list takes its own now, and
+    /// yet they shall be loaded together.
+    pub fn until_now(tenant: &TenantId, stretch: TimeRange, space_type: Option<i32>) -> Self {
+        let hour = |at: Timestamp, mode| {
+            let rounding = TimestampRound::new().smallest(Unit::Hour).mode(mode);
+            at.round(rounding).unwrap_or(at)
+        };
+        let (from, to) = (hour(stretch.from, RoundMode::Floor), hour(stretch.to, RoundMode::Ceil));
+        Self { tenant: tenant.clone(), from, to, space_type }
+    }
 }
 
 /// A page of a tenant's snapshots.

@@ -28,6 +28,8 @@ impl ScalarType for DateTime {
 }
 
 /// A span of time, ISO 8601: PT5M, PT1H, P1D, P1W, P1M, P1Y. Days and longer follow the calendar of the time zone at hand.
+///
+/// Any text until it is read for what it is to be: the scalar does not know the name of its argument, which an error must tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration(String);
 
@@ -35,10 +37,9 @@ pub struct Duration(String);
 #[Scalar(name = "Duration")]
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {
-        let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
-        match text.parse::<Period>() {
-            Ok(_) => Ok(Self(text)),
-            Err(refused) => Err(InputValueError::custom(format!("{text:?}: {refused}"))),
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            _ => Err(InputValueError::expected_type(value)),
         }
     }
 
@@ -62,10 +63,18 @@ impl Duration {
     /// The span as an age of what is known at `now`.
     ///
     /// # Errors
-    /// Never for what a request gave, since the scalar has checked it.
+    /// When the text is none.
     pub fn as_age(&self, argument: &str, now: Timestamp) -> Result<SignedDuration, ApiError> {
-        let period: Period = self.0.parse().map_err(|refused| ApiError::argument(argument, refused))?;
-        Ok(period.length_before(now))
+        Ok(self.as_period(argument)?.length_before(now))
+    }
+
+    /// The span as a stretch of time of more than nothing, beside `now`.
+    ///
+    /// # Errors
+    /// When the text is none, or has no length.
+    pub fn as_stretch(&self, argument: &str, now: Timestamp) -> Result<Period, ApiError> {
+        let period = self.as_period(argument)?;
+        if period.length_before(now).is_zero() { Err(ApiError::argument(argument, "must be longer than zero")) } else { Ok(period) }
     }
 
     /// The span as the length of buckets.
@@ -73,6 +82,15 @@ impl Duration {
     /// # Errors
     /// When no calendar bucket has that length.
     pub fn as_interval(&self, argument: &str) -> Result<Interval, ApiError> {
-        self.0.parse().map_err(|refused| ApiError::argument(argument, refused))
+        self.0.parse().map_err(|refused| self.refuse(argument, refused))
+    }
+
+    fn as_period(&self, argument: &str) -> Result<Period, ApiError> {
+        self.0.parse().map_err(|refused| self.refuse(argument, refused))
+    }
+
+    fn refuse(&self, argument: &str, refused: impl std::fmt::Display) -> ApiError {
+        let shown: String = self.0.chars().take(40).collect();
+        ApiError::argument(argument, format_args!("{shown:?}: {refused}"))
     }
 }

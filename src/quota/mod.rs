@@ -2,6 +2,9 @@
 
 mod allocation;
 pub mod calendar;
+pub mod fleet;
+pub mod forecast;
+pub mod growth;
 mod interval;
 mod period;
 pub mod recording;

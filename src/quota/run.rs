@@ -35,10 +35,16 @@ impl Run {
         SignedDuration::from_millis(i64::from(interval_s) * 2500)
     }
 
+    /// Until when the last sample holds (exclusive), if no other one comes.
+    #[must_use]
+    pub fn holds_until_next(&self) -> Timestamp {
+        self.last_at.saturating_add(Self::tolerance(self.interval_s)).unwrap_or(Timestamp::MAX)
+    }
+
     /// Until when the value holds (exclusive), if the next run of the type starts at `next_first_at`.
     #[must_use]
     pub fn holds_until(&self, next_first_at: Option<Timestamp>) -> Timestamp {
-        let tolerated = self.last_at.saturating_add(Self::tolerance(self.interval_s)).unwrap_or(Timestamp::MAX);
+        let tolerated = self.holds_until_next();
         [Some(tolerated), self.ended_at, next_first_at].into_iter().flatten().min().unwrap_or(tolerated)
     }
 

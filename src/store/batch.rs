@@ -1,11 +1,12 @@
 //! What a batch of observations changes, worked out in memory between the reading and the writing of a transaction. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::instant::cut;
 use super::{CollectionStatus, ImportedRuns, Observation};
+use crate::quota::fleet::{self, Step};
 use crate::quota::recording::{Effect, History};
 use crate::quota::{Run, Sample, TenantId};
 
@@ -18,6 +19,10 @@ pub(super) struct TenantRow {
     pub status: CollectionStatus,
     /// Until when a collector has claimed the tenant.
     pub lease_until: Option<Timestamp>,
+    /// The newest sample's instant.
+    pub last_observed_at: Option<Timestamp>,
+    /// Until when the newest sample holds.
+    pub holds_until: Option<Timestamp>,
 }
 
 /// A stretch of a type's history that must be read: the runs that start in it, and the nearest one on either side.
@@ -46,6 +51,8 @@ pub(super) struct Changes {
     pub new_types: Vec<(TenantId, i32)>,
     /// Rows whose status, schedule or claim changed.
     pub rows: Vec<(TenantId, TenantRow)>,
+    /// What changed for the sums over tenants.
+    pub fleet: Vec<(TenantId, Step)>,
 }
 
 /// Observations with the rows of those of their tenants that are collected.
@@ -80,8 +87,10 @@ impl<'a> Batch<'a> {
     /// Works out what changes. `stored` holds the runs of all [`Batch::stretches`].
     pub(super) fn plan(mut self, stored: &BTreeMap<TenantId, Vec<Run>>) -> Changes {
         let mut changes = Changes { effects: vec![None; self.observations.len()], ..Changes::default() };
+        let before = self.rows.clone();
         self.plan_runs(stored, &mut changes);
-        self.plan_rows(&mut changes);
+        self.plan_rows();
+        changes.rows = self.rows.into_iter().filter(|(tenant, row)| before[tenant] != *row).collect();
         changes
     }
 
@@ -94,24 +103,27 @@ impl<'a> Batch<'a> {
         self.observations.iter().enumerate().filter_map(known)
     }
 
-    fn plan_runs(&self, stored: &BTreeMap<TenantId, Vec<Run>>, changes: &mut Changes) {
+    fn plan_runs(&mut self, stored: &BTreeMap<TenantId, Vec<Run>>, changes: &mut Changes) {
         let mut by_tenant = BTreeMap::<&TenantId, Vec<(usize, &Sample)>>::new();
         for (place, tenant, sample) in self.samples() {
             by_tenant.entry(tenant).or_default().push((place, sample));
         }
         for (tenant, mut samples) in by_tenant {
             samples.sort_by_key(|(_, sample)| sample.allocation.observed_at());
-            let before = stored.get(tenant).map_or(&[][..], Vec::as_slice);
-            let mut history = before.iter().cloned().collect::<History>();
+            let mut history = stored.get(tenant).into_iter().flatten().cloned().collect::<History>();
+            let before: Vec<_> = history.runs().cloned().collect();
             for (place, sample) in samples {
                 changes.effects[place] = Some(history.record(sample));
             }
-            changes.add_difference(tenant, before, &history, &self.rows[tenant].space_types);
+            let after: Vec<_> = history.runs().cloned().collect();
+            changes.add_difference(tenant, &before, &after, &self.rows[tenant].space_types);
+            if let Some(row) = self.rows.get_mut(tenant) {
+                row.observe(&before, &after);
+            }
         }
     }
 
-    fn plan_rows(&mut self, changes: &mut Changes) {
-        let before = self.rows.clone();
+    fn plan_rows(&mut self) {
         let mut in_order = self.observations.iter().collect::<Vec<_>>();
         in_order.sort_by_key(|o| o.attempted_at);
         for observation in in_order {
@@ -119,7 +131,6 @@ impl<'a> Batch<'a> {
                 row.apply(observation);
             }
         }
-        changes.rows = std::mem::take(&mut self.rows).into_iter().filter(|(tenant, row)| before[tenant] != *row).collect();
     }
 }
 
@@ -139,33 +150,48 @@ impl Stretch {
 }
 
 impl Changes {
-    /// Adds whole runs, which overlap neither each other nor what is stored.
-    pub(super) fn adding(tenant: &TenantId, row: &TenantRow, runs: &[Run]) -> Self {
-        let types = runs.iter().map(|run| run.space_type).filter(|listed| !row.space_types.contains(listed));
-        let new_types = types.collect::<BTreeSet<_>>().into_iter().map(|space_type| (tenant.clone(), space_type));
-        let put = runs.iter().map(|run| (tenant.clone(), run.clone()));
-        Self { new_types: new_types.collect(), put: put.collect(), ..Self::default() }
+    /// Adds whole runs, which overlap neither each other nor what is stored around them.
+    pub(super) fn adding(tenant: &TenantId, row: &TenantRow, stored: &[Run], runs: &[Run]) -> Self {
+        let history: History = stored.iter().chain(runs).cloned().collect();
+        let after: Vec<_> = history.runs().cloned().collect();
+        let before: History = stored.iter().cloned().collect();
+        let before: Vec<_> = before.runs().cloned().collect();
+        Self::turning(tenant, row, &before, &after)
     }
 
-    /// Puts some runs of a tenant in the place of others, and says which went and which came.
+    /// Turns the runs `before` of a tenant into `after`; both are sorted by space type and then by start.
+    fn turning(tenant: &TenantId, row: &TenantRow, before: &[Run], after: &[Run]) -> Self {
+        let mut changes = Self::default();
+        changes.add_difference(tenant, before, after, &row.space_types);
+        let mut observed = row.clone();
+        observed.observe(before, after);
+        if observed != *row {
+            changes.rows.push((tenant.clone(), observed));
+        }
+        changes
+    }
+
+    /// Puts some runs of a tenant, with the nearest ones on either side, in the place of others, and says which went and which came.
     pub(super) fn replacing(tenant: &TenantId, row: &TenantRow, before: &[Run], after: &[Run]) -> (Self, ImportedRuns) {
+        let mut changes = Self::turning(tenant, row, before, after);
         let by_key =
             |runs: &[Run]| runs.iter().map(|run| ((run.space_type, run.first_at), run.clone())).collect::<BTreeMap<_, _>>();
         let (old, new) = (by_key(before), by_key(after));
         let only = |one: &BTreeMap<_, Run>, other: &BTreeMap<_, Run>| {
             one.iter().filter(|(key, run)| other.get(*key) != Some(*run)).map(|(_, run)| run.clone()).collect::<Vec<_>>()
         };
-        let difference = ImportedRuns { removed: only(&old, &new), added: only(&new, &old) };
-        let mut changes = Self::adding(tenant, row, &difference.added);
-        // Also those that come back with another value: what is put over a run changes no value.
-        let gone = difference.removed.iter().map(|run| (tenant.clone(), run.space_type, run.first_at));
-        changes.deleted = gone.collect();
-        (changes, difference)
+        // What is put over a run changes neither its value nor its interval.
+        let differs = |run: &Run, other: &Run| (run.value(), run.interval_s) != (other.value(), other.interval_s);
+        let other = old.iter().filter(|(key, run)| new.get(*key).is_some_and(|new| differs(run, new)));
+        changes.deleted.extend(other.map(|((space_type, first_at), _)| (tenant.clone(), *space_type, *first_at)));
+        (changes, ImportedRuns { removed: only(&old, &new), added: only(&new, &old) })
     }
 
-    fn add_difference(&mut self, tenant: &TenantId, before: &[Run], after: &History, known_types: &[i32]) {
+    /// Adds what turns the runs `before` into `after`; both are sorted by space type and then by start.
+    fn add_difference(&mut self, tenant: &TenantId, before: &[Run], after: &[Run], known_types: &[i32]) {
+        self.fleet.extend(fleet::difference(before, after).into_iter().map(|step| (tenant.clone(), step)));
         let mut gone = before.iter().map(|run| ((run.space_type, run.first_at), run)).collect::<BTreeMap<_, _>>();
-        for run in after.runs() {
+        for run in after {
             if gone.remove(&(run.space_type, run.first_at)) != Some(run) {
                 self.put.push((tenant.clone(), run.clone()));
             }
@@ -179,6 +205,17 @@ impl Changes {
 }
 
 impl TenantRow {
+    /// Takes up how far the newest sample reaches, when the runs `before` became `after`.
+    fn observe(&mut self, before: &[Run], after: &[Run]) {
+        let newest = |runs: &[Run]| runs.iter().map(|run| (run.last_at, run.holds_until_next())).max();
+        let (former, newest) = (newest(before), newest(after));
+        let is_newest = |found: Option<(Timestamp, Timestamp)>| found.map(|(last_at, _)| last_at) >= self.last_observed_at;
+        if is_newest(former) || is_newest(newest) {
+            self.last_observed_at = newest.map(|(last_at, _)| last_at);
+            self.holds_until = newest.map(|(_, holds_until)| holds_until);
+        }
+    }
+
     /// Takes up what an attempt says about the status. A late one never moves it backwards, and the same one twice counts once.
     fn apply(&mut self, observation: &Observation) {
         let at = cut(observation.attempted_at);

@@ -3,6 +3,7 @@
 //! One narrow trait, two backends that pass the same contract tests (`tests/it/store_contract.rs`). No caller knows which it has.
 
 mod batch;
+mod fleet;
 mod instant;
 mod migrations;
 mod postgres;
@@ -13,7 +14,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
 
+pub use self::fleet::{FleetMark, FleetPart, FleetTenant, PackWhen};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
 
@@ -283,6 +286,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// The earliest instant at which a registered tenant is or was due; `None` without tenants. In the past when the collector lags.
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Every tenant that was ever registered, as the log of changes knows it.
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError>;
+
+    /// Reads the log of changes as far as sums over the range need it, into `parts`, for a reader that may go on from `resume`. Ends early
+    /// when the reader is gone. What is read is of one moment.
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError>;
+
+    /// Packs changes of the log, if it is time, and says how many; 0 also while another replica packs. To be called until it is 0.
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError>;
 
     /// Closes the connections.
     async fn close(&self);

@@ -69,6 +69,8 @@ async fn answers_with_errors_live_demands_history_and_mutations_are_never_kept()
         "{ nothing }",
         "{ tenant(id: \"t0\") { spaceAllocation(maxAge: \"PT0S\") { allocated } } }",
         "{ tenant(id: \"t0\") { usageOverTime(from: \"2026-03-01T00:00:00Z\") { coverage } } }",
+        "{ tenant(id: \"t0\") { forecast { unavailable } } }",
+        "{ tenant(id: \"t0\") { growth { from } } }",
         "{ tenant(id: \"t0\") { snapshots { nodes { allocated } } } }",
         "{ tenant(id: \"t0\") { collection { lastAttemptAt } } }",
         "mutation { refreshSpaceAllocation(tenantId: \"t0\") { allocated } }",

@@ -18,6 +18,7 @@ macro_rules! contract {
     };
 }
 
+mod fleet;
 mod opening;
 mod paging;
 mod properties;

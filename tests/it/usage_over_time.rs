@@ -125,6 +125,8 @@ async fn wrong_arguments_are_refused_by_name() {
         (format!("{from}, interval: \"PT0S\""), "interval"),
         (format!("{from}, interval: \"PT7H\""), "interval"),
         (format!("{from}, interval: \"P1M1D\""), "interval"),
+        (format!("{from}, interval: \"-P1D\""), "interval"),
+        (format!("{from}, interval: \"day\""), "interval"),
         ("from: \"2020-01-01T00:00:00Z\", interval: \"PT1S\"".to_owned(), "interval"),
     ] {
         let (code, message) =
@@ -136,14 +138,8 @@ async fn wrong_arguments_are_refused_by_name() {
         .error("{ tenant(id: \"acme\") { usageOverTime(from: \"2020-01-01T00:00:00Z\", interval: \"PT5M\") { coverage } } }")
         .await;
     assert!(message.contains("at most 10000 points"), "{message}");
-    for bad in [
-        "from: \"yesterday\"",
-        "from: \"2026-03-01T00:00:00Z\", interval: \"-P1D\"",
-        "from: \"2026-03-01T00:00:00Z\", interval: \"day\"",
-    ] {
-        let (code, _) = app.error(&format!("{{ tenant(id: \"acme\") {{ usageOverTime({bad}) {{ coverage }} }} }}")).await;
-        assert_eq!(code, "BAD_USER_INPUT", "{bad}");
-    }
+    let (code, _) = app.error("{ tenant(id: \"acme\") { usageOverTime(from: \"yesterday\") { coverage } } }").await;
+    assert_eq!(code, "BAD_USER_INPUT");
     app.stop().await;
 }
 

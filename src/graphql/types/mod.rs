@@ -2,6 +2,8 @@
 
 mod allocation;
 mod collection;
+mod forecast;
+mod growth;
 mod page;
 mod snapshot;
 mod tenant;
@@ -11,6 +13,8 @@ mod usage;
 
 pub use allocation::{OnFailure, SpaceAllocation};
 pub use collection::CollectionStatus;
+pub use forecast::{Forecast, ForecastRequest};
+pub use growth::Growth;
 pub use page::{Page, PageInfo, page_complexity};
 pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;

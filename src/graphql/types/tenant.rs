@@ -12,7 +12,9 @@ use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{DateTime, Duration};
 use super::super::services::Services;
 use super::usage::{Fill, UsageRequest};
-use super::{CollectionStatus, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries};
+use super::{
+    CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries,
+};
 use crate::allocations::{Answer, Demand};
 use crate::store::{SnapshotPage, SnapshotQuery};
 use crate::tenants::WatchedTenant;
@@ -118,6 +120,39 @@ impl Tenant {
         ingredients(ctx).never_keep();
         let now = ctx.data_unchecked::<Services>().clock.now();
         let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, fill, now)?;
+        Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
+    }
+
+    /// How allocated grew over the stretch of the given length that ends now. What was known at its start is compared with what is known
+    /// now; where nothing was known then, with the first observation after it. Null when nothing was observed in the stretch.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn growth(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default_with = "Duration::from_static(\"P30D\")", desc = "How long the stretch is; by the calendar in UTC.")]
+        over: Duration,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+    ) -> Result<Option<Growth>, async_graphql::Error> {
+        ingredients(ctx).never_keep();
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        Ok(Growth::of(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id, &over, space_type, now).await?)
+    }
+
+    /// When allocated is expected to reach the threshold share of total.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn forecast(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default_with = "Duration::from_static(\"P180D\")", desc = "How far ahead to look; one day to two years.")]
+        horizon: Duration,
+        #[graphql(default = 1.0, desc = "The share of total that is waited for, 0.9 for 90 %; more than 0.")] threshold: f64,
+        #[graphql(default = 0.9, desc = "The share of the truth that the band is to hold; between 0 and 1, both excluded.")]
+        confidence: f64,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+    ) -> Result<Forecast, async_graphql::Error> {
+        ingredients(ctx).never_keep();
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        let request = ForecastRequest::parse(&horizon, threshold, confidence, space_type, now)?;
         Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
     }
 

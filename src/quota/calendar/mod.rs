@@ -9,7 +9,7 @@
 mod lines;
 mod offset;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod zone;
 
 use jiff::Timestamp;

@@ -30,6 +30,12 @@ impl ExactMean {
     }
 }
 
+/// The double nearest to `sum / by`. The sum is not negative, `by` is more than 0 and less than 2^60.
+pub(in crate::quota) fn exact_mean(sum: i128, by: i64) -> f64 {
+    let by = i128::from(by);
+    to_nearest(sum.div_euclid(by).max(0), sum.rem_euclid(by), by)
+}
+
 /// The double nearest to `whole + rest / by`, with `0 <= whole` and `0 <= rest < by < 2^60`.
 #[expect(clippy::cast_precision_loss, reason = "this is the rounding")]
 fn to_nearest(whole: i128, rest: i128, by: i128) -> f64 {

@@ -10,13 +10,15 @@ mod aggregate;
 mod mean;
 mod segments;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use jiff::Timestamp;
 
 use super::{Run, TimeRange};
 
 pub use aggregate::aggregate;
+pub(super) use mean::exact_mean;
+pub(super) use segments::micros_between;
 pub use segments::{Segment, coverage, segments};
 
 /// What a bucket without observations says.

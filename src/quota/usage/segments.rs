@@ -93,7 +93,7 @@ fn push(segments: &mut Vec<Segment>, new: Segment) {
 }
 
 /// From one instant to another, in microseconds; negative when it is the earlier one.
-pub(super) fn micros_between(start: Timestamp, end: Timestamp) -> i64 {
+pub(in crate::quota) fn micros_between(start: Timestamp, end: Timestamp) -> i64 {
     end.as_microsecond() - start.as_microsecond()
 }
 

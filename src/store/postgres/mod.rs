@@ -4,6 +4,7 @@
 //! transactions it may change the server under us, so nothing may outlive one, neither named statements nor session locks.
 
 mod connection;
+mod fleet;
 mod importing;
 mod migrating;
 mod reading;
@@ -15,10 +16,11 @@ mod tenants;
 use jiff::Timestamp;
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
+use tokio::sync::mpsc;
 
 use super::{
-    CollectionStatus, DueTenant, ImportRecord, ImportStep, ImportedRuns, Observation, Revise, RunScan, Settings, SnapshotPage,
-    SnapshotQuery, Store, StoreError,
+    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, ImportRecord, ImportStep, ImportedRuns, Observation, PackWhen,
+    Revise, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -41,6 +43,7 @@ fn query(sql: impl SqlSafeStr) -> Query {
 enum Lock {
     Migrating = 0x7175_6f01,
     Registering = 0x7175_6f02,
+    Packing = 0x7175_6f04,
 }
 
 async fn lock(tx: &mut Transaction<'_, Postgres>, what: Lock) -> Result<(), sqlx::Error> {
@@ -150,6 +153,23 @@ impl Store for PostgresStore {
 
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
         tenants::earliest_due(&self.pool).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        fleet::tenants(&self.pool).await.map_err(failed("reading of tenants"))
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        fleet::read(&self.pool, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        fleet::pack(&self.pool, when).await
     }
 
     async fn close(&self) {

@@ -7,7 +7,7 @@ use sqlx::{Row, Transaction};
 
 use super::row::{Instant, narrow, read_instant, read_runs, read_tenant, run_columns};
 use super::tenants::read_status;
-use super::{failed, query};
+use super::{failed, fleet, query};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Batch, Changes, Stretch, TenantRow, find_overlap};
@@ -16,7 +16,7 @@ use crate::store::{Observation, StoreError};
 /// Locks in the order of the ids, so that two batches with tenants in common wait for each other and never in a circle.
 const LOCK_ROWS: &str = "
 select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
-       last_error_at, lease_until, space_types
+       last_error_at, lease_until, space_types, last_observed_at, holds_until
 from tenants
 where tenant_id = any ($1) and collected
 order by tenant_id
@@ -74,12 +74,14 @@ const UPDATE_ROWS: &str = "
 update tenants t
 set last_attempt_at = u.last_attempt_at, last_success_at = u.last_success_at, next_due_at = u.next_due_at,
     consecutive_failures = u.consecutive_failures, last_error_code = u.last_error_code,
-    last_error_message = u.last_error_message, last_error_at = u.last_error_at, lease_until = u.lease_until
+    last_error_message = u.last_error_message, last_error_at = u.last_error_at, lease_until = u.lease_until,
+    last_observed_at = u.last_observed_at, holds_until = u.holds_until
 from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::text[], $7::text[],
-    $8::timestamptz[], $9::timestamptz[]) as u (tenant_id, last_attempt_at, last_success_at, next_due_at,
-    consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until)
+    $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[]) as u (tenant_id, last_attempt_at, last_success_at,
+    next_due_at, consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until, last_observed_at, holds_until)
 where t.tenant_id = u.tenant_id";
 
+/// A transaction under way.
 pub(super) type Tx<'a> = Transaction<'a, Postgres>;
 
 /// [`crate::store::Store::record`].
@@ -110,14 +112,20 @@ pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) 
     if let Some((_, later)) = find_overlap(stored.iter().chain(runs)) {
         return Err(StoreError::refused_runs(format!("two runs of tenant {tenant} overlap at {}", later.first_at)));
     }
-    write(&mut tx, &Changes::adding(tenant, row, runs)).await.map_err(failed(ACTION))?;
+    write(&mut tx, &Changes::adding(tenant, row, stored, runs)).await.map_err(failed(ACTION))?;
     tx.commit().await.map_err(failed(ACTION))
 }
 
 pub(super) async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
     let rows = query(LOCK_ROWS).bind(tenants.into_iter().map(String::from).collect::<Vec<_>>()).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
-        let stored = TenantRow { status: read_status(row)?, lease_until: read_instant(row, 8)?, space_types: row.try_get(9)? };
+        let stored = TenantRow {
+            status: read_status(row)?,
+            lease_until: read_instant(row, 8)?,
+            space_types: row.try_get(9)?,
+            last_observed_at: read_instant(row, 10)?,
+            holds_until: read_instant(row, 11)?,
+        };
         Ok((read_tenant(row)?, stored))
     };
     rows.iter().map(read).collect()
@@ -141,7 +149,8 @@ pub(super) async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx
     delete_runs(tx, &changes.deleted).await?;
     put_runs(tx, &changes.put).await?;
     add_types(tx, &changes.new_types).await?;
-    update_rows(tx, &changes.rows).await
+    update_rows(tx, &changes.rows).await?;
+    fleet::append(tx, &changes.fleet).await
 }
 
 async fn delete_runs(tx: &mut Tx<'_>, keys: &[(TenantId, i32, jiff::Timestamp)]) -> Result<(), sqlx::Error> {
@@ -202,6 +211,8 @@ async fn update_rows(tx: &mut Tx<'_>, rows: &[(TenantId, TenantRow)]) -> Result<
         .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(error, _)| error.message.clone())))
         .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(_, at)| Instant(*at))))
         .bind(column(rows, |(_, row)| row.lease_until.map(Instant)))
+        .bind(column(rows, |(_, row)| row.last_observed_at.map(Instant)))
+        .bind(column(rows, |(_, row)| row.holds_until.map(Instant)))
         .execute(&mut **tx)
         .await
         .map(drop)

@@ -4,6 +4,7 @@
 //! the work for a whole batch.
 
 mod connection;
+mod fleet;
 mod importing;
 mod migrating;
 mod reading;
@@ -15,10 +16,11 @@ mod tenants;
 use jiff::Timestamp;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
+use tokio::sync::mpsc;
 
 use super::{
-    CollectionStatus, DueTenant, ImportRecord, ImportStep, ImportedRuns, Observation, Revise, RunScan, Settings, SnapshotPage,
-    SnapshotQuery, Store, StoreError,
+    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, ImportRecord, ImportStep, ImportedRuns, Observation, PackWhen,
+    Revise, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -137,6 +139,23 @@ impl Store for SqliteStore {
 
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
         tenants::earliest_due(&self.readers).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        fleet::tenants(&self.readers).await.map_err(failed("reading of tenants"))
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        fleet::read(&self.readers, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        fleet::pack(&self.writer, when).await
     }
 
     async fn close(&self) {

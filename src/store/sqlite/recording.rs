@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::row::{json_rows, read_instant, read_runs, read_tenant, run_columns};
 use super::tenants::read_status;
-use super::{begin, failed};
+use super::{begin, failed, fleet};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Batch, Changes, Stretch, TenantRow, find_overlap};
@@ -17,7 +17,7 @@ use crate::store::{Observation, StoreError};
 
 const ROWS: &str = "
 select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
-       last_error_at, lease_until, space_types
+       last_error_at, lease_until, space_types, last_observed_at, holds_until
 from tenants
 where collected and tenant_id in (select value from json_each(?1))";
 
@@ -60,7 +60,8 @@ const ADD_TYPE: &str = "update tenants set space_types = json_insert(space_types
 const UPDATE_ROWS: &str = "
 update tenants
 set last_attempt_at = value ->> 1, last_success_at = value ->> 2, next_due_at = value ->> 3, consecutive_failures = value ->> 4,
-    last_error_code = value ->> 5, last_error_message = value ->> 6, last_error_at = value ->> 7, lease_until = value ->> 8
+    last_error_code = value ->> 5, last_error_message = value ->> 6, last_error_at = value ->> 7, lease_until = value ->> 8,
+    last_observed_at = value ->> 9, holds_until = value ->> 10
 from json_each(?1)
 where tenant_id = value ->> 0";
 
@@ -92,7 +93,7 @@ pub(super) async fn insert_runs(writer: &SqlitePool, tenant: &TenantId, runs: &[
     if let Some((_, later)) = find_overlap(stored.iter().chain(runs)) {
         return Err(StoreError::refused_runs(format!("two runs of tenant {tenant} overlap at {}", later.first_at)));
     }
-    write(&mut tx, &Changes::adding(tenant, row, runs)).await.map_err(failed(ACTION))?;
+    write(&mut tx, &Changes::adding(tenant, row, stored, runs)).await.map_err(failed(ACTION))?;
     tx.commit().await.map_err(failed(ACTION))
 }
 
@@ -103,7 +104,14 @@ pub(super) async fn load_rows(
     let rows = sqlx::query(ROWS).bind(tenants).fetch_all(connection).await?;
     let read = |row: &SqliteRow| {
         let space_types = serde_json::from_str(row.try_get(9)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        Ok((read_tenant(row)?, TenantRow { status: read_status(row)?, lease_until: read_instant(row, 8)?, space_types }))
+        let stored = TenantRow {
+            status: read_status(row)?,
+            lease_until: read_instant(row, 8)?,
+            space_types,
+            last_observed_at: read_instant(row, 10)?,
+            holds_until: read_instant(row, 11)?,
+        };
+        Ok((read_tenant(row)?, stored))
     };
     rows.iter().map(read).collect()
 }
@@ -134,7 +142,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) 
     if !changes.rows.is_empty() {
         sqlx::query(UPDATE_ROWS).bind(json_rows(&changes.rows, row_as_json)).execute(&mut *connection).await?;
     }
-    Ok(())
+    fleet::append(connection, &changes.fleet).await
 }
 
 pub(super) fn run_as_json(tenant: &TenantId, run: &Run) -> serde_json::Value {
@@ -164,5 +172,7 @@ fn row_as_json((tenant, row): &(TenantId, TenantRow)) -> serde_json::Value {
         error.map(|(error, _)| error.message.as_str()),
         error.map(|(_, at)| millis(*at)),
         row.lease_until.map(millis),
+        row.last_observed_at.map(millis),
+        row.holds_until.map(millis),
     ])
 }

@@ -66,7 +66,7 @@ async fn the_demo_answers_the_queries_that_it_prints_and_leaves_nothing_behind()
     let client = client();
     let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().await.is_ok();
     let commands = commands(&printed);
-    assert_eq!(commands.len(), 3, "{printed}");
+    assert_eq!(commands.len(), 4, "{printed}");
     for line in &commands {
         let query = line.split_once("'query=").unwrap().1.trim_end().strip_suffix('\'').unwrap();
         let mut url = reqwest::Url::parse(graphql).unwrap();

@@ -1,7 +1,7 @@
 mod alignment;
 mod clock_changes;
 mod limits;
-mod oracle;
+pub(in crate::quota) mod oracle;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -38,7 +38,7 @@ fn count(range: TimeRange, interval: &str, tz: &TimeZone) -> usize {
     found.len()
 }
 
-fn assert_tiles(found: &[TimeRange], range: TimeRange) {
+pub(in crate::quota) fn assert_tiles(found: &[TimeRange], range: TimeRange) {
     let (first, last) = (found.first().unwrap(), found.last().unwrap());
     assert!(first.from <= range.from && range.from < first.to, "{first:?} is not the first of {range:?}");
     assert!(last.from < range.to && range.to <= last.to, "{last:?} is not the last of {range:?}");

@@ -12,7 +12,7 @@ use crate::quota::{Interval, TimeRange};
 const HOUR: i64 = 3600;
 
 /// Of every continent, hemisphere and oddity: half-hour shifts, shifts at midnight, Ramadan rules, dropped and changed offsets.
-const ZONES: [&str; 48] = [
+pub(in crate::quota) const ZONES: [&str; 48] = [
     "Africa/Cairo",
     "Africa/Casablanca",
     "Africa/Juba",
@@ -128,7 +128,8 @@ fn greatest_common_divisor(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-fn changes(tz: &TimeZone, from: &str, to: &str) -> Vec<i64> {
+/// When the clock is set, in seconds since 1970.
+pub(in crate::quota) fn changes(tz: &TimeZone, from: &str, to: &str) -> Vec<i64> {
     let to: Timestamp = to.parse().unwrap();
     tz.following(from.parse().unwrap())
         .map(|change| change.timestamp())

@@ -1,5 +1,6 @@
+mod clock_changes;
 mod examples;
-mod oracle;
+pub(in crate::quota) mod oracle;
 mod properties;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use crate::quota::recording::History;
 use crate::quota::{Run, Sample, SpaceAllocation, SpaceTypeAllocation};
 
 /// 2026-03-28T00:00Z: the day before Berlin sets its clocks forward.
-const BASE_MS: i64 = 1_774_656_000_000;
+pub(in crate::quota) const BASE_MS: i64 = 1_774_656_000_000;
 
 fn at_ms(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap()
@@ -65,6 +66,6 @@ fn raw_runs() -> impl Strategy<Value = Vec<Run>> {
     })
 }
 
-fn any_runs() -> impl Strategy<Value = Vec<Run>> {
+pub(in crate::quota) fn any_runs() -> impl Strategy<Value = Vec<Run>> {
     prop_oneof![recorded_runs(), raw_runs()]
 }

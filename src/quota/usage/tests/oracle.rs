@@ -8,7 +8,7 @@ use crate::quota::usage::{Fill, Measure, UsagePoint};
 use crate::quota::{Run, TimeRange};
 
 /// Allocated and total.
-type Sums = (i128, i128);
+pub(in crate::quota) type Sums = (i128, i128);
 
 /// The last instant of a run's value, by the rule alone.
 fn tolerated_until(run: &Run) -> i64 {
@@ -33,7 +33,7 @@ pub(super) fn value_at(runs: &[Run], micros: i64, now: Timestamp) -> Option<Sums
 }
 
 /// The parts of a stretch between any two instants at which anything happens: length in microseconds and value.
-pub(super) fn parts(runs: &[Run], from: Timestamp, to: Timestamp, now: Timestamp) -> Vec<(i64, Option<Sums>)> {
+pub(in crate::quota) fn parts(runs: &[Run], from: Timestamp, to: Timestamp, now: Timestamp) -> Vec<(i64, Option<Sums>)> {
     let (from, to) = (from.as_microsecond(), to.as_microsecond());
     let mut instants = BTreeSet::from([from, to, now.as_microsecond()]);
     for run in runs {

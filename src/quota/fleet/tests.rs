@@ -1,0 +1,270 @@
+//! The log of changes and what is computed from it, against what the runs themselves say second by second.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::quota::recording::History;
+use crate::quota::usage::Measure;
+use crate::quota::{Run, Sample, SpaceAllocation, SpaceTypeAllocation, TimeRange};
+
+/// Half an hour before midnight, so that histories span two days.
+const BEGIN: i64 = 1_772_407_800;
+const INTERVAL_S: u32 = 60;
+const SECONDS: i64 = 5400;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(BEGIN + second).unwrap()
+}
+
+/// Samples of one tenant: the second, and of each listed type allocated and total.
+type Samples = Vec<(i64, Vec<(i64, i64)>)>;
+
+fn samples() -> impl Strategy<Value = Samples> {
+    let values = prop::collection::vec((0..4_i64, 0..3_i64), 0..3);
+    prop::collection::vec((0..SECONDS / 30, values), 0..40)
+        .prop_map(|samples| samples.into_iter().map(|(slot, values)| (slot * 30, values)).collect())
+}
+
+fn sample((second, values): &(i64, Vec<(i64, i64)>)) -> Sample {
+    let value = |(space_type, (allocated_gb, total_gb)): (i32, &(i64, i64))| SpaceTypeAllocation {
+        space_type,
+        allocated_gb: *allocated_gb,
+        total_gb: *total_gb,
+    };
+    Sample { allocation: SpaceAllocation::new(at(*second), (0..).zip(values).map(value).collect()), interval_s: INTERVAL_S }
+}
+
+fn runs(history: &History) -> Vec<Run> {
+    history.runs().cloned().collect()
+}
+
+/// The runs of a tenant, and the changes that recording its samples one by one gave.
+fn record(tenant_no: u32, samples: &Samples) -> (Vec<Run>, Vec<Change>) {
+    let (mut history, mut changes) = (History::default(), Vec::new());
+    for given in samples {
+        let before = runs(&history);
+        history.record(&sample(given));
+        changes.extend(difference(&before, &runs(&history)).into_iter().map(|step| Change { tenant_no, step }));
+    }
+    (runs(&history), changes)
+}
+
+/// What a tenant's runs say at a second: the carried sums once it has begun, and whether observations cover it.
+fn state(runs: &[Run], space_type: Option<i32>, second: i64) -> (Option<(i128, i128)>, bool) {
+    let (mut carried, mut covered) = (None, false);
+    for (index, run) in runs.iter().enumerate().filter(|(_, run)| space_type.is_none_or(|asked| asked == run.space_type)) {
+        let next = runs.get(index + 1).filter(|next| next.space_type == run.space_type);
+        if run.first_at > at(second) {
+            continue;
+        }
+        let sums = carried.get_or_insert((0, 0));
+        let is_newest = next.is_none_or(|next| next.first_at > at(second));
+        if is_newest && run.ended_at.is_none_or(|ended| ended > at(second)) {
+            sums.0 += i128::from(run.allocated_gb);
+            sums.1 += i128::from(run.total_gb);
+        }
+        covered |= at(second) < run.holds_until(next.map(|next| next.first_at));
+    }
+    (carried, covered)
+}
+
+fn holds_until(runs: &[Run]) -> Option<Timestamp> {
+    runs.iter().map(|run| run.last_at + Run::tolerance(run.interval_s)).max()
+}
+
+/// Whether a type that the newest sample does not list has ended. It has not when the sample that lists it came after a later one without
+/// it: `quota::recording` says why. Its coverage then cannot be told from the tenant's.
+fn ends_are_known(runs: &[Run]) -> bool {
+    let newest = runs.iter().map(|run| run.ended_at.unwrap_or(run.last_at)).max();
+    runs.chunk_by(|a, b| a.space_type == b.space_type)
+        .filter_map(<[Run]>::last)
+        .all(|run| run.ended_at.is_some() || Some(run.last_at) == newest)
+}
+
+/// What a group's sum does over seconds.
+fn measure(values: &[f64]) -> Option<Measure> {
+    let (first, last) = (*values.first()?, *values.last()?);
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    let average = values.iter().sum::<f64>() / values.len() as f64;
+    Some(Measure {
+        average,
+        min: values.iter().copied().fold(f64::MAX, f64::min),
+        max: values.iter().copied().fold(0.0, f64::max),
+        first,
+        last,
+    })
+}
+
+fn assert_near(found: Option<Measure>, expected: Option<Measure>) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.is_some(), expected.is_some(), "{:?} {:?}", found, expected);
+    if let (Some(a), Some(b)) = (found, expected) {
+        for (a, b) in [(a.average, b.average), (a.min, b.min), (a.max, b.max), (a.first, b.first), (a.last, b.last)] {
+            prop_assert!((a - b).abs() < 1e-9, "{a} {b}");
+        }
+    }
+    Ok(())
+}
+
+/// The changes as a store keeps them: some days packed, the rest as they are, all by instant.
+fn stored(changes: Vec<Change>) -> (BTreeMap<i64, Vec<u8>>, Vec<Change>) {
+    let mut days = BTreeMap::<i64, Vec<Change>>::new();
+    for change in changes {
+        days.entry(day_of(change.step.at)).or_default().push(change);
+    }
+    let mut recent = days.pop_last().map_or_else(Vec::new, |(_, changes)| changes);
+    recent.sort_by_key(|change| change.step.at);
+    (days.into_iter().map(|(day, changes)| (day, pack_day(changes))).collect(), recent)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn changes_add_up_to_the_steps_of_the_runs_in_whatever_order_samples_come(samples in samples()) {
+        let (runs, changes) = record(7, &samples);
+        let mut sums = BTreeMap::<(i64, i32), (i64, i64, i32)>::new();
+        for Change { step, .. } in changes {
+            let sum = sums.entry((step.at, step.space_type)).or_default();
+            *sum = (sum.0 + step.allocated_gb, sum.1 + step.total_gb, sum.2 + step.held);
+        }
+        sums.retain(|_, sum| *sum != (0, 0, 0));
+        let expected: BTreeMap<_, _> = steps(&runs).iter()
+            .map(|step| ((step.at, step.space_type), (step.allocated_gb, step.total_gb, step.held))).collect();
+        prop_assert_eq!(sums, expected);
+    }
+
+    #[test]
+    fn a_fleet_is_the_sum_of_its_tenants_second_by_second(
+        tenants in prop::collection::vec((samples(), 0..3_u32), 1..5),
+        lengths in prop::collection::vec(1..40_i64, 1..6),
+        start in 0..30_i64,
+        asked in (0..600_i64, 0..600_i64),
+        now in 600..SECONDS,
+        space_type in prop::option::of(0..2_i32),
+    ) {
+        let recorded: Vec<_> = (0..).zip(&tenants).map(|(no, (samples, group))| (no, *group, record(no * 40_000, samples))).collect();
+        prop_assume!(recorded.iter().all(|(_, _, (runs, _))| ends_are_known(runs)));
+        // Tenants of group 2 are not asked for.
+        let members: Vec<_> = recorded.iter().filter(|(_, group, _)| *group < 2)
+            .map(|(no, group, (runs, _))| Member { tenant_no: no * 40_000, group: *group, holds_until: holds_until(runs) }).collect();
+        let (days, recent) = stored(recorded.iter().flat_map(|(_, _, (_, changes))| changes.clone()).collect());
+        let mut edges = vec![start * 60];
+        edges.extend(lengths.iter().scan(start * 60, |edge, length| { *edge += length * 60; Some(*edge) }));
+        let buckets: Arc<[TimeRange]> = edges.windows(2).map(|w| TimeRange { from: at(w[0]), to: at(w[1]) }).collect();
+        let (first, last) = (edges[0], *edges.last().unwrap());
+        let question = (first + asked.0.min(59), (last - asked.1).max(first + 60));
+        let range = TimeRange { from: at(question.0), to: at(question.1) };
+
+        let mut sweep = Sweep::new(&members, 2, Arc::clone(&buckets), range, space_type, at(now));
+        for (day, bytes) in &days {
+            sweep.day(&DayChanges::read(*day, bytes).unwrap());
+        }
+        let mut resumed = sweep.clone();
+        for change in recent {
+            resumed.add(change);
+        }
+        let found = resumed.finish(&members);
+
+        for group in 0..2_u32 {
+            let of_group: Vec<_> = recorded.iter().filter(|(_, g, _)| *g == group).map(|(_, _, (runs, _))| runs).collect();
+            let states = |second: i64| of_group.iter().map(move |runs| state(runs, space_type, second));
+            #[expect(clippy::cast_precision_loss, reason = "few")]
+            let coverage = |from: i64, to: i64| {
+                let (from, to) = (from.min(now), to.min(now));
+                let covered = (from..to).flat_map(states).filter(|(_, covered)| *covered).count();
+                let whole = of_group.len() * usize::try_from(to - from).unwrap();
+                if whole == 0 { 0.0 } else { covered as f64 / whole as f64 }
+            };
+            let series = &found[group as usize];
+            prop_assert!((series.coverage - coverage(question.0, question.1)).abs() < 1e-9);
+            for (point, w) in series.points.iter().zip(edges.windows(2)) {
+                let sums: Vec<(i128, i128)> = (w[0]..w[1].min(now))
+                    .filter_map(|second| states(second).filter_map(|(sums, _)| sums).reduce(|a, b| (a.0 + b.0, a.1 + b.1))).collect();
+                #[expect(clippy::cast_precision_loss, reason = "small")]
+                let part = |of: fn(&(i128, i128)) -> i128| measure(&sums.iter().map(|sum| of(sum) as f64).collect::<Vec<_>>());
+                assert_near(point.allocated, part(|sum| sum.0))?;
+                assert_near(point.total, part(|sum| sum.1))?;
+                #[expect(clippy::cast_precision_loss, reason = "small")]
+                let ratios: Vec<_> = sums.iter().filter(|sum| sum.1 != 0).map(|sum| sum.0 as f64 / sum.1 as f64).collect();
+                assert_near(point.utilization, measure(&ratios))?;
+                prop_assert!((point.coverage - coverage(w[0], w[1])).abs() < 1e-9);
+                prop_assert_eq!(point.complete, w[1] <= now);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tenant_stands_where_its_runs_say(samples in samples(), from in 0..SECONDS / 2, length in 60..SECONDS / 2) {
+        let (recorded, changes) = record(3, &samples);
+        prop_assume!(ends_are_known(&recorded));
+        let now = from + length;
+        let visible: Vec<_> = recorded.iter().filter(|run| run.first_at <= at(now)).collect();
+        let (days, recent) = stored(changes);
+        let mut pass = Standings::new(3, at(from), at(now));
+        for (day, bytes) in &days {
+            pass.day(&DayChanges::read(*day, bytes).unwrap());
+        }
+        for change in recent { pass.add(change); }
+        let found = pass.finish(&[Member { tenant_no: 3, group: 0, holds_until: holds_until(&recorded) }]);
+
+        let begun = visible.iter().map(|run| run.first_at).min();
+        prop_assert_eq!(found.len(), usize::from(begun.is_some()));
+        prop_assume!(begun.is_some());
+        let begun = begun.unwrap();
+        let start = begun.max(at(from));
+        let carried = |at: Timestamp| state(&recorded, None, at.as_second() - BEGIN).0.unwrap().0;
+        let covered = (from..now).filter(|second| state(&recorded, None, *second).1).count();
+        prop_assert_eq!((found[0].from, found[0].from_allocated_gb, found[0].allocated_gb), (start, carried(start), carried(at(now))));
+        #[expect(clippy::cast_precision_loss, reason = "few")]
+        let expected = covered as f64 / length as f64;
+        prop_assert!((found[0].coverage - expected).abs() < 1e-9, "{} {}", found[0].coverage, expected);
+    }
+
+    #[test]
+    fn a_day_and_an_opening_come_back_as_they_were_packed(
+        changes in prop::collection::vec(
+            (0..DAY_MILLIS, 0..100_000_u32, -3..3_i32, any::<i64>(), prop_oneof![Just(0), any::<i64>()], -1..2_i32), 0..50),
+    ) {
+        let mut keys = std::collections::HashSet::new();
+        let mut changes: Vec<_> = changes.into_iter()
+            .map(|(ms, tenant_no, space_type, allocated_gb, total_gb, held)| {
+                Change { tenant_no, step: Step { at: 20_000 * DAY_MILLIS + ms, space_type, allocated_gb, total_gb, held } }
+            })
+            .filter(|Change { tenant_no, step }| keys.insert((step.at, *tenant_no, step.space_type)))
+            .filter(|Change { step, .. }| (step.allocated_gb, step.total_gb, step.held) != (0, 0, 0))
+            .collect();
+        changes.sort_by_key(|Change { tenant_no, step }| (step.at, *tenant_no, step.space_type));
+        let packed = pack_day(changes.clone());
+        prop_assert_eq!(DayChanges::read(20_000, &packed).unwrap().to_vec(), changes.clone());
+        prop_assert!(DayChanges::read(20_000, &packed[..packed.len() - 1]).is_err());
+        let mut opening = Opening::default();
+        for change in changes { opening.add(change); }
+        let packed = opening.pack();
+        prop_assert_eq!(Opening::read(&packed), Ok(opening));
+        prop_assert!(Opening::read(&packed[..packed.len() - 1]).is_err());
+    }
+}
+
+#[test]
+fn the_widest_values_are_corrected_exactly() {
+    let run = |allocated_gb| Run {
+        space_type: 0,
+        first_at: at(0),
+        last_at: at(0),
+        interval_s: INTERVAL_S,
+        samples: 1,
+        allocated_gb,
+        total_gb: i64::MAX,
+        ended_at: Some(at(0) + SignedDuration::from_secs(60)),
+    };
+    let mut opening = Opening::default();
+    let changes = [difference(&[], &[run(i64::MAX)]), difference(&[run(i64::MAX)], &[run(0)]), difference(&[run(0)], &[])].concat();
+    for step in changes {
+        opening.add(Change { tenant_no: 1, step });
+    }
+    assert_eq!(opening.standings().map(|(.., standing)| standing).collect::<Vec<_>>(), [TypeStanding::default()]);
+}

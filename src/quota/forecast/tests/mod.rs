@@ -1,0 +1,4 @@
+mod acceptance;
+mod examples;
+mod properties;
+mod synthetic;
