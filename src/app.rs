@@ -26,6 +26,7 @@ use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::Collector;
 use crate::config::Config;
+use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, Services};
 use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
@@ -154,6 +155,7 @@ impl App {
         let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
             allocations,
+            fleets: Fleets::new(Arc::clone(&store)),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             default_tenant: config.server.default_tenant.clone(),
@@ -237,6 +239,7 @@ impl App {
                 }
             }
         });
+        tokio::spawn(keep_packed(Arc::clone(&self.handle.store), Arc::clone(&self.handle.clock), stop.clone()));
         let all_observed = CancellationToken::new();
         let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
 

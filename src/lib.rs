@@ -14,6 +14,7 @@
 //! | [`answers`] | finished answers of repeated queries, and when they are valid |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
+//! | [`fleet`] | sums over many tenants, from the log of changes |
 //! | [`recorder`] | writes what was observed in batches; keeps it while the database is away |
 //! | [`tenants`] | who is watched, with which credential; replaced whole on reload |
 //! | [`koodrive`] | the signed upstream client; one verdict per answer |
@@ -33,6 +34,7 @@ pub mod collector;
 pub mod config;
 pub mod export;
 mod file_stamp;
+pub mod fleet;
 pub mod graphql;
 pub mod http;
 pub mod import;

@@ -10,7 +10,9 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::error::ApiError;
 use crate::allocations::{Allocations, Answer, Demand};
+use crate::fleet::{Fleets, SeriesRequest};
 use crate::koodrive::Failure;
+use crate::quota::usage::UsageSeries;
 use crate::quota::{Run, TenantId, TimeRange};
 use crate::store::{CollectionStatus, SharedStore, SnapshotPage, SnapshotQuery};
 use crate::tenants::WatchedTenant;
@@ -22,6 +24,7 @@ const GATHER: Duration = Duration::from_millis(1);
 pub struct Loaders {
     allocations: Allocations,
     store: SharedStore,
+    fleets: Fleets,
 }
 
 /// An allocation on a tenant, as one reader demands it.
@@ -87,10 +90,34 @@ pub struct SnapshotsKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StatusKey(pub TenantId);
 
+/// The series of a fleet.
+#[derive(Clone, Debug)]
+pub struct FleetKey {
+    /// The tenants.
+    pub members: Arc<[Arc<WatchedTenant>]>,
+    /// What of them.
+    pub request: SeriesRequest,
+}
+
+impl PartialEq for FleetKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.members, &other.members) && self.request == other.request
+    }
+}
+
+impl Eq for FleetKey {}
+
+impl Hash for FleetKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.members).hash(state);
+        self.request.hash(state);
+    }
+}
+
 impl Loaders {
-    /// Loaders over the cache and the store.
-    pub fn new(allocations: Allocations, store: SharedStore) -> DataLoader<Self> {
-        DataLoader::new(Self { allocations, store }, tokio::spawn).delay(GATHER)
+    /// Loaders over the cache, the store and the sums.
+    pub fn new(allocations: Allocations, store: SharedStore, fleets: Fleets) -> DataLoader<Self> {
+        DataLoader::new(Self { allocations, store, fleets }, tokio::spawn).delay(GATHER)
     }
 }
 
@@ -150,5 +177,25 @@ impl Loader<StatusKey> for Loaders {
         let tenants: Vec<_> = keys.iter().map(|key| key.0.clone()).collect();
         let statuses = self.store.collection_status(&tenants).await?;
         Ok(statuses.into_iter().map(|(tenant, status)| (StatusKey(tenant), status)).collect())
+    }
+}
+
+impl Loader<FleetKey> for Loaders {
+    type Value = UsageSeries;
+    type Error = ApiError;
+
+    /// The groups of a fleet ask for the same stretch, and are summed in one pass.
+    async fn load(&self, keys: &[FleetKey]) -> Result<HashMap<FleetKey, Self::Value>, ApiError> {
+        let mut requests: HashMap<&SeriesRequest, Vec<&FleetKey>> = HashMap::new();
+        for key in keys {
+            requests.entry(&key.request).or_default().push(key);
+        }
+        let mut loaded = HashMap::with_capacity(keys.len());
+        for (request, keys) in requests {
+            let ids = |key: &&FleetKey| key.members.iter().map(|watched| watched.tenant.id.clone()).collect();
+            let fleets: Vec<Vec<TenantId>> = keys.iter().map(ids).collect();
+            loaded.extend(keys.into_iter().cloned().zip(self.fleets.series(&fleets, request).await?));
+        }
+        Ok(loaded)
     }
 }

@@ -39,7 +39,7 @@ fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
 /// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`] as data.
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
-    let loaders = Loaders::new(services.allocations.clone(), services.store.clone());
+    let loaders = Loaders::new(services.allocations.clone(), services.store.clone(), services.fleets.clone());
     builder().data(loaders).data(services).limit_recursive_depth(limits.nesting()).extension(limits).finish()
 }
 

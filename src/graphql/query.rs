@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object};
 use super::error::ApiError;
 use super::ingredients;
 use super::services::Services;
-use super::types::{Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
+use super::types::{Fleet, Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
 use crate::access::{Role, View};
 
 /// What can be asked.
@@ -65,5 +65,17 @@ impl Query {
         view.require(Role::Read).map_err(ApiError::from)?;
         let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
         Ok(list_tenants(services, view, ingredients(ctx), page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
+    }
+
+    /// All tenants that the caller may see and the filter keeps, as one.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn fleet(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
+    ) -> Result<Fleet, async_graphql::Error> {
+        let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
+        view.require(Role::Read).map_err(ApiError::from)?;
+        Ok(Fleet::of(services, view, ingredients(ctx), &filter.unwrap_or_default()).await?)
     }
 }

@@ -3,6 +3,7 @@
 use crate::access::Allowance;
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
+use crate::fleet::Fleets;
 use crate::quota::TenantId;
 use crate::store::SharedStore;
 
@@ -10,6 +11,8 @@ use crate::store::SharedStore;
 pub struct Services {
     /// The cache in front of the upstream.
     pub allocations: Allocations,
+    /// Sums over many tenants.
+    pub fleets: Fleets,
     /// The history.
     pub store: SharedStore,
     /// The time.

@@ -56,7 +56,7 @@ impl Run {
 }
 
 /// A stretch of time: `from` inclusive, `to` exclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// Start, inclusive.
     pub from: Timestamp,

@@ -14,6 +14,7 @@ mod config_watch;
 mod database_outage;
 mod exports;
 mod federation;
+mod fleet;
 mod forecast;
 mod freshness;
 mod growth;

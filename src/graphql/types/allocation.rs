@@ -104,7 +104,7 @@ impl SpaceAllocation {
 
     /// The same by space type, sorted by its number.
     async fn by_type(&self) -> Vec<SpaceTypeAllocation> {
-        self.allocation.by_type().iter().copied().map(SpaceTypeAllocation).collect()
+        self.allocation.by_type().iter().map(SpaceTypeAllocation::from).collect()
     }
 
     /// When the upstream said so.
@@ -124,14 +124,31 @@ impl SpaceAllocation {
 }
 
 /// Allocated and total of one space type.
-pub struct SpaceTypeAllocation(quota::SpaceTypeAllocation);
+pub struct SpaceTypeAllocation {
+    space_type: i32,
+    allocated_gb: i128,
+    total_gb: i128,
+}
+
+impl SpaceTypeAllocation {
+    /// Amounts of one space type, in GB.
+    pub fn new(space_type: i32, allocated_gb: i128, total_gb: i128) -> Self {
+        Self { space_type, allocated_gb, total_gb }
+    }
+}
+
+impl From<&quota::SpaceTypeAllocation> for SpaceTypeAllocation {
+    fn from(value: &quota::SpaceTypeAllocation) -> Self {
+        Self::new(value.space_type, value.allocated_gb.into(), value.total_gb.into())
+    }
+}
 
 /// Allocated and total of one space type.
 #[Object]
 impl SpaceTypeAllocation {
     /// The upstream's number of the space type.
     async fn space_type(&self) -> i32 {
-        self.0.space_type
+        self.space_type
     }
 
     /// What is allocated, in the given unit.
@@ -139,12 +156,12 @@ impl SpaceTypeAllocation {
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
     ) -> f64 {
-        unit.convert(self.0.allocated_gb.into())
+        unit.convert(self.allocated_gb)
     }
 
     /// What there is in all, in the given unit.
     async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
-        unit.convert(self.0.total_gb.into())
+        unit.convert(self.total_gb)
     }
 
     /// total - allocated; negative when over-allocated.
@@ -152,11 +169,11 @@ impl SpaceTypeAllocation {
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
     ) -> f64 {
-        unit.convert(i128::from(self.0.total_gb) - i128::from(self.0.allocated_gb))
+        unit.convert(self.total_gb - self.allocated_gb)
     }
 
     /// allocated / total, 0.5 for half; null when total is 0.
     async fn utilization(&self) -> Option<f64> {
-        quota::utilization(self.0.allocated_gb.into(), self.0.total_gb.into())
+        quota::utilization(self.allocated_gb, self.total_gb)
     }
 }

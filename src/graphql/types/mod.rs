@@ -2,17 +2,21 @@
 
 mod allocation;
 mod collection;
+mod fleet;
+mod fleet_allocation;
 mod forecast;
 mod growth;
 mod page;
+mod ranking;
 mod snapshot;
 mod tenant;
 mod tenants;
 mod unit;
 mod usage;
 
-pub use allocation::{OnFailure, SpaceAllocation};
+pub use allocation::{OnFailure, SpaceAllocation, SpaceTypeAllocation};
 pub use collection::CollectionStatus;
+pub use fleet::Fleet;
 pub use forecast::{Forecast, ForecastRequest};
 pub use growth::Growth;
 pub use page::{Page, PageInfo, page_complexity};

@@ -205,6 +205,28 @@ impl TenantFilter {
     }
 }
 
+/// A tenant with its newest known allocation, where that was asked for.
+pub type Kept = (Arc<WatchedTenant>, Option<Arc<SpaceAllocation>>);
+
+/// The tenants of the view that the filter keeps, sorted by id. Their newest known allocations are there if the filter or the caller needs
+/// them.
+pub async fn kept(
+    services: &Services,
+    view: &View,
+    ingredients: &Ingredients,
+    filter: &TenantFilter,
+    needs_figures: bool,
+) -> Result<Vec<Kept>, ApiError> {
+    let all = view.all();
+    let known = if needs_figures || filter.needs_figures() {
+        ingredients.use_figures(services.allocations.figures_version());
+        services.allocations.newest_known(&all).await?
+    } else {
+        vec![None; all.len()]
+    };
+    Ok(all.iter().cloned().zip(known).filter(|(watched, known)| filter.keeps(watched, known.as_deref())).collect())
+}
+
 /// The page of tenants that the filter keeps, in the given order.
 pub async fn list(
     services: &Services,
@@ -219,18 +241,10 @@ pub async fn list(
             return Err(ApiError::argument(name, "is a cursor of another order"));
         }
     }
-    let all = view.all();
-    let needs_figures = filter.needs_figures() || !matches!(order.by, TenantSort::Id | TenantSort::Name);
-    if needs_figures {
-        ingredients.use_figures(services.allocations.figures_version());
-    }
-    let known = if needs_figures { services.allocations.newest_known(&all).await? } else { Vec::new() };
-    let known = |index: usize| known.get(index).and_then(Option::as_deref);
-
-    let mut kept: Vec<(TenantPlace, &Arc<WatchedTenant>)> = (all.iter().enumerate())
-        .filter(|(index, watched)| filter.keeps(watched, known(*index)))
-        .map(|(index, watched)| (TenantPlace::of(watched, known(index), order), watched))
-        .collect();
+    let needs_figures = !matches!(order.by, TenantSort::Id | TenantSort::Name);
+    let kept = kept(services, view, ingredients, filter, needs_figures).await?;
+    let mut kept: Vec<(TenantPlace, &Arc<WatchedTenant>)> =
+        kept.iter().map(|(watched, known)| (TenantPlace::of(watched, known.as_deref(), order), watched)).collect();
     kept.sort_by(|(a, _), (b, _)| a.compare(b));
     let total_count = i32::try_from(kept.len()).unwrap_or(i32::MAX);
 

@@ -1,16 +1,20 @@
 //! Usage over time.
 
+use std::sync::Arc;
+
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Enum, Object, SimpleObject};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
-use super::super::loaders::{Loaders, RunsKey};
+use super::super::loaders::{FleetKey, Loaders, RunsKey};
 use super::super::scalars::{DateTime, Duration};
 use super::super::services::MAX_POINTS;
 use super::StorageUnit;
+use crate::fleet::SeriesRequest;
 use crate::quota::calendar::{buckets_within, stretch_of, time_zone};
 use crate::quota::{Interval, TenantId, TimeRange, usage};
+use crate::tenants::WatchedTenant;
 
 /// What a bucket without observations says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -63,14 +67,31 @@ impl UsageRequest {
         let key = RunsKey { tenant: tenant.clone(), from: stretch.from, to: stretch.to, space_type: self.space_type };
         let runs = loaders.load_one(key).await?.unwrap_or_default();
         let series = usage::series(&runs, &self.buckets, self.range, self.now, self.fill);
-        Ok(UsageSeries {
+        Ok(self.in_answer(series))
+    }
+
+    /// The series of the sum over a fleet.
+    pub async fn answer_of_fleet(
+        self,
+        loaders: &DataLoader<Loaders>,
+        members: &Arc<[Arc<WatchedTenant>]>,
+    ) -> Result<UsageSeries, ApiError> {
+        let buckets = self.buckets.as_slice().into();
+        let request = SeriesRequest { buckets, asked: self.range, space_type: self.space_type, now: self.now };
+        let series = loaders.load_one(FleetKey { members: Arc::clone(members), request }).await?;
+        let series = series.ok_or_else(|| ApiError::Internal("a fleet without its series".to_owned()))?;
+        Ok(self.in_answer(series))
+    }
+
+    fn in_answer(self, series: usage::UsageSeries) -> UsageSeries {
+        UsageSeries {
             from: DateTime(self.range.from),
             to: DateTime(self.range.to),
             interval: self.interval.into(),
             time_zone: self.time_zone,
             points: series.points.into_iter().map(UsagePoint).collect(),
             coverage: series.coverage,
-        })
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! for each bucket of any calendar. How much of it was observed and not carried is its coverage: the mean of the tenants' own.
 
 mod change;
+mod daily;
 mod day;
 mod opening;
 mod standing;
@@ -19,6 +20,7 @@ mod sweep;
 mod tests;
 
 pub use change::{Change, Step, difference, millis, steps};
+pub use daily::{Daily, DailyValues};
 pub use day::{CorruptDay, DAY_MILLIS, DayChanges, day_of, pack_day};
 pub use opening::{CorruptOpening, Opening, Standing as TypeStanding};
 pub use standing::{Standing, Standings};

@@ -107,11 +107,12 @@ struct RatioSums {
 }
 
 impl Sweep {
-    /// A pass over the members, in so many groups, for the buckets, which are those of `asked`, in order. Nothing is known after `now`.
+    /// A pass over the members for the buckets, which are those of `asked`, in order. `sizes` are how many tenants each group counts, also those
+    /// that have no number yet. Nothing is known after `now`.
     #[must_use]
     pub fn new(
         members: &[Member],
-        groups: usize,
+        sizes: &[usize],
         buckets: Arc<[TimeRange]>,
         asked: TimeRange,
         space_type: Option<i32>,
@@ -119,16 +120,12 @@ impl Sweep {
     ) -> Self {
         let size = members.iter().map(|member| member.tenant_no as usize + 1).max().unwrap_or_default();
         let mut group_of = vec![NO_GROUP; size];
-        let mut sums = vec![Group::default(); groups];
         let now = millis(now);
         let begin = buckets.first().map_or(now, |bucket| millis(bucket.from));
         for member in members {
             group_of[member.tenant_no as usize] = member.group;
-            sums[member.group as usize].members += 1;
         }
-        for group in &mut sums {
-            group.since = begin;
-        }
+        let group = |size: &usize| Group { members: i64::try_from(*size).unwrap_or(i64::MAX), since: begin, ..Group::default() };
         let marks = marks(&buckets, asked, now);
         Self {
             buckets,
@@ -137,10 +134,32 @@ impl Sweep {
             space_type,
             group_of: group_of.into(),
             held: vec![0; size],
-            groups: sums,
+            groups: sizes.iter().map(group).collect(),
             marks: marks.into(),
             next_mark: 0,
         }
+    }
+
+    /// Notes all that is before a day begins, so that a clone may go on from here another time. Given in milliseconds since 1970.
+    pub fn pause(&mut self, day_start: i64) {
+        self.pass_marks(day_start);
+    }
+
+    /// Goes on from a pause that was before both the former and the new `now`: with another end of what is asked and another `now`.
+    #[must_use]
+    pub fn go_on(mut self, day_start: i64, asked_to: Timestamp, now: Timestamp) -> Self {
+        self.asked.to = asked_to;
+        self.now = millis(now);
+        self.marks = marks(&self.buckets, self.asked, self.now).into();
+        self.next_mark = self.marks.partition_point(|mark| mark.at <= day_start);
+        self
+    }
+
+    /// What it takes in memory, in bytes, roughly.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let buckets = self.groups.iter().map(|group| group.done.capacity() * size_of::<Sums>()).sum::<usize>();
+        buckets + self.group_of.len() * 8 + self.marks.len() * size_of::<Mark>() + self.groups.len() * size_of::<Group>()
     }
 
     /// Takes in where everything stands before the first change.

@@ -151,6 +151,7 @@ proptest! {
         // Tenants of group 2 are not asked for.
         let members: Vec<_> = recorded.iter().filter(|(_, group, _)| *group < 2)
             .map(|(no, group, (runs, _))| Member { tenant_no: no * 40_000, group: *group, holds_until: holds_until(runs) }).collect();
+        let sizes = [0, 1].map(|group| members.iter().filter(|member| member.group == group).count());
         let (days, recent) = stored(recorded.iter().flat_map(|(_, _, (_, changes))| changes.clone()).collect());
         let mut edges = vec![start * 60];
         edges.extend(lengths.iter().scan(start * 60, |edge, length| { *edge += length * 60; Some(*edge) }));
@@ -159,11 +160,30 @@ proptest! {
         let question = (first + asked.0.min(59), (last - asked.1).max(first + 60));
         let range = TimeRange { from: at(question.0), to: at(question.1) };
 
-        let mut sweep = Sweep::new(&members, 2, Arc::clone(&buckets), range, space_type, at(now));
+        let mut sweep = Sweep::new(&members, &sizes, Arc::clone(&buckets), range, space_type, at(now));
         for (day, bytes) in &days {
             sweep.day(&DayChanges::read(*day, bytes).unwrap());
         }
-        let mut resumed = sweep.clone();
+        // As if it had been asked a moment after the day began, with another end, and now again.
+        let midnight = (BEGIN + 1800) * 1000;
+        let mut resumed = if now > 1801 && question.1 > 1800 {
+            let mut former = Sweep::new(&members, &sizes, Arc::clone(&buckets), TimeRange { to: at(1801), ..range }, space_type, at(1801));
+            if question.0 < 1801 {
+                for (day, bytes) in days.iter().filter(|(day, _)| **day * DAY_MILLIS < midnight) {
+                    former.day(&DayChanges::read(*day, bytes).unwrap());
+                }
+                former.pause(midnight);
+                let mut resumed = former.go_on(midnight, range.to, at(now));
+                for (day, bytes) in days.iter().filter(|(day, _)| **day * DAY_MILLIS >= midnight) {
+                    resumed.day(&DayChanges::read(*day, bytes).unwrap());
+                }
+                resumed
+            } else {
+                sweep
+            }
+        } else {
+            sweep
+        };
         for change in recent {
             resumed.add(change);
         }

@@ -33,14 +33,10 @@ pub(super) async fn migrate(pool: &PgPool) -> Result<Vec<String>, StoreError> {
     loop {
         let mut tx = pool.begin().await.map_err(failed("migration"))?;
         lock(&mut tx, Lock::Migrating).await.map_err(failed("migration"))?;
-        let found = find(&mut tx).await.map_err(failed("migration"))?;
-        let Some(next) = migrations::missing(POSTGRES, &found)?.first() else {
+        let Some(next) = migrations::missing(POSTGRES, &find(&mut tx).await.map_err(failed("migration"))?)?.first() else {
             tx.commit().await.map_err(failed("migration"))?;
             return Ok(done);
         };
-        if found == Found::Empty {
-            query(CREATE_MARK).execute(&mut *tx).await.map_err(failed("migration"))?;
-        }
         apply(&mut tx, next).await.map_err(failed("migration"))?;
         tx.commit().await.map_err(failed("migration"))?;
         done.push(next.name.to_owned());
@@ -48,6 +44,10 @@ pub(super) async fn migrate(pool: &PgPool) -> Result<Vec<String>, StoreError> {
 }
 
 async fn apply(tx: &mut Transaction<'_, Postgres>, next: &migrations::Migration) -> Result<(), sqlx::Error> {
+    // Only once, for "if not exists" has the server tell what it skips.
+    if POSTGRES.first().is_some_and(|first| first.name == next.name) {
+        query(CREATE_MARK).execute(&mut **tx).await?;
+    }
     sqlx::raw_sql(next.sql).execute(&mut **tx).await?;
     let insert = "insert into quotagraph_migrations (name, checksum) values ($1, $2)";
     query(insert).bind(next.name).bind(next.checksum()).execute(&mut **tx).await.map(drop)

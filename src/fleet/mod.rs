@@ -1,0 +1,167 @@
+//! Sums over many tenants, from the store's log of changes.
+//!
+//! The rules are in [`crate::quota::fleet`]; here the log is read for a question and run through on a thread of its own, so that a sum
+//! over fifteen million changes holds up no other request. What a pass had before the last packed day is kept for a while: the same
+//! question again reads what came since, not the year.
+
+mod kept;
+mod packing;
+mod reading;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use self::kept::{Kept, Question};
+pub use self::packing::keep_packed;
+use self::reading::run;
+use crate::quota::fleet::{Daily, DailyValues, Member, Standing, Standings, Sweep};
+use crate::quota::usage::UsageSeries;
+use crate::quota::{TenantId, TimeRange};
+use crate::store::{SharedStore, StoreError};
+
+/// Which series of fleets are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SeriesRequest {
+    /// The buckets, those of `asked`, in order.
+    pub buckets: Arc<[TimeRange]>,
+    /// The stretch that coverage is over.
+    pub asked: TimeRange,
+    /// Only this space type.
+    pub space_type: Option<i32>,
+    /// Nothing is known after it.
+    pub now: Timestamp,
+}
+
+/// The sums. Cheap to clone; clones share what is kept.
+#[derive(Clone)]
+pub struct Fleets {
+    store: SharedStore,
+    kept: Kept,
+}
+
+impl std::fmt::Debug for Fleets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleets").finish_non_exhaustive()
+    }
+}
+
+impl Fleets {
+    /// Sums from the log of this store.
+    #[must_use]
+    pub fn new(store: SharedStore) -> Self {
+        Self { store, kept: Kept::new() }
+    }
+
+    /// The series of each fleet, in order. Fleets that share no tenant are summed in one pass over the log.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn series(&self, fleets: &[Vec<TenantId>], request: &SeriesRequest) -> Result<Vec<UsageSeries>, StoreError> {
+        let numbers = self.numbers().await?;
+        let mut series: Vec<Option<UsageSeries>> = vec![None; fleets.len()];
+        for places in disjoint(fleets) {
+            let mut members = Vec::new();
+            for (group, place) in (0_u32..).zip(&places) {
+                members.extend(fleets[*place].iter().filter_map(|id| numbers.get(id)).map(|member| Member { group, ..*member }));
+            }
+            // A tenant that has never been registered has no number yet; it counts as unobserved.
+            let sizes = places.iter().map(|place| fleets[*place].len()).collect();
+            for (place, found) in places.iter().zip(self.pass(members, sizes, request).await?) {
+                series[*place] = Some(found);
+            }
+        }
+        Ok(series.into_iter().flatten().collect())
+    }
+
+    /// Where each tenant that was ever observed stands over the stretch from `from` to `now`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn standings(
+        &self,
+        tenants: &[TenantId],
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<HashMap<TenantId, Standing>, StoreError> {
+        let (ids, members) = self.members(tenants).await?;
+        let Some(highest_no) = ids.keys().max().copied() else { return Ok(HashMap::new()) };
+        let range = TimeRange { from, to: now };
+        let pass = run(&self.store, range, None, Standings::new(highest_no, from, now)).await?.pass;
+        let by_id = |standing: Standing| Some((ids.get(&standing.tenant_no)?.clone(), standing));
+        Ok(pass.finish(&members).into_iter().filter_map(by_id).collect())
+    }
+
+    /// What each tenant that was ever observed had allocated at the same time of each of the last `days` days, the newest last, and its
+    /// newest total: what [`crate::quota::forecast`] carries on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn daily_values(
+        &self,
+        tenants: &[TenantId],
+        days: usize,
+        now: Timestamp,
+    ) -> Result<HashMap<TenantId, Daily>, StoreError> {
+        let (ids, members) = self.members(tenants).await?;
+        let pass = DailyValues::new(&members, days, now);
+        let pass = run(&self.store, TimeRange { from: pass.from(), to: now }, None, pass).await?.pass;
+        let values = pass.finish(&members).into_iter();
+        Ok(values.filter_map(|(tenant_no, daily)| Some((ids.get(&tenant_no)?.clone(), daily))).collect())
+    }
+
+    async fn pass(&self, members: Vec<Member>, sizes: Vec<usize>, request: &SeriesRequest) -> Result<Vec<UsageSeries>, StoreError> {
+        let question = Question::new(&members, sizes.clone(), request);
+        let kept = self.kept.get(&question, request);
+        let fresh = Sweep::new(&members, &sizes, Arc::clone(&request.buckets), request.asked, request.space_type, request.now);
+        let range = TimeRange {
+            from: request.buckets.first().map_or(request.now, |bucket| bucket.from),
+            to: request.buckets.last().map_or(request.now, |bucket| bucket.to).min(request.now),
+        };
+        let done = run(&self.store, range, kept, fresh).await?;
+        if let Some((mark, sweep)) = done.checkpoint {
+            self.kept.put(question, request, mark, sweep);
+        }
+        Ok(done.pass.finish(&members))
+    }
+
+    async fn members(&self, tenants: &[TenantId]) -> Result<(HashMap<u32, TenantId>, Vec<Member>), StoreError> {
+        let numbers = self.numbers().await?;
+        let found = || tenants.iter().filter_map(|id| Some((id, numbers.get(id)?)));
+        Ok((found().map(|(id, member)| (member.tenant_no, id.clone())).collect(), found().map(|(_, member)| *member).collect()))
+    }
+
+    async fn numbers(&self) -> Result<HashMap<TenantId, Member>, StoreError> {
+        let tenants = self.store.fleet_tenants().await?.into_iter();
+        Ok(tenants.map(|t| (t.id, Member { tenant_no: t.tenant_no, group: 0, holds_until: t.holds_until })).collect())
+    }
+}
+
+/// The places of the fleets in as few parts as a simple search finds, so that no two of one part share a tenant.
+fn disjoint(fleets: &[Vec<TenantId>]) -> Vec<Vec<usize>> {
+    let mut parts: Vec<(HashSet<&TenantId>, Vec<usize>)> = Vec::new();
+    for (place, fleet) in fleets.iter().enumerate() {
+        let index = parts.iter().position(|(taken, _)| fleet.iter().all(|id| !taken.contains(id)));
+        let index = index.unwrap_or(parts.len());
+        if index == parts.len() {
+            parts.push((HashSet::new(), Vec::new()));
+        }
+        let (taken, places) = &mut parts[index];
+        taken.extend(fleet);
+        places.push(place);
+    }
+    parts.into_iter().map(|(_, places)| places).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disjoint;
+
+    #[test]
+    fn fleets_that_share_a_tenant_are_summed_apart() {
+        let fleet = |ids: &[&str]| ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<_>>();
+        let fleets = [fleet(&["a", "b"]), fleet(&["c"]), fleet(&["b", "d"]), fleet(&[]), fleet(&["d"])];
+        assert_eq!(disjoint(&fleets), [vec![0, 1, 3, 4], vec![2]]);
+    }
+}

@@ -1,0 +1,111 @@
+//! One pass over the log, on a thread of its own.
+
+use tokio::sync::mpsc;
+
+use crate::quota::TimeRange;
+use crate::quota::fleet::{Change, DAY_MILLIS, DailyValues, DayChanges, Opening, Standings, Sweep};
+use crate::store::{FleetMark, FleetPart, SharedStore, StoreError};
+
+/// Packed days that are read ahead of the pass.
+const READ_AHEAD: usize = 8;
+
+/// What runs through the log.
+pub(super) trait Pass: Clone + Send + 'static {
+    /// Where everything stands before the first change.
+    fn open(&mut self, opening: &Opening);
+    /// A day's changes, between which there are no others.
+    fn day(&mut self, changes: &DayChanges<'_>);
+    /// A change.
+    fn add(&mut self, change: Change);
+    /// All before an instant was taken in, and the pass may be kept.
+    fn pause(&mut self, _day_start: i64) {}
+}
+
+macro_rules! pass {
+    ($($pass:ty $(: $pause:ident)?),+) => {
+        $(impl Pass for $pass {
+            fn open(&mut self, opening: &Opening) {
+                self.open(opening);
+            }
+            fn day(&mut self, changes: &DayChanges<'_>) {
+                self.day(changes);
+            }
+            fn add(&mut self, change: Change) {
+                self.add(change);
+            }
+            $(fn $pause(&mut self, day_start: i64) {
+                self.$pause(day_start);
+            })?
+        })+
+    };
+}
+pass!(Sweep: pause, Standings, DailyValues);
+
+/// A finished pass.
+pub(super) struct Done<P> {
+    /// The pass.
+    pub pass: P,
+    /// The same before the last packed day, from where it may go on another time.
+    pub checkpoint: Option<(FleetMark, P)>,
+}
+
+/// Runs `fresh` through what the range needs of the log; or `kept`, if nothing before its mark has changed.
+pub(super) async fn run<P: Pass>(
+    store: &SharedStore,
+    range: TimeRange,
+    kept: Option<(FleetMark, P)>,
+    fresh: P,
+) -> Result<Done<P>, StoreError> {
+    let (sender, parts) = mpsc::channel(READ_AHEAD);
+    let mark = kept.as_ref().map(|(mark, _)| *mark);
+    let running = tokio::task::spawn_blocking(move || consume(parts, kept.map(|(_, pass)| pass), fresh));
+    let read = store.read_fleet(range, mark, &sender).await;
+    drop(sender);
+    let done = running.await;
+    read?;
+    match done {
+        Ok(done) => done,
+        Err(failed) => Err(StoreError::Database { action: "reading of the log of changes", source: Box::new(failed) }),
+    }
+}
+
+fn consume<P: Pass>(mut parts: mpsc::Receiver<FleetPart>, mut kept: Option<P>, fresh: P) -> Result<Done<P>, StoreError> {
+    let mut pass = fresh;
+    let mut checkpoint = None;
+    let (mut recent, mut newest) = (Vec::new().into_iter().peekable(), None);
+    while let Some(part) = parts.blocking_recv() {
+        match part {
+            FleetPart::Begin { resumed, mark, opening, recent: unpacked } => {
+                match kept.take().filter(|_| resumed) {
+                    Some(kept) => pass = kept,
+                    None => pass.open(&opening),
+                }
+                (recent, newest) = (unpacked.into_iter().peekable(), mark);
+            }
+            FleetPart::Day { day, changes } => {
+                let corrupt = |source| StoreError::Database { action: "reading of the log of changes", source: Box::new(source) };
+                let packed = DayChanges::read(day, &changes).map_err(corrupt)?;
+                let (start, end) = (day * DAY_MILLIS, (day + 1) * DAY_MILLIS);
+                while let Some(change) = recent.next_if(|change| change.step.at < start) {
+                    pass.add(change);
+                }
+                if let Some(mark) = newest.filter(|mark| mark.day == day) {
+                    pass.pause(start);
+                    checkpoint = Some((mark, pass.clone()));
+                }
+                let mut unpacked: Vec<Change> = std::iter::from_fn(|| recent.next_if(|change| change.step.at < end)).collect();
+                if unpacked.is_empty() {
+                    pass.day(&packed);
+                } else {
+                    unpacked.extend(packed.to_vec());
+                    unpacked.sort_by_key(|change| change.step.at);
+                    for change in unpacked {
+                        pass.add(change);
+                    }
+                }
+            }
+        }
+    }
+    recent.for_each(|change| pass.add(change));
+    Ok(Done { pass, checkpoint })
+}

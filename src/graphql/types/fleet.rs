@@ -1,0 +1,221 @@
+//! Many tenants as one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, Object, SimpleObject};
+use jiff::Timestamp;
+
+use super::super::error::ApiError;
+use super::super::ingredients;
+use super::super::loaders::Loaders;
+use super::super::scalars::{DateTime, Duration};
+use super::super::services::Services;
+use super::fleet_allocation::FleetAllocation;
+use super::ranking::{self, RankedTenant, Ranking};
+use super::tenants::{TenantFilter, kept};
+use super::usage::{Fill, UsageRequest, UsageSeries};
+use crate::access::View;
+use crate::answers::Ingredients;
+use crate::quota::SpaceAllocation;
+use crate::tenants::WatchedTenant;
+
+/// Groups of one label, and steps of a distribution, at most.
+const MAX_GROUPS: usize = 1000;
+
+/// All tenants that the caller may see and the filter keeps, as one.
+#[derive(Clone)]
+pub struct Fleet {
+    members: Arc<[Arc<WatchedTenant>]>,
+    /// One instant for all of its groups, so that their series are summed in one pass.
+    now: Timestamp,
+}
+
+impl Fleet {
+    /// The tenants of the caller's view that the filter keeps.
+    pub async fn of(services: &Services, view: &View, ingredients: &Ingredients, filter: &TenantFilter) -> Result<Self, ApiError> {
+        let kept = kept(services, view, ingredients, filter, false).await?;
+        Ok(Self { members: kept.into_iter().map(|(watched, _)| watched).collect(), now: services.clock.now() })
+    }
+
+    /// The newest known allocation of each member.
+    async fn known(&self, ctx: &Context<'_>) -> Result<Vec<Option<Arc<SpaceAllocation>>>, ApiError> {
+        let services = ctx.data_unchecked::<Services>();
+        ingredients(ctx).use_figures(services.allocations.figures_version());
+        Ok(services.allocations.newest_known(&self.members).await?)
+    }
+}
+
+/// All tenants that the caller may see and the filter keeps, as one.
+#[Object]
+impl Fleet {
+    /// How many tenants there are.
+    async fn tenant_count(&self) -> i32 {
+        count(self.members.len())
+    }
+
+    /// How many of them have a known allocation; the sums are over these.
+    #[graphql(complexity = "5")]
+    async fn observed_count(&self, ctx: &Context<'_>) -> Result<i32, async_graphql::Error> {
+        Ok(count(self.known(ctx).await?.iter().flatten().count()))
+    }
+
+    /// The sums over the newest known allocations.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn space_allocation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+    ) -> Result<FleetAllocation, async_graphql::Error> {
+        // It tells when the oldest observation was made, which an equal sample changes.
+        if ctx.look_ahead().field("observedAt").exists() {
+            ingredients(ctx).never_keep();
+        }
+        Ok(FleetAllocation::of(self.known(ctx).await?.into_iter().flatten(), space_type))
+    }
+
+    /// Sums over the tenants; a tenant's gap is carried by its last value, and coverage tells how much was carried: it is the mean of the
+    /// tenants' own. A tenant counts from its first observation on.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn usage_over_time(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The start of the stretch.")] from: DateTime,
+        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<DateTime>,
+        #[graphql(
+            default_with = "Duration::from_static(\"P1D\")",
+            desc = "The length of a bucket: a part of a day (PT5M, PT1H), or days, weeks, months or years."
+        )]
+        interval: Duration,
+        #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+    ) -> Result<UsageSeries, async_graphql::Error> {
+        ingredients(ctx).never_keep();
+        let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, Fill::None, self.now)?;
+        Ok(request.answer_of_fleet(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.members).await?)
+    }
+
+    /// The tenants that lead by a measure; those that have none are left out, and those of equal measure come by id.
+    #[graphql(complexity = "50 + usize::try_from(first).unwrap_or(0) * child_complexity")]
+    async fn top(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default_with = "Ranking::Utilization", desc = "The measure.")] by: Ranking,
+        #[graphql(
+            default_with = "Duration::from_static(\"P30D\")",
+            desc = "The stretch that GROWTH and COVERAGE look at; it ends now."
+        )]
+        over: Duration,
+        #[graphql(default = 10, desc = "How many.")] first: i32,
+    ) -> Result<Vec<RankedTenant>, async_graphql::Error> {
+        let services = ctx.data_unchecked::<Services>();
+        let first = match usize::try_from(first) {
+            Ok(first) if first <= services.page_size => first,
+            Ok(_) => return Err(ApiError::argument("first", format_args!("must be at most {}", services.page_size)).into()),
+            Err(_) => return Err(ApiError::argument("first", "must not be negative").into()),
+        };
+        let measures = match by {
+            Ranking::Utilization | Ranking::Allocated => ranking::by_newest(by, &self.known(ctx).await?),
+            Ranking::Growth | Ranking::Coverage | Ranking::SoonestFull => {
+                ingredients(ctx).never_keep();
+                ranking::by_history(services, &self.members, by, &over, self.now).await?
+            }
+        };
+        Ok(ranking::rank(&self.members, measures, by, first))
+    }
+
+    /// How many tenants lie in each of so many equal steps of utilization from 0 to 1, and above. Tenants without a known utilization are in
+    /// none.
+    #[graphql(complexity = "5 + usize::try_from(steps).unwrap_or(0) * child_complexity")]
+    async fn distribution(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 10, desc = "How many steps from 0 to 1.")] steps: i32,
+    ) -> Result<Vec<DistributionStep>, async_graphql::Error> {
+        let count = usize::try_from(steps).ok().filter(|steps| (1..=MAX_GROUPS).contains(steps));
+        let count = count.ok_or_else(|| ApiError::argument("steps", format_args!("must be from 1 to {MAX_GROUPS}")))?;
+        let known = self.known(ctx).await?;
+        let utilizations = known.iter().flatten().filter_map(|allocation| allocation.utilization());
+        Ok(distribution(utilizations, count))
+    }
+
+    /// The same fleet, split by the values of a label, in their order; tenants without it come under null, last.
+    #[graphql(complexity = "5 + 20 * child_complexity")]
+    #[expect(clippy::unused_async, reason = "resolvers are async")]
+    async fn groups(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The label's key.")] label: String,
+    ) -> Result<Vec<FleetGroup>, async_graphql::Error> {
+        let value_of = |watched: &WatchedTenant| watched.tenant.labels.iter().find(|l| l.key == label).map(|l| l.value.clone());
+        let mut groups = BTreeMap::<(bool, Option<String>), Vec<Arc<WatchedTenant>>>::new();
+        for watched in self.members.iter() {
+            let value = value_of(watched);
+            groups.entry((value.is_none(), value)).or_default().push(Arc::clone(watched));
+        }
+        if groups.keys().all(|(is_none, _)| *is_none)
+            && ctx.data_unchecked::<View>().all().iter().all(|watched| value_of(watched).is_none())
+        {
+            return Err(ApiError::argument("label", format_args!("no tenant has a label {label:?}")).into());
+        }
+        if groups.len() > MAX_GROUPS {
+            return Err(ApiError::argument("label", format_args!("{label:?} has more than {MAX_GROUPS} values")).into());
+        }
+        let group =
+            |((_, value), members): (_, Vec<_>)| FleetGroup { value, fleet: Fleet { members: members.into(), now: self.now } };
+        Ok(groups.into_iter().map(group).collect())
+    }
+}
+
+/// A part of the range of utilization, and how many tenants lie in it.
+#[derive(Clone, Copy, Debug, PartialEq, SimpleObject)]
+pub struct DistributionStep {
+    /// From this utilization on, inclusive; 0.5 for half.
+    from: f64,
+    /// To this one, exclusive; null for the last step, which is all above.
+    to: Option<f64>,
+    /// How many tenants.
+    tenants: i32,
+}
+
+/// The tenants of a fleet that have one value of a label.
+#[derive(SimpleObject)]
+pub struct FleetGroup {
+    /// The label's value; null for the tenants without it.
+    value: Option<String>,
+    /// The tenants.
+    fleet: Fleet,
+}
+
+/// Steps from 0 to 1 with so many utilizations in each, and one more for those of 1 and above.
+#[expect(clippy::cast_precision_loss, reason = "few steps")]
+fn distribution(utilizations: impl Iterator<Item = f64>, steps: usize) -> Vec<DistributionStep> {
+    let edge = |step: usize| step as f64 / steps as f64;
+    let edges: Vec<f64> = (0..=steps).map(edge).collect();
+    let mut tenants = vec![0; steps + 1];
+    for utilization in utilizations {
+        // The steps are the ones that are shown, to the last bit, which dividing would not give.
+        tenants[edges.partition_point(|edge| *edge <= utilization).saturating_sub(1)] += 1;
+    }
+    let step = |(step, tenants): (usize, i32)| DistributionStep { from: edges[step], to: edges.get(step + 1).copied(), tenants };
+    tenants.into_iter().enumerate().map(step).collect()
+}
+
+fn count(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distribution;
+
+    #[test]
+    fn every_tenant_lies_in_the_step_whose_edges_hold_it() {
+        let found = distribution([0.0, 0.3, 0.6, 0.599_999, 0.999, 1.0, 7.0].into_iter(), 10);
+        let counts: Vec<_> = found.iter().map(|step| step.tenants).collect();
+        assert_eq!(counts, [1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 2]);
+        assert!(found.iter().take(10).all(|step| step.to.is_some_and(|to| to > step.from)));
+        assert_eq!((found[10].from, found[10].to), (1.0, None));
+    }
+}

@@ -1,0 +1,117 @@
+//! The tenants of a fleet that lead by a measure.
+
+use std::sync::Arc;
+
+use async_graphql::{Enum, SimpleObject};
+use jiff::Timestamp;
+
+use super::super::error::ApiError;
+use super::super::scalars::Duration;
+use super::super::services::Services;
+use super::Tenant;
+use crate::quota::fleet::{Daily, Standing};
+use crate::quota::forecast::{MAX_DAYS, forecast};
+use crate::quota::{SpaceAllocation, TenantId};
+use crate::tenants::WatchedTenant;
+
+/// How far ahead `SOONEST_FULL` looks: the default horizon of a tenant's forecast.
+const SOONEST_FULL_DAYS: usize = 180;
+/// Of no consequence for the expected line.
+const DEFAULT_CONFIDENCE: f64 = 0.9;
+/// Microseconds of a day of 24 hours.
+const DAY_MICROS: f64 = 86_400_000_000.0;
+
+/// What tenants are ranked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum Ranking {
+    /// allocated / total, the fullest first.
+    Utilization,
+    /// What is allocated, in GB, the largest first.
+    Allocated,
+    /// How allocated grew over the stretch, in GB per day, the fastest first.
+    Growth,
+    /// When allocated is expected to reach total, in days from now, the soonest first; only those that do within 180 days.
+    SoonestFull,
+    /// The share of the stretch that observations cover, the worst first.
+    Coverage,
+}
+
+/// A tenant's place in a ranking.
+#[derive(SimpleObject)]
+pub struct RankedTenant {
+    /// The place, counted from 1.
+    rank: i32,
+    /// The tenant.
+    tenant: Tenant,
+    /// The measure: see the ranking.
+    value: Option<f64>,
+}
+
+/// The measures that the newest known allocations give; `None` for tenants that have none.
+#[expect(clippy::cast_precision_loss, reason = "the API gives doubles")]
+pub fn by_newest(by: Ranking, known: &[Option<Arc<SpaceAllocation>>]) -> Vec<Option<f64>> {
+    let measure = |allocation: &SpaceAllocation| match by {
+        Ranking::Allocated => Some(allocation.allocated_gb() as f64),
+        _ => allocation.utilization(),
+    };
+    known.iter().map(|known| known.as_deref().and_then(measure)).collect()
+}
+
+/// The measures that the history over a stretch which ends now gives; `None` for tenants that have none.
+pub async fn by_history(
+    services: &Services,
+    members: &[Arc<WatchedTenant>],
+    by: Ranking,
+    over: &Duration,
+    now: Timestamp,
+) -> Result<Vec<Option<f64>>, ApiError> {
+    let ids: Vec<TenantId> = members.iter().map(|watched| watched.tenant.id.clone()).collect();
+    let from = over.as_stretch("over", now)?.before(now);
+    if by == Ranking::SoonestFull {
+        return days_until_full(services, &ids, now).await;
+    }
+    let standings = services.fleets.standings(&ids, from, now).await?;
+    Ok(ids.iter().map(|id| measure(by, standings.get(id), now)).collect())
+}
+
+/// In how many days each tenant's allocated is expected to reach its total. Ten thousand forecasts take a second or so, on a thread of their
+/// own.
+async fn days_until_full(services: &Services, ids: &[TenantId], now: Timestamp) -> Result<Vec<Option<f64>>, ApiError> {
+    let mut daily = services.fleets.daily_values(ids, MAX_DAYS, now).await?;
+    let mut daily: Vec<_> = ids.iter().map(|id| daily.remove(id)).collect();
+    let days_until_full = move |daily: &mut Option<Daily>| {
+        let daily = daily.take()?;
+        let forecast = forecast(&daily.allocated_gb, daily.total_gb, SOONEST_FULL_DAYS, DEFAULT_CONFIDENCE).ok()?;
+        forecast.reaching(1.0).expected
+    };
+    let forecasts = tokio::task::spawn_blocking(move || daily.iter_mut().map(days_until_full).collect());
+    forecasts.await.map_err(|failed| ApiError::Internal(failed.to_string()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the API gives doubles")]
+fn measure(by: Ranking, standing: Option<&Standing>, now: Timestamp) -> Option<f64> {
+    if by == Ranking::Coverage {
+        // A tenant that was never observed is covered worst of all.
+        return Some(standing.map_or(0.0, |standing| standing.coverage));
+    }
+    let standing = standing?;
+    let days = (now.as_microsecond() - standing.from.as_microsecond()) as f64 / DAY_MICROS;
+    // As a tenant's own growth has it: null when nothing was observed in the stretch.
+    (days > 0.0 && standing.coverage > 0.0).then(|| (standing.allocated_gb - standing.from_allocated_gb) as f64 / days)
+}
+
+/// The first so many of those that have a measure.
+pub fn rank(members: &[Arc<WatchedTenant>], measures: Vec<Option<f64>>, by: Ranking, first: usize) -> Vec<RankedTenant> {
+    let mut ranked: Vec<_> = members.iter().zip(measures).filter_map(|(watched, measure)| Some((watched, measure?))).collect();
+    let ascending = matches!(by, Ranking::Coverage | Ranking::SoonestFull);
+    ranked.sort_by(|(a, x), (b, y)| {
+        let order = if ascending { x.total_cmp(y) } else { y.total_cmp(x) };
+        order.then_with(|| a.tenant.id.cmp(&b.tenant.id))
+    });
+    let place = |(rank, (watched, value)): (i32, (&Arc<WatchedTenant>, f64))| RankedTenant {
+        rank,
+        tenant: Tenant::new(Arc::clone(watched)),
+        value: Some(value),
+    };
+    (1..).zip(ranked.into_iter().take(first)).map(place).collect()
+}
