@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::instant::cut;
 use super::{CollectionStatus, ImportedRuns, Observation};
@@ -143,8 +143,14 @@ impl Stretch {
         Self::within(tenant, row, from, to)
     }
 
-    /// What must be read before a tenant's runs are revised.
-    pub(super) fn within(tenant: &TenantId, row: &TenantRow, from: Timestamp, to: Timestamp) -> Vec<Self> {
+    /// What must be read before a tenant's runs are revised: also the run before one that starts with the stretch, since it holds until
+    /// the next one.
+    pub(super) fn revised(tenant: &TenantId, row: &TenantRow, from: Timestamp, to: Timestamp) -> Vec<Self> {
+        let before = from.saturating_sub(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MIN);
+        Self::within(tenant, row, before, to)
+    }
+
+    fn within(tenant: &TenantId, row: &TenantRow, from: Timestamp, to: Timestamp) -> Vec<Self> {
         row.space_types.iter().map(|space_type| Self { tenant: tenant.clone(), space_type: *space_type, from, to }).collect()
     }
 }

@@ -19,6 +19,7 @@ macro_rules! contract {
 }
 
 mod fleet;
+mod importing;
 mod opening;
 mod paging;
 mod properties;

@@ -57,7 +57,7 @@ pub(super) async fn revise_runs(
     let mut tx = pool.begin().await.map_err(failed(ACTION))?;
     let rows = lock_rows(&mut tx, vec![tenant.as_str()]).await.map_err(failed(ACTION))?;
     let row = rows.get(tenant).ok_or_else(|| StoreError::not_registered(tenant))?;
-    let stored = load_runs(&mut tx, &Stretch::within(tenant, row, from, to)).await.map_err(failed(ACTION))?;
+    let stored = load_runs(&mut tx, &Stretch::revised(tenant, row, from, to)).await.map_err(failed(ACTION))?;
     let mut before = stored.into_values().next().unwrap_or_default();
     before.sort_by_key(|run| (run.space_type, run.first_at));
     let Some(after) = revise(&before) else { return Ok(false) };

@@ -13,13 +13,24 @@ use crate::store::{RunKey, RunScan, SnapshotPage};
 
 /// A page of each tenant, `$7` rows long, with the tenant's place in the list instead of its id. `$2` to `$3` is the range, `$4` the type
 /// or null, `$5` and `$6` the place after which it lies. No order over all tenants: to sort so many rows would take longer than to read them.
-const PAGE: &str = concat!(
-    "select w.place::int, ",
-    run_columns!(),
-    "
+macro_rules! page {
+    ($runs:literal) => {
+        concat!(
+            "select w.place::int, ",
+            run_columns!(),
+            "
 from unnest($1::text[]) with ordinality as w (tenant_id, place)
 join tenants t using (tenant_id)
-cross join lateral (
+cross join lateral (",
+            $runs,
+            ") s"
+        )
+    };
+}
+
+/// With the newest run of each type before the range.
+const PAGE: &str = page!(
+    "
     select p.* from unnest(t.space_types) as x (space_type)
     cross join lateral (
         select * from space_runs p
@@ -31,8 +42,16 @@ cross join lateral (
         order by p.first_at limit $7
     ) p
     where ($4::int is null or x.space_type = $4) and x.space_type >= $5
-    order by p.space_type, p.first_at limit $7
-) s"
+    order by p.space_type, p.first_at limit $7"
+);
+
+/// The same from the beginning of time, where none is before: one walk along the index, which takes half the time.
+const PAGE_FROM_BEGINNING: &str = page!(
+    "
+    select * from space_runs p
+    where p.tenant_no = t.tenant_no and (p.space_type, p.first_at) > ($5, $6)
+      and p.first_at >= $2 and p.first_at < $3 and ($4::int is null or p.space_type = $4)
+    order by p.space_type, p.first_at limit $7"
 );
 
 /// [`crate::store::Store::scan`].
@@ -45,7 +64,7 @@ pub(super) async fn scan(
     let mut runs_of: Vec<Vec<Run>> = vec![Vec::new(); tenants.len()];
     let mut tx = pool.begin().await?;
     {
-        let asked = query(PAGE)
+        let asked = query(if scan.range.from == Timestamp::MIN { PAGE_FROM_BEGINNING } else { PAGE })
             .bind(tenants.iter().map(TenantId::to_string).collect::<Vec<_>>())
             .bind(Instant(raised(scan.range.from)))
             .bind(Instant(raised(scan.range.to)))

@@ -78,6 +78,11 @@ async fn expected(store: &SharedStore, tenants: &[&str]) -> BTreeMap<(i64, u32, 
     sums(changes)
 }
 
+/// Fails when the log says something else than the runs.
+pub(super) async fn assert_log_agrees(store: &SharedStore, tenants: &[&str]) {
+    assert_eq!(sums(read(store, EVER, None).await.changes), expected(store, tenants).await);
+}
+
 async fn the_log_says_what_the_runs_say_packed_or_not(home: Home) {
     let names = ["a", "b", "c"];
     let store = home.open_with(&names).await;

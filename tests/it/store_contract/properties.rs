@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -77,6 +78,8 @@ async fn compare_case(
     prop_assert_eq!(&super::history(store, name).await, &expected);
     prop_assert_eq!(runs_in(store, name, range).await, in_range(&expected, range));
     prop_assert_eq!(scanned(store, name, range, limit).await, in_range(&expected, range));
+    let always = TimeRange { from: Timestamp::MIN, to: Timestamp::MAX };
+    prop_assert_eq!(&scanned(store, name, always, limit).await, &expected);
     prop_assert_eq!(pages(store, name, range, limit).await, by_place(&expected, range));
     Ok(())
 }
