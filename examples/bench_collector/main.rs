@@ -12,6 +12,7 @@ mod postgres;
 mod recording;
 mod report;
 mod rounds;
+mod serve;
 mod serving;
 
 use std::path::PathBuf;

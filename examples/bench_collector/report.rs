@@ -25,7 +25,7 @@ pub(crate) fn print(what: &str, unit: &str, decimals: usize, repetitions: &[f64]
     met
 }
 
-fn median(sorted: &[f64]) -> f64 {
+pub(crate) fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
 }
