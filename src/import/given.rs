@@ -11,7 +11,7 @@ use crate::quota::{Run, Sample, SpaceAllocation, SpaceTypeAllocation, TenantId};
 
 /// A whole file, checked.
 ///
-/// Samples take 40 bytes of memory a line, snapshots 80: ten million samples take 0.4 GB.
+/// Samples take about 50 bytes of memory a line, snapshots 90: ten million samples take 0.5 GB.
 #[derive(Debug)]
 pub struct Given {
     /// What its lines are.
