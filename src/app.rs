@@ -14,18 +14,21 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::settings::{
-    at_least_one, cache_settings, collector_settings, document_limits, gate_settings, longest_lag, request_limits, token_verifier,
+    at_least_one, cache_settings, collector_settings, document_limits, gate_settings, longest_lag, request_limits, signed,
+    subscription_limits, token_verifier,
 };
 pub use self::settings::{document_settings, koodrive_settings};
-use crate::access::{Allowance, Gate, JwksError};
+use crate::access::{Allowance, Gate, JwksError, Presence};
 use crate::allocations::Allocations;
 use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::Collector;
 use crate::config::Config;
+use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, Services};
 use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, Readiness};
@@ -81,6 +84,8 @@ pub struct App {
     address: SocketAddr,
     router: Router,
     collector: Option<Collector>,
+    feed: Feed,
+    sockets: TaskTracker,
     writer: Writer,
     shutdown_timeout: Duration,
     handle: AppHandle,
@@ -150,7 +155,9 @@ impl App {
         handle.register().await?;
 
         let tokens = token_verifier(config, &clock)?;
-        let gate = Gate::new(gate_settings(config, tokens), tenants, &clock);
+        let gate = Gate::new(gate_settings(config, tokens), Arc::clone(&tenants), &clock);
+        let kept_for = signed(config.database.changes_kept_for);
+        let feed = Feed::open(Arc::clone(&store), tenants, allocations.clone(), Arc::clone(&clock), kept_for).await?;
         let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
         let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
@@ -161,6 +168,9 @@ impl App {
             default_tenant: config.server.default_tenant.clone(),
             page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
             refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&clock)),
+            feed: feed.clone(),
+            subscribers: Presence::new(subscription_limits(config)),
+            metrics: metrics.subscriptions.clone(),
         };
         let permits = usize::try_from(config.limits.exports).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let exports = Exports { store: Arc::clone(&store), clock: Arc::clone(&clock), permits: Arc::new(Semaphore::new(permits)) };
@@ -170,6 +180,7 @@ impl App {
             lag_at_most: config.collector.enabled.then(|| longest_lag(config)),
             metrics: metrics.collector.clone(),
         };
+        let sockets = TaskTracker::new();
         let state = HttpState {
             schema: graphql::schema(services, document_limits(config)),
             documents: Arc::new(documents),
@@ -181,6 +192,8 @@ impl App {
             limits: request_limits(config),
             origins: AllowedOrigins::new(&config.cors.allowed_origins),
             trusted_proxies: config.server.trusted_proxies.as_slice().into(),
+            stop: handle.stop.clone(),
+            sockets: sockets.clone(),
         };
         let router = http::router(state, config.graphql.graphiql);
         let collector = config.collector.enabled.then_some(collector);
@@ -190,6 +203,8 @@ impl App {
             address,
             router,
             collector,
+            feed,
+            sockets,
             writer,
             shutdown_timeout: config.server.shutdown_timeout,
             handle,
@@ -239,6 +254,7 @@ impl App {
                 }
             }
         });
+        let mut following = tokio::spawn(self.feed.follow(stop.clone()));
         tokio::spawn(keep_packed(Arc::clone(&self.handle.store), Arc::clone(&self.handle.clock), stop.clone()));
         let all_observed = CancellationToken::new();
         let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
@@ -248,6 +264,7 @@ impl App {
             () = stop.cancelled() => None,
             _ = &mut server => Some("server"),
             _ = &mut collecting => Some("collector"),
+            _ = &mut following => Some("feed"),
             _ = &mut writing => Some("recorder"),
         };
         stop.cancel();
@@ -255,11 +272,15 @@ impl App {
         let drained = tokio::time::Instant::now() + self.shutdown_timeout.mul_f64(DRAIN_SHARE);
         let drain = async {
             finish(&mut server, "requests").await;
+            finish(&mut following, "feed").await;
+            self.sockets.close();
+            self.sockets.wait().await;
             finish(&mut collecting, "collector").await;
         };
         if tokio::time::timeout_at(drained, drain).await.is_err() {
             warn!("some requests or asks were still under way; they are cut off");
             server.abort();
+            following.abort();
             collecting.abort();
         }
         all_observed.cancel();

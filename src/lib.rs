@@ -12,6 +12,7 @@
 //! | [`export`] | history as files: rows, and CSV, NDJSON and Parquet made of them |
 //! | [`import`] | files as history: reading, revising, taking back |
 //! | [`answers`] | finished answers of repeated queries, and when they are valid |
+//! | [`feed`] | the observed changes, for subscribers |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
 //! | [`fleet`] | sums over many tenants, from the log of changes |
@@ -33,6 +34,7 @@ pub mod clock;
 pub mod collector;
 pub mod config;
 pub mod export;
+pub mod feed;
 mod file_stamp;
 pub mod fleet;
 pub mod graphql;

@@ -58,14 +58,29 @@ query Usage($from: DateTime!, $interval: Duration!, $timeZone: String!) {
 }
 `;
 
+const CHANGES = `# Each observed change of what a tenant has allocated or in total, as it comes:
+# first those of the last day, then live ones.
+subscription Changes($since: DateTime) {
+  spaceAllocationChanged(since: $since) {
+    tenant { id name }
+    before { allocated total }
+    after { allocated total utilization observedAt }
+    recordedAt
+  }
+}
+`;
+
+const dayAgo = new Date(Date.now() - 86_400_000).toISOString();
 const monthAgo = new Date(Date.now() - 30 * 86_400_000).toISOString().slice(0, 10) + "T00:00:00Z";
+const url = new URL("graphql", location.href).href;
 const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
   React.createElement(
     GraphiQL,
     {
-      fetcher: GraphiQL.createFetcher({ url: new URL("graphql", location.href).href }),
+      // Subscriptions go over a WebSocket, whose first message brings what stands in the Headers tab.
+      fetcher: GraphiQL.createFetcher({ url, subscriptionUrl: url.replace(/^http/, "ws") }),
       isHeadersEditorEnabled: true,
       shouldPersistHeaders: false, // keys do not stay in the browser's storage
       defaultQuery: QUOTA,
@@ -73,6 +88,7 @@ ReactDOM.createRoot(document.getElementById("graphiql")).render(
         { query: QUOTA },
         { query: TENANTS },
         { query: USAGE, variables: JSON.stringify({ from: monthAgo, interval: "P1D", timeZone }, null, 2) },
+        { query: CHANGES, variables: JSON.stringify({ since: dayAgo }, null, 2) },
       ],
     },
     React.createElement(GraphiQL.Logo, null, "quotagraph"),

@@ -100,8 +100,12 @@ fn built_binary() -> Result<PathBuf, Failed> {
 
 /// Opens a store as `serve` does by default, migrated.
 async fn open(url: &str) -> Result<SharedStore, Failed> {
-    let settings =
-        store::Settings { url: SecretString::from(url), max_connections: 10, acquire_timeout: std::time::Duration::from_secs(5) };
+    let settings = store::Settings {
+        url: SecretString::from(url),
+        max_connections: 10,
+        acquire_timeout: std::time::Duration::from_secs(5),
+        listen: false,
+    };
     let store = store::open(&settings).await?;
     store.migrate().await?;
     Ok(store)

@@ -115,8 +115,12 @@ fn built_binary() -> Result<PathBuf, Failed> {
 }
 
 async fn open(url: &str) -> Result<SharedStore, Failed> {
-    let settings =
-        store::Settings { url: SecretString::from(url), max_connections: 10, acquire_timeout: std::time::Duration::from_secs(30) };
+    let settings = store::Settings {
+        url: SecretString::from(url),
+        max_connections: 10,
+        acquire_timeout: std::time::Duration::from_secs(30),
+        listen: false,
+    };
     let store = store::open(&settings).await?;
     store.migrate().await?;
     Ok(store)

@@ -1,8 +1,12 @@
-//! The servers that `bench/serve` measures and needs. See `bench/README.md`.
+//! The servers and clients that `bench/serve` and `bench/memory` measure and need. See `bench/README.md`.
 //!
 //! `upstream [--changing]` simulates KooDrive, `service ENDPOINT [--changing]` is the service in front of it, and `bare FILE` a bare axum handler
-//! that reads a request's body and answers with the bytes of a file. Each prints its address and runs until it is killed.
+//! that reads a request's body and answers with the bytes of a file. Each prints its address and runs until it is killed. There are 1,000 tenants, or as
+//! many as `--tenants N` says. `subscribe ADDRESS websocket|sse N` opens so many subscriptions to a service, prints a line when all are open, and
+//! keeps them until it is killed.
 #![expect(clippy::print_stdout, reason = "the address that was asked for")]
+
+mod subscribers;
 
 use std::error::Error;
 use std::net::Ipv4Addr;
@@ -27,21 +31,27 @@ use secrecy::SecretString;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-const TENANTS: i64 = 1000;
-
 #[tokio::main]
 async fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let changing = arguments.iter().any(|argument| argument == "--changing");
+    let count = arguments.iter().position(|argument| argument == "--tenants").and_then(|i| arguments.get(i + 1));
+    let count = count.map_or(Ok(1000), |count| count.parse())?;
     match arguments.first().map(String::as_str) {
-        Some("upstream") => simulate(changing).await,
-        Some("service") => serve(arguments.get(1).ok_or("service needs the upstream's endpoint")?, changing).await,
+        Some("upstream") => simulate(tenants(count)?, changing).await,
+        Some("service") => serve(arguments.get(1).ok_or("service needs the upstream's endpoint")?, tenants(count)?, changing).await,
+        Some("subscribe") => {
+            let [_, address, transport, count, ..] = arguments.as_slice() else {
+                return Err("subscribe needs an address, a transport and a number".into());
+            };
+            subscribers::subscribe(address, transport, count.parse()?).await
+        }
         Some("bare") => answer_barely(arguments.get(1).ok_or("bare needs a file")?).await,
-        _ => Err("give upstream, service or bare".into()),
+        _ => Err("give upstream, service, bare or subscribe".into()),
     }
 }
 
-fn tenants() -> Result<Vec<SimulatedTenant>, Box<dyn Error + Send + Sync>> {
+fn tenants(count: i64) -> Result<Vec<SimulatedTenant>, Box<dyn Error + Send + Sync>> {
     let simulate = |i: i64| {
         Ok(SimulatedTenant {
             id: format!("t{i:04}").parse()?,
@@ -51,16 +61,15 @@ fn tenants() -> Result<Vec<SimulatedTenant>, Box<dyn Error + Send + Sync>> {
             form: Form::ArrayOfNumbers,
         })
     };
-    (0..TENANTS).map(simulate).collect()
+    (0..count).map(simulate).collect()
 }
 
 fn values(i: i64) -> Vec<SpaceTypeAllocation> {
     vec![SpaceTypeAllocation { space_type: 0, allocated_gb: 1000 + i, total_gb: 4000 }]
 }
 
-async fn simulate(changing: bool) -> Outcome {
+async fn simulate(tenants: Vec<SimulatedTenant>, changing: bool) -> Outcome {
     let clock: SharedClock = Arc::new(SystemClock);
-    let tenants = tenants()?;
     let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id.clone()).collect();
     let simulator = Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), tenants, clock).await?;
     println!("{}", simulator.endpoint());
@@ -75,12 +84,13 @@ async fn simulate(changing: bool) -> Outcome {
     Ok(())
 }
 
-async fn serve(endpoint: &str, changing: bool) -> Outcome {
+async fn serve(endpoint: &str, tenants: Vec<SimulatedTenant>, changing: bool) -> Outcome {
     let clock: SharedClock = Arc::new(SystemClock);
     let folder = tempfile::tempdir()?;
     let mut config = Config::default();
     config.server.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.upstream.requests_per_second = 100_000;
+    config.limits.subscriptions_per_principal = 100_000;
     if changing {
         config.collector.interval = Duration::from_secs(1);
     }
@@ -95,6 +105,7 @@ async fn serve(endpoint: &str, changing: bool) -> Outcome {
         url: SecretString::from(format!("sqlite:{}", folder.path().join("bench.db").display())),
         max_connections: config.database.max_connections,
         acquire_timeout: config.database.acquire_timeout,
+        listen: config.database.listen,
     })
     .await?;
     store.migrate().await?;
@@ -103,7 +114,7 @@ async fn serve(endpoint: &str, changing: bool) -> Outcome {
         tenant: Tenant { id: simulated.id.clone(), name: simulated.id.to_string(), labels: Vec::new() },
         account: simulated.account(endpoint.clone()),
     };
-    let app = App::build(&config, tenants()?.into_iter().map(watch).collect(), store, clock).await?;
+    let app = App::build(&config, tenants.into_iter().map(watch).collect(), store, clock).await?;
     println!("http://{}", app.address());
     app.run().await?;
     Ok(())

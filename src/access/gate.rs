@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tracing::info;
 
 use super::allowance::Allowance;
@@ -88,6 +89,7 @@ pub struct Gate {
     tenants: Arc<Tenants>,
     failures: Option<Allowance<IpAddr>>,
     requests: Option<Allowance<Arc<str>>>,
+    clock: SharedClock,
 }
 
 impl Gate {
@@ -108,6 +110,7 @@ impl Gate {
             tenants,
             failures: settings.failed_attempts_per_minute.map(|count| Allowance::per_minute(count, clock.clone())),
             requests: settings.requests_per_second.map(|count| Allowance::per_second(count, clock.clone())),
+            clock: clock.clone(),
         }
     }
 
@@ -116,26 +119,53 @@ impl Gate {
     /// # Errors
     /// When it does not prove who it is, or asks too often. Each refusal is a line in the audit log.
     pub async fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, Refusal> {
-        let principal = match self.proof {
-            None => Arc::clone(&self.anybody),
+        let (principal, expires_at) = match self.proof {
+            None => (Arc::clone(&self.anybody), None),
             Some(proof) => self.authenticate(credentials).await.ok_or_else(|| self.refuse(proof, address))?,
         };
+        self.count(&principal)?;
+        Ok(View::new(principal, self.tenants.current()).until(expires_at))
+    }
+
+    /// Lets somebody who was let in before ask once more, with what it may see now.
+    ///
+    /// # Errors
+    /// When it asks too often, or when its token has expired. Each refusal is a line in the audit log.
+    pub fn admit_again(&self, view: &View) -> Result<View, Refusal> {
+        if let Some(proof) = self.proof
+            && view.is_expired(self.clock.now())
+        {
+            info!(target: "quotagraph::audit", principal = %view.principal().name, outcome = "UNAUTHENTICATED", "request refused");
+            return Err(Refusal::Unauthenticated(proof));
+        }
+        self.count(view.principal())?;
+        let mut view = view.clone();
+        view.renew(&self.tenants);
+        Ok(view)
+    }
+
+    /// Counts a request against its principal's rate.
+    fn count(&self, principal: &Principal) -> Result<(), Refusal> {
         if let Some(requests) = &self.requests {
             requests.take(&principal.name).map_err(|seconds| {
                 info!(target: "quotagraph::audit", principal = %principal.name, outcome = "RATE_LIMITED", "request refused");
                 Refusal::RateLimited(seconds)
             })?;
         }
-        Ok(View::new(principal, self.tenants.current()))
+        Ok(())
     }
 
-    /// The key counts where both are sent.
-    async fn authenticate(&self, credentials: Credentials<'_>) -> Option<Arc<Principal>> {
+    /// Who calls, and until when the proof counts. The key counts where both are sent.
+    async fn authenticate(&self, credentials: Credentials<'_>) -> Option<(Arc<Principal>, Option<Timestamp>)> {
         match (credentials, &self.tokens) {
-            (Credentials { api_key: Some(key), .. }, _) if !self.keys.is_empty() => find_principal(&self.keys, key),
+            (Credentials { api_key: Some(key), .. }, _) if !self.keys.is_empty() => {
+                find_principal(&self.keys, key).map(|principal| (principal, None))
+            }
             (Credentials { token: Some(token), .. }, Some(tokens)) => {
                 let found = tokens.find_principal(token).await;
-                found.inspect_err(|fault| info!(target: "quotagraph::audit", reason = %fault, "a token does not count")).ok()
+                let found =
+                    found.inspect_err(|fault| info!(target: "quotagraph::audit", reason = %fault, "a token does not count")).ok();
+                found.map(|(principal, expires_at)| (principal, Some(expires_at)))
             }
             _ => None,
         }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use parking_lot::RwLock;
@@ -133,15 +133,15 @@ impl TokenVerifier {
         self.jwks.refresh_when_due();
     }
 
-    /// Who comes with a token.
-    pub(super) async fn find_principal(&self, token: &str) -> Result<Arc<Principal>, TokenFault> {
+    /// Who comes with a token, and until when.
+    pub(super) async fn find_principal(&self, token: &str) -> Result<(Arc<Principal>, Timestamp), TokenFault> {
         if token.len() > MAX_BYTES {
             return Err(TokenFault::TooLong);
         }
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let in_force = self.jwks.current();
-        if let Some(principal) = self.recall(&digest, &in_force) {
-            return Ok(principal);
+        if let Some((principal, expires)) = self.recall(&digest, &in_force) {
+            return Ok((principal, instant(expires)));
         }
         let header = decode_header(token).map_err(|_| TokenFault::Malformed)?;
         // Nothing that a header calls critical is understood here (RFC 7515, section 4.1.11).
@@ -160,7 +160,7 @@ impl TokenVerifier {
         let expires = self.check_times(&claims)?;
         let principal = Arc::new(claims.principal(&self.claims).ok_or(TokenFault::Subject)?);
         self.remember(digest, Remembered { principal: Arc::clone(&principal), expires, generation: in_force.generation });
-        Ok(principal)
+        Ok((principal, instant(expires)))
     }
 
     /// Until when the token counts, if it does now; in seconds since 1970.
@@ -177,10 +177,11 @@ impl TokenVerifier {
         Ok(expires)
     }
 
-    fn recall(&self, digest: &[u8; 32], in_force: &InForce) -> Option<Arc<Principal>> {
+    fn recall(&self, digest: &[u8; 32], in_force: &InForce) -> Option<(Arc<Principal>, f64)> {
         let remembered = self.remembered.read();
         let known = remembered.get(digest)?;
-        (known.generation == in_force.generation && self.now() < known.expires).then(|| Arc::clone(&known.principal))
+        (known.generation == in_force.generation && self.now() < known.expires)
+            .then(|| (Arc::clone(&known.principal), known.expires))
     }
 
     fn remember(&self, digest: [u8; 32], token: Remembered) {
@@ -200,4 +201,10 @@ impl TokenVerifier {
     fn now(&self) -> f64 {
         self.clock.now().duration_since(jiff::Timestamp::UNIX_EPOCH).as_secs_f64()
     }
+}
+
+/// The instant so many seconds after 1970; the last one there is when it lies after that.
+fn instant(seconds: f64) -> Timestamp {
+    let since_epoch = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::MAX);
+    Timestamp::UNIX_EPOCH.saturating_add(since_epoch).unwrap_or(Timestamp::MAX)
 }

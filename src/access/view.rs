@@ -3,16 +3,18 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tracing::info;
 
 use super::{Principal, Role, Scope};
-use crate::tenants::{TenantSet, WatchedTenant};
+use crate::tenants::{TenantSet, Tenants, WatchedTenant};
 
 /// The tenants that a principal may see, at one moment. The only way to a tenant for whatever answers a caller.
 #[derive(Clone, Debug)]
 pub struct View {
     principal: Arc<Principal>,
     tenants: Arc<TenantSet>,
+    expires_at: Option<Timestamp>,
 }
 
 /// The principal lacks a role. Shown to the caller, who knows its own name.
@@ -29,7 +31,39 @@ impl View {
     /// What `principal` may see of `tenants`.
     #[must_use]
     pub fn new(principal: Arc<Principal>, tenants: Arc<TenantSet>) -> Self {
-        Self { principal, tenants }
+        Self { principal, tenants, expires_at: None }
+    }
+
+    /// The same view, which ends at an instant.
+    #[must_use]
+    pub fn until(self, expires_at: Option<Timestamp>) -> Self {
+        Self { expires_at, ..self }
+    }
+
+    /// When what the caller proved itself by counts no longer; `None` for never.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// Whether what the caller proved itself by counts no longer.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Looks at the tenants that are watched now. For those who stay: a request keeps the view that it began with.
+    pub fn renew(&mut self, tenants: &Tenants) {
+        let current = tenants.current();
+        if current.generation() != self.tenants.generation() {
+            self.tenants = current;
+        }
+    }
+
+    /// Whether every tenant may be seen.
+    #[must_use]
+    pub fn shows_all(&self) -> bool {
+        self.principal.scope == Scope::All
     }
 
     /// Who looks.

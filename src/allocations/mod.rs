@@ -226,6 +226,11 @@ impl Allocations {
         Ok(self.inner.known.live(&Key::of(watched), allocation, Some(SignedDuration::ZERO)))
     }
 
+    /// Takes up what another replica has recorded.
+    pub fn learn(&self, watched: &WatchedTenant, recorded: &SpaceAllocation) {
+        self.inner.known.remember(Key::of(watched), &Arc::new(recorded.clone()), true);
+    }
+
     /// The version of all tenants' known values together: another one as soon as any of them has changed.
     #[must_use]
     pub fn figures_version(&self) -> u64 {

@@ -36,6 +36,9 @@ impl Ingredients {
     /// The values of an allocation are used.
     pub fn use_values(&self, answer: &Answer) {
         let mut used = self.used.lock();
+        if used.never {
+            return;
+        }
         match &answer.stamp {
             Some(stamp) => used.values.push(stamp.clone()),
             None => used.never = true,
@@ -46,6 +49,9 @@ impl Ingredients {
     /// The instant of a sample is used.
     pub fn use_sample(&self, stamp: Option<&Stamp>) {
         let mut used = self.used.lock();
+        if used.never {
+            return;
+        }
         match stamp {
             Some(stamp) => used.samples.push(stamp.clone()),
             None => used.never = true,

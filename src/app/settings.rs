@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::access::{self, JwksError, TokenVerifier};
+use crate::access::{self, JwksError, PresenceLimits, TokenVerifier};
 use crate::clock::SharedClock;
 use crate::config::{Auth, Config, TrustedDocuments};
 use crate::graphql::DocumentLimits;
@@ -63,6 +63,10 @@ pub(super) fn gate_settings(config: &Config, tokens: Option<Arc<TokenVerifier>>)
         failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
         requests_per_second: config.limits.requests_per_second.map(at_least_one),
     }
+}
+
+pub(super) fn subscription_limits(config: &Config) -> PresenceLimits {
+    PresenceLimits { total: config.limits.subscriptions, per_principal: config.limits.subscriptions_per_principal }
 }
 
 pub(super) fn at_least_one(count: u32) -> NonZeroU32 {

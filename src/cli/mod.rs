@@ -172,6 +172,7 @@ async fn open_store(config: &Config) -> Result<store::SharedStore, Failed> {
         url: config.database.url.clone(),
         max_connections: config.database.max_connections,
         acquire_timeout: config.database.acquire_timeout,
+        listen: config.database.listen,
     };
     store::open(&settings).await.map_err(|cause| match cause {
         StoreError::Database { .. } => {

@@ -20,6 +20,13 @@ pub struct Database {
     /// How long a query waits for a free connection. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
+    /// Whether to learn of other replicas' records at once, by `LISTEN` on one more connection; else within a second. Postgres only.
+    /// Default true.
+    pub listen: bool,
+    /// How long changes are kept for subscriptions that go on where they ended; at least 1 h. Older ones are derived from the history.
+    /// Default 7 days.
+    #[serde(with = "humantime_serde")]
+    pub changes_kept_for: Duration,
     /// Whether `serve` applies missing migrations before it starts. Default true; when false, `quotagraph migrate` does it.
     pub migrate: bool,
 }
@@ -30,6 +37,8 @@ impl Default for Database {
             url: SecretString::from("sqlite:quotagraph.db"),
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
+            listen: true,
+            changes_kept_for: Duration::from_hours(7 * 24),
             migrate: true,
         }
     }
@@ -42,6 +51,10 @@ impl Database {
             return Err(Invalid::new("database.url", "must start with sqlite: or postgres://"));
         }
         text::require_within("database.max_connections", self.max_connections, 1..=10_000)?;
-        duration::require_positive("database.acquire_timeout", self.acquire_timeout)
+        duration::require_positive("database.acquire_timeout", self.acquire_timeout)?;
+        if self.changes_kept_for < Duration::from_hours(1) {
+            return Err(Invalid::found("database.changes_kept_for", "must be at least 1h", duration::show(self.changes_kept_for)));
+        }
+        Ok(())
     }
 }

@@ -38,6 +38,10 @@ pub struct Limits {
     pub refreshes_per_minute: u32,
     /// Exports by HTTP that run at once; at least 1. Default 8.
     pub exports: u32,
+    /// Subscriptions at the same time. Default 20,000.
+    pub subscriptions: usize,
+    /// Subscriptions of one principal at the same time. Default 2000.
+    pub subscriptions_per_principal: usize,
 }
 
 impl Default for Limits {
@@ -56,6 +60,8 @@ impl Default for Limits {
             requests_per_second: None,
             refreshes_per_minute: 6,
             exports: 8,
+            subscriptions: 20_000,
+            subscriptions_per_principal: 2000,
         }
     }
 }
@@ -76,6 +82,8 @@ impl Limits {
             text::require_within("limits.requests_per_second", requests, 1..=1_000_000)?;
         }
         text::require_within("limits.refreshes_per_minute", self.refreshes_per_minute, 1..=1_000_000)?;
-        text::require_within("limits.exports", self.exports, 1..=1000)
+        text::require_within("limits.exports", self.exports, 1..=1000)?;
+        text::require_within("limits.subscriptions", self.subscriptions, 0..=10_000_000)?;
+        text::require_within("limits.subscriptions_per_principal", self.subscriptions_per_principal, 0..=10_000_000)
     }
 }

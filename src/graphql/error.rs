@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_graphql::{Error, ErrorExtensions as _, ServerError};
 use tracing::error;
 
-use crate::access::Forbidden;
+use crate::access::{Crowded, Forbidden};
 use crate::allocations::RefreshError;
 use crate::koodrive::Failure;
 use crate::store::StoreError;
@@ -48,6 +48,10 @@ pub enum ApiError {
     Forbidden(Forbidden),
     /// Too many refreshes; the next one may come after so many seconds.
     RateLimited(u64),
+    /// Too many subscriptions at the same time.
+    Crowded(Crowded),
+    /// What the caller proved itself by counts no longer; the sentence says what to mend.
+    Unauthenticated(String),
     /// The upstream could not answer.
     Upstream(Arc<Failure>),
     /// The database could not answer.
@@ -67,7 +71,8 @@ impl ApiError {
         match self {
             Self::BadUserInput(_) => code::BAD_USER_INPUT,
             Self::Forbidden(_) => code::FORBIDDEN,
-            Self::RateLimited(_) => code::RATE_LIMITED,
+            Self::RateLimited(_) | Self::Crowded(_) => code::RATE_LIMITED,
+            Self::Unauthenticated(_) => code::UNAUTHENTICATED,
             Self::Upstream(failure) => failure.verdict.code(),
             Self::HistoryUnavailable(_) => code::HISTORY_UNAVAILABLE,
             Self::Internal(_) => code::INTERNAL,
@@ -78,6 +83,12 @@ impl ApiError {
 impl From<Forbidden> for ApiError {
     fn from(forbidden: Forbidden) -> Self {
         Self::Forbidden(forbidden)
+    }
+}
+
+impl From<Crowded> for ApiError {
+    fn from(crowded: Crowded) -> Self {
+        Self::Crowded(crowded)
     }
 }
 
@@ -106,7 +117,8 @@ impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         let code = error.code();
         match error {
-            ApiError::BadUserInput(message) => coded(message, code),
+            ApiError::BadUserInput(message) | ApiError::Unauthenticated(message) => coded(message, code),
+            ApiError::Crowded(crowded) => coded(crowded.to_string(), code),
             ApiError::Forbidden(forbidden) => coded(forbidden.to_string(), code),
             ApiError::RateLimited(seconds) => {
                 let message = format!("this tenant was refreshed too often; try again in {seconds} s");

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextValidation};
+use async_graphql::extensions::{
+    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextSubscribe, NextValidation,
+};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
 use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ServerResult, ValidationResult};
 
 use super::error::{code, coded_error};
 use super::measure::{Endless, Size, measure};
 use super::tokens::count_tokens;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 
 /// The largest documents that are executed. Counts are of the document with its fragments put in.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +43,7 @@ impl DocumentLimits {
     /// Refuses the document before it is validated, which takes longer than measuring it.
     fn check(&self, request: &mut Request) -> ServerResult<()> {
         refuse_over("tokens", count_tokens(&request.query), self.tokens)?;
+        check_subscriptions(request.parsed_query()?)?;
         let size = measure(request.parsed_query()?, self.nesting()).map_err(|endless| match endless {
             Endless::Cycle(fragment) => coded_error(format!("the fragment {fragment} contains itself"), code::BAD_USER_INPUT),
             Endless::Nested => too_complex(format!("the document is nested too deep; the limit of fields is {}", self.depth)),
@@ -67,6 +73,32 @@ fn too_complex(sentence: String) -> ServerError {
     coded_error(sentence, code::QUERY_TOO_COMPLEX)
 }
 
+/// Gives a code to errors without one. Our own carry theirs: the others are those of the library, for a document or a value that is not valid.
+fn with_codes(mut response: Response) -> Response {
+    for error in &mut response.errors {
+        let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+        if extensions.get("code").is_none() {
+            extensions.set("code", code::BAD_USER_INPUT);
+        }
+    }
+    response
+}
+
+/// A subscription has one field at its root, as the specification says; here it must stand there itself, since the library does not look
+/// into fragments there.
+fn check_subscriptions(document: &ExecutableDocument) -> ServerResult<()> {
+    let subscriptions =
+        document.operations.iter().map(|(_, operation)| &operation.node).filter(|o| o.ty == OperationType::Subscription);
+    for subscription in subscriptions {
+        let root = &subscription.selection_set.node.items;
+        if root.len() != 1 || !matches!(root[0].node, Selection::Field(_)) {
+            let sentence = "a subscription must have exactly one field at its root, not in a fragment";
+            return Err(coded_error(sentence, code::BAD_USER_INPUT));
+        }
+    }
+    Ok(())
+}
+
 impl ExtensionFactory for DocumentLimits {
     fn create(&self) -> Arc<dyn Extension> {
         Arc::new(*self)
@@ -76,15 +108,16 @@ impl ExtensionFactory for DocumentLimits {
 #[async_trait::async_trait]
 impl Extension for DocumentLimits {
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
-        let mut response = next.run(ctx).await;
-        for error in &mut response.errors {
-            // Our own errors carry their code. What has none was refused by the library: a document or a value that is not valid.
-            let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
-            if extensions.get("code").is_none() {
-                extensions.set("code", code::BAD_USER_INPUT);
-            }
-        }
-        response
+        with_codes(next.run(ctx).await)
+    }
+
+    fn subscribe<'s>(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        stream: BoxStream<'s, Response>,
+        next: NextSubscribe<'_>,
+    ) -> BoxStream<'s, Response> {
+        next.run(ctx, stream).map(with_codes).boxed()
     }
 
     async fn prepare_request(

@@ -9,12 +9,13 @@ mod mutation;
 mod query;
 mod scalars;
 mod services;
+mod subscription;
 mod tokens;
 mod types;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, SDLExportOptions};
+use async_graphql::{Context, SDLExportOptions};
 
 pub use self::error::{ApiError, code, coded_error};
 pub use self::limits::DocumentLimits;
@@ -22,13 +23,14 @@ use self::loaders::Loaders;
 pub use self::mutation::Mutation;
 pub use self::query::Query;
 pub use self::services::Services;
+pub use self::subscription::{Delivery, Subscription};
 use crate::answers::Ingredients;
 
 /// The schema with everything that its resolvers need.
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query, Mutation, EmptySubscription).enable_federation()
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query, Mutation, Subscription).enable_federation()
 }
 
 /// Where the resolvers of a request note what they use.
@@ -36,7 +38,8 @@ fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
     ctx.data_unchecked::<Arc<Ingredients>>()
 }
 
-/// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`] as data.
+/// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`] as data; a subscription
+/// its [`Delivery`], too.
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
     let loaders = Loaders::new(services.allocations.clone(), services.store.clone(), services.fleets.clone());

@@ -1,9 +1,11 @@
 //! What resolvers work with, besides the caller's [`View`](crate::access::View), which is the only way to a tenant.
 
-use crate::access::Allowance;
+use crate::access::{Allowance, Presence};
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
+use crate::feed::Feed;
 use crate::fleet::Fleets;
+use crate::metrics::SubscriptionMetrics;
 use crate::quota::TenantId;
 use crate::store::SharedStore;
 
@@ -23,6 +25,12 @@ pub struct Services {
     pub page_size: usize,
     /// How often a tenant may be refreshed.
     pub refreshes: Allowance<TenantId>,
+    /// What is observed from now on, and what was.
+    pub feed: Feed,
+    /// Who is subscribed.
+    pub subscribers: Presence,
+    /// The figures of subscriptions.
+    pub metrics: SubscriptionMetrics,
 }
 
 /// Points of a series at most.

@@ -2,6 +2,30 @@
 
 use axum::http::{HeaderMap, header};
 
+/// What a caller accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The media type that an answer gets; `None` when the caller accepts none of them.
+    pub media_type: Option<MediaType>,
+    /// Whether the caller asks for server-sent events, by name.
+    pub events: bool,
+}
+
+impl Accepted {
+    /// What the request's `Accept` says; `None` when there is nothing that could be sent.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+        if values.peek().is_none() {
+            // As older clients expect.
+            return Some(Self { media_type: Some(MediaType::Json), events: false });
+        }
+        let ranges: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
+        let media_type = MediaType::choose(&ranges);
+        let events = ranges.iter().any(|range| range.essence == "text/event-stream" && range.quality > 0);
+        (media_type.is_some() || events).then_some(Self { media_type, events })
+    }
+}
+
 /// The media type of a GraphQL answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
@@ -20,14 +44,8 @@ impl MediaType {
         }
     }
 
-    /// The type that the caller likes best; without `Accept` it is `application/json`, as older clients expect. `None` when the
-    /// caller accepts neither.
-    pub fn negotiate(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(header::ACCEPT).iter().peekable();
-        if values.peek().is_none() {
-            return Some(Self::Json);
-        }
-        let ranges: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
+    /// The type that the caller likes best; `None` when it accepts neither.
+    fn choose(ranges: &[Range]) -> Option<Self> {
         let quality = |media_type: Self| {
             let of = |range: &&Range| range.covers(media_type);
             // The most specific range decides.
@@ -92,6 +110,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn events_are_sent_to_whoever_names_them() {
+        for (accept, expected) in [
+            ("text/event-stream", Some((None, true))),
+            ("Text/Event-Stream;q=0.1", Some((None, true))),
+            ("application/json, text/event-stream", Some((Some(Json), true))),
+            ("text/event-stream;q=0, */*", Some((Some(Json), false))),
+            ("text/*", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(Accepted::of(&headers).map(|accepted| (accepted.media_type, accepted.events)), expected, "{accept}");
+        }
+    }
+
+    #[test]
     fn the_media_type_follows_the_accept_header() {
         let cases: &[(&[&str], Option<MediaType>)] = &[
             (&[], Some(Json)),
@@ -112,7 +144,9 @@ mod tests {
             for value in *accept {
                 headers.append(header::ACCEPT, value.parse().unwrap());
             }
-            assert_eq!(MediaType::negotiate(&headers), *expected, "{accept:?}");
+            let accepted = Accepted::of(&headers);
+            assert_eq!(accepted.and_then(|accepted| accepted.media_type), *expected, "{accept:?}");
+            assert!(!accepted.is_some_and(|accepted| accepted.events), "{accept:?}");
         }
     }
 }

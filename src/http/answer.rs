@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tracing::error;
 
+use super::execute::is_executed;
 use crate::telemetry::explain;
 
 /// An answer to a request, whatever its media type and encoding will be.
@@ -29,6 +30,16 @@ pub(super) enum Keeping {
     Revalidated,
     /// The answer, for so long.
     For(Duration),
+}
+
+/// A response of the schema as the payload of an event or a message.
+pub(super) struct Payload<'a>(pub &'a async_graphql::Response);
+
+impl Serialize for Payload<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(response) = self;
+        Members { data: is_executed(response).then_some(&response.data), errors: &response.errors }.serialize(serializer)
+    }
 }
 
 /// The members of a body. `data` is absent when the document was not executed.

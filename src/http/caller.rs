@@ -13,15 +13,19 @@ use crate::access::{Credentials, View};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The address that the request of a head comes from; see [`client_address`].
+pub(super) fn address_of(head: &Parts, trusted_proxies: &[IpNet]) -> IpAddr {
+    // The server notes the peer of every connection.
+    let peer = head.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    client_address(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), &head.headers, trusted_proxies)
+}
+
 /// Lets the caller in, before anything of the request is read.
 pub(super) async fn admit(state: &HttpState, head: &Parts) -> Result<View, Refusal> {
     if state.origins.refuse(&head.headers) {
         return Err(Refusal::of_foreign_page());
     }
-    // The server notes the peer of every connection.
-    let peer =
-        head.extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
-    let address = client_address(peer, &head.headers, &state.trusted_proxies);
+    let address = address_of(head, &state.trusted_proxies);
     Ok(state.gate.admit(credentials(&head.headers), address).await?)
 }
 
@@ -34,14 +38,14 @@ pub(super) fn credentials(headers: &HeaderMap) -> Credentials<'_> {
 }
 
 /// The token of `Bearer TOKEN` (RFC 6750); the scheme in any case.
-fn bearer_token(authorization: &str) -> Option<&str> {
+pub(super) fn bearer_token(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The address that a request comes from. Each proxy adds to the end of `X-Forwarded-For` who called it, so it is read from there, as
 /// long as those who wrote it are trusted: what stands further left may be made up by the caller.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted_proxies.iter().any(|network| network.contains(&address));
     let mut address = peer.to_canonical();
     if !is_trusted(address) {

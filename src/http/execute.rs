@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
 use axum::http::{HeaderValue, Method, StatusCode, header};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
 use tracing::{debug, info};
 
 use super::HttpState;
@@ -15,43 +17,82 @@ use super::refusal::Refusal;
 use super::request::Params;
 use crate::access::View;
 use crate::answers::{AnswerKey, Ingredients};
-use crate::graphql::{code, coded_error};
+use crate::graphql::{Delivery, code, coded_error};
+
+/// An operation that can be executed, or whose document gets its error then.
+pub(super) struct Operation {
+    request: Request,
+    /// `None` when the document does not parse or has no such operation.
+    of_type: Option<OperationType>,
+}
+
+impl Operation {
+    /// Finds the document that the parameters mean, and its operation.
+    pub fn prepare(state: &HttpState, mut params: Params) -> Result<Self, Refusal> {
+        let document = state.documents.resolve(&mut params)?;
+        let mut request = make_request(document, params);
+        let of_type = find_operation_type(&mut request);
+        Ok(Self { request, of_type })
+    }
+
+    pub fn is_subscription(&self) -> bool {
+        self.of_type == Some(OperationType::Subscription)
+    }
+
+    /// Refuses what must not be done by a request that only reads.
+    pub fn require_safe(&self, method: &Method) -> Result<(), Refusal> {
+        if *method != Method::GET || self.of_type != Some(OperationType::Mutation) {
+            return Ok(());
+        }
+        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "GET answers queries only; send mutations by POST");
+        Err(Refusal { header: Some((header::ALLOW, HeaderValue::from_static("POST"))), ..refusal })
+    }
+
+    /// The responses, one after the other: as many as there are events for a subscription, else one.
+    pub fn stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, GraphqlResponse> {
+        let ingredients = Arc::new(Ingredients::default());
+        let is_subscription = self.is_subscription();
+        let request = self.request.data(view).data(ingredients).data(delivery);
+        if is_subscription {
+            state.metrics.http.requests.inc();
+            let state = Arc::clone(state);
+            let responses = state.schema.execute_stream(request);
+            return responses.inspect(move |response| drop(count_errors(&state, response))).boxed();
+        }
+        let state = Arc::clone(state);
+        stream::once(async move { run(&state, request).await }).boxed()
+    }
+}
 
 /// Answers one operation for a caller, and keeps the answer under the key, if there is one and the answer may be kept.
 pub(super) async fn answer_operation(
     state: &HttpState,
     view: View,
-    mut params: Params,
+    operation: Operation,
     method: &Method,
     media_type: MediaType,
     key: Option<AnswerKey>,
-) -> Answer {
-    let document = match state.documents.resolve(&mut params) {
-        Ok(document) => document,
-        Err(refusal) => return refusal.answer(),
-    };
-    let mut request = prepare(document, params);
-    // A document that does not parse gets its error when it is executed.
-    let operation_type = find_operation_type(&mut request);
-    if *method == Method::GET && operation_type.is_some_and(|of_type| of_type != OperationType::Query) {
-        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "GET answers queries only; send mutations by POST");
-        return Refusal { header: Some((header::ALLOW, HeaderValue::from_static("POST"))), ..refusal }.answer();
+) -> Result<Answer, Refusal> {
+    operation.require_safe(method)?;
+    if operation.is_subscription() {
+        let sentence = "subscriptions are answered by events: accept text/event-stream, or connect by graphql-transport-ws";
+        return Err(Refusal::bad_request(sentence));
     }
     let ingredients = Arc::new(Ingredients::default());
-    let request = request.data(view.clone()).data(Arc::clone(&ingredients));
-    let mut answer = execute(state, request, media_type).await;
+    let request = operation.request.data(view.clone()).data(Arc::clone(&ingredients));
+    let mut answer = write_answer(run(state, request).await, media_type);
     // What was not executed without errors is marked already.
     if answer.keeping != Keeping::Never {
-        answer.keeping = match (operation_type, key) {
+        answer.keeping = match (operation.of_type, key) {
             (Some(OperationType::Query), Some(key)) => state.kept.keep(key, &answer.body, &ingredients, &view),
             (Some(OperationType::Query), None) => Keeping::Revalidated,
             _ => Keeping::Never,
         };
     }
-    answer
+    Ok(answer)
 }
 
-fn prepare(document: String, params: Params) -> Request {
+fn make_request(document: String, params: Params) -> Request {
     let mut request = Request::new(document);
     request.operation_name = params.operation_name;
     if let Some(variables) = params.variables {
@@ -78,7 +119,8 @@ fn find_operation_type(request: &mut Request) -> Option<OperationType> {
     Some(operation.node.ty)
 }
 
-async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> Answer {
+/// Executes a query or a mutation, within the time that a request may take.
+async fn run(state: &HttpState, request: Request) -> GraphqlResponse {
     let started = Instant::now();
     let operation = request.operation_name.clone();
     let response = match tokio::time::timeout(state.limits.timeout, state.schema.execute(request)).await {
@@ -89,22 +131,28 @@ async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> 
     state.metrics.http.requests.inc();
     state.metrics.http.duration.observe(duration.as_secs_f64());
 
+    let operation = operation.as_deref().unwrap_or_default();
+    let (executed, duration_us) = (is_executed(&response), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    if response.errors.is_empty() {
+        debug!(operation, duration_us, executed, "graphql request");
+    } else {
+        let codes = count_errors(state, &response).join(",");
+        info!(operation, duration_us, executed, codes, "graphql request with errors");
+    }
+    response
+}
+
+/// Counts the errors of a response, and gives their codes.
+fn count_errors<'a>(state: &HttpState, response: &'a GraphqlResponse) -> Vec<&'a str> {
+    response.errors.iter().map(error_code).inspect(|code| state.metrics.http.count_error(code)).collect()
+}
+
+fn write_answer(response: GraphqlResponse, media_type: MediaType) -> Answer {
     let executed = is_executed(&response);
     let status = match (executed, media_type) {
         (true, _) | (false, MediaType::Json) => StatusCode::OK,
         (false, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
     };
-    let operation = operation.as_deref().unwrap_or_default();
-    let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    if response.errors.is_empty() {
-        debug!(operation, duration_us, status = status.as_u16(), "graphql request");
-    } else {
-        let codes: Vec<_> = response.errors.iter().map(error_code).collect();
-        for code in &codes {
-            state.metrics.http.count_error(code);
-        }
-        info!(operation, duration_us, status = status.as_u16(), codes = codes.join(","), "graphql request with errors");
-    }
     let keeping = if response.errors.is_empty() { Keeping::Revalidated } else { Keeping::Never };
     let mut answer = Answer::new(status, executed.then_some(&response.data), &response.errors, keeping);
     answer.headers.extend(response.http_headers);
@@ -112,7 +160,7 @@ async fn execute(state: &HttpState, request: Request, media_type: MediaType) -> 
 }
 
 /// Whether the document was executed, and not refused before. Errors of execution name the field that failed.
-fn is_executed(response: &GraphqlResponse) -> bool {
+pub(super) fn is_executed(response: &GraphqlResponse) -> bool {
     response.data != Value::Null || response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty())
 }
 

@@ -10,39 +10,44 @@ use axum::response::Response;
 use futures_util::future::join_all;
 
 use super::HttpState;
-use super::accept::MediaType;
+use super::accept::{Accepted, MediaType};
 use super::answer::Answer;
 use super::caller::admit;
-use super::execute::answer_operation;
+use super::events::send_events;
+use super::execute::{Operation, answer_operation};
 use super::refusal::Refusal;
 use super::request::{Asked, parse_body, parse_query_string, read_body};
 use super::respond::{not_acceptable, respond};
+use super::socket;
 use crate::access::View;
 
 /// `POST /graphql`
 pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let Some(media_type) = MediaType::negotiate(&head.headers) else { return not_acceptable() };
-    let caller = Caller { head: &head, method: Method::POST, media_type };
-    let answer = async {
+    let Some(accepted) = Accepted::of(&head.headers) else { return not_acceptable() };
+    let caller = Caller { head: &head, method: Method::POST, accepted };
+    let reply = async {
         let view = caller.admit(&state).await?;
         let body = read_body(&head.headers, body, state.limits.body_bytes).await?;
         caller.answer(&state, view, body, |body| parse_body(body, state.limits.batch)).await
     };
-    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &head.headers, &caller.method).await
+    caller.reply(reply.await).await
 }
 
 /// `GET /graphql`
 pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -> Response {
     let (head, _) = request.into_parts();
-    let Some(media_type) = MediaType::negotiate(&head.headers) else { return not_acceptable() };
-    let caller = Caller { head: &head, method: Method::GET, media_type };
-    let answer = async {
+    if socket::is_asked_for(&head.headers) {
+        return socket::connect(state, head).await;
+    }
+    let Some(accepted) = Accepted::of(&head.headers) else { return not_acceptable() };
+    let caller = Caller { head: &head, method: Method::GET, accepted };
+    let reply = async {
         let view = caller.admit(&state).await?;
         let query = head.uri.query().unwrap_or_default().to_owned();
         caller.answer(&state, view, query.into(), parse_query_string).await
     };
-    respond(answer.await.unwrap_or_else(Refusal::answer), media_type, &head.headers, &caller.method).await
+    caller.reply(reply.await).await
 }
 
 /// Who calls, and how. The head is the request's own: copies of headers would cost more than all else on the way of a repeated query.
@@ -50,7 +55,13 @@ struct Caller<'a> {
     head: &'a Parts,
     /// HEAD counts as GET.
     method: Method,
-    media_type: MediaType,
+    accepted: Accepted,
+}
+
+/// What a caller gets.
+enum Reply {
+    Answer(Answer),
+    Events(Response),
 }
 
 impl Caller<'_> {
@@ -62,31 +73,64 @@ impl Caller<'_> {
     /// Answers a request, from the finished answers if it is among them to the letter.
     async fn answer(
         &self,
-        state: &HttpState,
+        state: &Arc<HttpState>,
         view: View,
         request: Bytes,
         parse: impl FnOnce(&[u8]) -> Result<Asked, Refusal>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Reply, Refusal> {
         let method = &self.method;
-        let key = match state.kept.find(&view, method, self.media_type, request.clone()) {
+        let Some(media_type) = self.accepted.media_type else {
+            let Asked::One(params) = parse(&request)? else {
+                return Err(Refusal::bad_request("events answer one operation; send the list with Accept: application/json"));
+            };
+            return self.answer_by_events(state, view, Operation::prepare(state, *params)?);
+        };
+        let key = match state.kept.find(&view, method, media_type, request.clone()) {
             Ok(finished) => {
                 state.metrics.http.requests.inc();
                 let keeping = state.kept.remaining_freshness(&finished);
-                return Ok(Answer::finished(finished.body, keeping));
+                return Ok(Reply::Answer(Answer::finished(finished.body, keeping)));
             }
             Err(key) => key,
         };
         match parse(&request)? {
-            Asked::One(params) => Ok(answer_operation(state, view, *params, method, self.media_type, Some(key)).await),
+            Asked::One(params) => {
+                let operation = Operation::prepare(state, *params)?;
+                if self.accepted.events && operation.is_subscription() {
+                    return self.answer_by_events(state, view, operation);
+                }
+                answer_operation(state, view, operation, method, media_type, Some(key)).await.map(Reply::Answer)
+            }
             Asked::Batch(operations) => {
                 // Against the caller's rate each operation counts.
                 for _ in 1..operations.len() {
                     self.admit(state).await?;
                 }
-                let operations = operations.into_iter();
-                let answers = operations.map(|params| answer_operation(state, view.clone(), params, method, self.media_type, None));
-                Ok(Answer::of_batch(&join_all(answers).await))
+                let answers = operations.into_iter().map(async |params| {
+                    let answer = match Operation::prepare(state, params) {
+                        Ok(operation) => answer_operation(state, view.clone(), operation, method, media_type, None).await,
+                        Err(refusal) => Err(refusal),
+                    };
+                    answer.unwrap_or_else(Refusal::answer)
+                });
+                Ok(Reply::Answer(Answer::of_batch(&join_all(answers).await)))
             }
         }
+    }
+
+    fn answer_by_events(&self, state: &Arc<HttpState>, view: View, operation: Operation) -> Result<Reply, Refusal> {
+        operation.require_safe(&self.method)?;
+        send_events(state, view, operation, &self.head.headers).map(Reply::Events)
+    }
+
+    async fn reply(&self, reply: Result<Reply, Refusal>) -> Response {
+        let answer = match reply {
+            Ok(Reply::Events(response)) => return response,
+            Ok(Reply::Answer(answer)) => answer,
+            Err(refusal) => refusal.answer(),
+        };
+        // Whoever accepts events alone is refused in JSON.
+        let media_type = self.accepted.media_type.unwrap_or(MediaType::Json);
+        respond(answer, media_type, &self.head.headers, &self.method).await
     }
 }

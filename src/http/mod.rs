@@ -5,6 +5,7 @@ mod answer;
 mod caller;
 mod documents;
 mod encoding;
+mod events;
 mod execute;
 mod export;
 mod graphiql;
@@ -16,6 +17,7 @@ mod origin;
 mod refusal;
 mod request;
 mod respond;
+mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,8 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::error;
 
 pub use self::documents::{DocumentSettings, Documents};
@@ -62,6 +66,10 @@ pub struct HttpState {
     pub origins: AllowedOrigins,
     /// The proxies whose word on the caller's address is taken.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// The orderly end of the service: streams of events end with it.
+    pub stop: CancellationToken,
+    /// The WebSocket connections, which no longer belong to the server that accepted them.
+    pub sockets: TaskTracker,
 }
 
 /// Limits on single requests.

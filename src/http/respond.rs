@@ -77,7 +77,7 @@ fn knows(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 
 /// The answer to a caller who accepts no media type that there is.
 pub(super) fn not_acceptable() -> Response {
-    let sentence = "accept application/graphql-response+json or application/json";
+    let sentence = "accept application/graphql-response+json, application/json or text/event-stream";
     (StatusCode::NOT_ACCEPTABLE, sentence).into_response()
 }
 

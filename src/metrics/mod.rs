@@ -5,6 +5,7 @@ mod cache;
 mod collector;
 mod exports;
 mod http;
+mod subscriptions;
 mod upstream;
 
 pub use answers::AnswerMetrics;
@@ -13,6 +14,7 @@ pub use collector::CollectorMetrics;
 pub use exports::ExportMetrics;
 pub use http::HttpMetrics;
 use prometheus_client::registry::Registry;
+pub use subscriptions::SubscriptionMetrics;
 pub use upstream::UpstreamMetrics;
 
 /// All figures of one service, and the registry that prints them.
@@ -29,6 +31,8 @@ pub struct Metrics {
     pub exports: ExportMetrics,
     /// The public side.
     pub http: HttpMetrics,
+    /// Subscriptions.
+    pub subscriptions: SubscriptionMetrics,
     /// The upstream client.
     pub upstream: UpstreamMetrics,
 }
@@ -41,8 +45,9 @@ impl Default for Metrics {
         let collector = CollectorMetrics::register(&mut registry);
         let exports = ExportMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
+        let subscriptions = SubscriptionMetrics::register(&mut registry);
         let upstream = UpstreamMetrics::register(&mut registry);
-        Self { registry, answers, cache, collector, exports, http, upstream }
+        Self { registry, answers, cache, collector, exports, http, subscriptions, upstream }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod allocation;
 pub mod calendar;
+mod changes;
 pub mod fleet;
 pub mod forecast;
 pub mod growth;
@@ -14,6 +15,7 @@ mod unit;
 pub mod usage;
 
 pub use allocation::{Sample, SpaceAllocation, SpaceTypeAllocation, utilization};
+pub use changes::{Change, changes};
 pub use interval::{Interval, InvalidInterval};
 pub use period::{InvalidPeriod, Period};
 pub use run::{Run, TimeRange};

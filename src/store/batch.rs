@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::instant::cut;
+use super::shaping::newest_answer;
 use super::{CollectionStatus, ImportedRuns, Observation};
 use crate::quota::fleet::{self, Step};
 use crate::quota::recording::{Effect, History};
-use crate::quota::{Run, Sample, TenantId};
+use crate::quota::{Change, Run, Sample, TenantId};
 
 /// What is stored of a tenant beside its runs and what the config says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,17 @@ pub(super) struct Changes {
     pub rows: Vec<(TenantId, TenantRow)>,
     /// What changed for the sums over tenants.
     pub fleet: Vec<(TenantId, Step)>,
+    /// What changed of tenants' newest answers, in the order of the observations: for the feed.
+    pub observed: Vec<(TenantId, Change)>,
+}
+
+/// What recording a batch did.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    /// As [`Changes::effects`].
+    pub effects: Vec<Option<Effect>>,
+    /// Whether there is something new in the feed.
+    pub in_feed: bool,
 }
 
 /// Observations with the rows of those of their tenants that are collected.
@@ -112,8 +124,17 @@ impl<'a> Batch<'a> {
             samples.sort_by_key(|(_, sample)| sample.allocation.observed_at());
             let mut history = stored.get(tenant).into_iter().flatten().cloned().collect::<History>();
             let before: Vec<_> = history.runs().cloned().collect();
+            let mut newest = newest_answer(&before);
             for (place, sample) in samples {
                 changes.effects[place] = Some(history.record(sample));
+                let after = &sample.allocation;
+                // A late sample says nothing new, and an answer without types before any with one leaves no trace.
+                if newest.as_ref().map_or(!after.by_type().is_empty(), |newest| newest.observed_at() < after.observed_at()) {
+                    let former = newest.replace(after.clone());
+                    if former.as_ref().is_none_or(|former| former.by_type() != after.by_type()) {
+                        changes.observed.push((tenant.clone(), Change { before: former, after: after.clone() }));
+                    }
+                }
             }
             let after: Vec<_> = history.runs().cloned().collect();
             changes.add_difference(tenant, &before, &after, &self.rows[tenant].space_types);
@@ -121,6 +142,7 @@ impl<'a> Batch<'a> {
                 row.observe(&before, &after);
             }
         }
+        changes.observed.sort_by_key(|(_, change)| change.after.observed_at());
     }
 
     fn plan_rows(&mut self) {

@@ -25,6 +25,16 @@ pub(super) fn raised(bound: Timestamp) -> Timestamp {
     from_millis(millis_at_or_after(bound)).unwrap_or(Timestamp::MAX)
 }
 
+/// The microseconds since 1970 at or before an instant.
+pub(super) fn micros(at: Timestamp) -> i64 {
+    narrow(at.as_nanosecond().div_euclid(1000))
+}
+
+/// The instant so many microseconds after 1970.
+pub(super) fn from_micros(micros: i64) -> Result<Timestamp, jiff::Error> {
+    Timestamp::from_microsecond(micros)
+}
+
 /// The instant so many milliseconds after 1970.
 pub(super) fn from_millis(millis: i64) -> Result<Timestamp, jiff::Error> {
     Timestamp::from_millisecond(millis)

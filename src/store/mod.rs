@@ -3,6 +3,7 @@
 //! One narrow trait, two backends that pass the same contract tests (`tests/it/store_contract.rs`). No caller knows which it has.
 
 mod batch;
+mod feed;
 mod fleet;
 mod instant;
 mod migrations;
@@ -14,8 +15,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+pub use self::feed::{FeedBounds, RecordedChange};
 pub use self::fleet::{FleetMark, FleetPart, FleetTenant, PackWhen};
 use crate::quota::recording::Effect;
 use crate::quota::{Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -230,11 +232,12 @@ pub trait Store: Send + Sync + 'static {
     /// Records observations in one transaction: samples by the rule of [`crate::quota::recording`], failures and schedules in the
     /// tenant's status. Several observations of one tenant are applied in the order of their instants; a late one never moves the
     /// status backwards, and the same one twice counts once. Tenants that are not registered, or no longer, are passed over. Gives
-    /// the effect of each observation, in order; `None` for failures and for tenants that are passed over.
+    /// the effect of each observation, in order; `None` for failures and for tenants that are passed over. Changes of tenants' newest
+    /// answers go to the feed.
     async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError>;
 
     /// Adds whole runs to a registered tenant that has no runs in their stretches; in one transaction. An unknown tenant and runs
-    /// that overlap are errors, and nothing is added.
+    /// that overlap are errors, and nothing is added. Nothing goes to the feed.
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError>;
 
     /// Revises the runs of a registered tenant from one instant to another, inclusive, in one transaction with what becomes of the import.
@@ -287,6 +290,29 @@ pub trait Store: Send + Sync + 'static {
     /// The earliest instant at which a registered tenant is or was due; `None` without tenants. In the past when the collector lags.
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
+    /// The changes of the feed after a place, in the order of recording, at most `limit`; of these tenants, or of all. What is committed
+    /// later comes after all that this gives. One statement.
+    async fn changes_after(
+        &self,
+        place: Timestamp,
+        tenants: Option<&[TenantId]>,
+        limit: u32,
+    ) -> Result<Vec<RecordedChange>, StoreError>;
+
+    /// The bounds of the feed; `None` while it is empty.
+    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError>;
+
+    /// Removes up to `limit` of the oldest changes of the feed that lie before a place, but never the newest one. Gives how many.
+    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Is marked as changed when something was added to the feed: by this store at once, by others only while
+    /// [`Store::listen_for_changes`] runs. A mark may be missing, so look now and then too.
+    fn feed_signal(&self) -> watch::Receiver<()>;
+
+    /// Listens for what others add to the feed, and marks [`Store::feed_signal`]. Ends only by an error, when the database is away;
+    /// never where others cannot be heard at all.
+    async fn listen_for_changes(&self) -> Result<(), StoreError>;
+
     /// Every tenant that was ever registered, as the log of changes knows it.
     async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError>;
 
@@ -315,6 +341,8 @@ pub struct Settings {
     pub max_connections: u32,
     /// How long a caller waits for a connection.
     pub acquire_timeout: std::time::Duration,
+    /// Whether to listen for what other replicas record (`LISTEN`), which takes one more connection. Postgres only.
+    pub listen: bool,
 }
 
 /// Opens the database that the URL names, without migrating it. A `SQLite` file is created when it is not there.

@@ -1,11 +1,15 @@
 //! Who may see and do what.
 
+use jiff::{SignedDuration, Timestamp};
 use quotagraph::access::KeyDigest;
 use quotagraph::config::{Auth, AuthMode, Config, KeyConfig};
+use quotagraph::quota::{Sample, SpaceAllocation, SpaceTypeAllocation};
+use quotagraph::store::Observation;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
-use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::app::{Database, START, TestApp, World, tenant};
+use crate::support::subscriber::Events;
 
 fn key(name: &str, tenants: &[&str], roles: &[&str]) -> KeyConfig {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -42,6 +46,14 @@ async fn start() -> (World, TestApp) {
     world.set_behaviour("b", json!({ "code": 13_000_777 }));
     app.collect().await;
     (world, app)
+}
+
+/// An observation of a tenant, so many hours after the start.
+fn observation(tenant: &str, hours: i64, allocated_gb: i64, total_gb: i64) -> Observation {
+    let observed_at = START.parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours);
+    let values = vec![SpaceTypeAllocation { space_type: 0, allocated_gb, total_gb }];
+    let sample = Sample { allocation: SpaceAllocation::new(observed_at, values), interval_s: 300 };
+    Observation { tenant: tenant.parse().unwrap(), attempted_at: observed_at, outcome: Ok(sample), next_due_at: None }
 }
 
 struct Told {
@@ -195,6 +207,18 @@ async fn without_an_id_the_only_tenant_that_the_caller_may_see_is_meant() {
     app.stop().await;
 }
 
+/// What a subscription tells before it has told an event with a mark, or everything if it ends before.
+async fn listen_as(app: &TestApp, name: &str, document: &str, mark: &str) -> String {
+    let mut events = Events::of(Events::post(app, document, &[("x-api-key", &format!("key of {name}"))]).await);
+    let mut told = String::new();
+    while !told.contains(mark)
+        && let Some(event) = events.next().await
+    {
+        told += event.data.as_deref().unwrap_or_default();
+    }
+    told
+}
+
 /// Every field of the schema that introspection gives, with arguments that name the hidden tenant wherever an id goes.
 struct Walk<'a> {
     types: &'a Value,
@@ -209,12 +233,13 @@ impl Walk<'_> {
         reference["name"].as_str().unwrap_or_else(|| Self::named(&reference["ofType"]))
     }
 
-    /// A value for an argument that must be given; for ids also where they need not.
+    /// A value for an argument that must be given; for ids and `since` also where they need not.
     fn argument(argument: &Value, id: &str) -> Option<String> {
         let name = argument["name"].as_str().unwrap();
         let required = argument["type"]["kind"] == "NON_NULL" && argument["defaultValue"].is_null();
         let value = match Self::named(&argument["type"]) {
             "ID" => format!("\"{id}\""),
+            "DateTime" if name == "since" => "\"2026-03-01T00:00:00Z\"".to_owned(),
             _ if !required => return None,
             "DateTime" => "\"2026-03-01T00:00:00Z\"".to_owned(),
             "Duration" => "\"P1D\"".to_owned(),
@@ -255,14 +280,16 @@ impl Walk<'_> {
 async fn no_path_through_the_schema_shows_another_tenants_data() {
     let (_world, app) = start().await;
     let introspection =
-        "{ __schema { queryType { name } mutationType { name } types { name kind possibleTypes { name } fields { name
+        "{ __schema { queryType { name } mutationType { name } subscriptionType { name } types { name kind possibleTypes { name } fields { name
         args { name defaultValue type { ...R } } type { ...R } } } } }
         fragment R on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
     let schema = ask_as(&app, "all", introspection).await.body;
     let walk = Walk { types: &schema["data"]["__schema"]["types"] };
 
+    // Changes of both, the own one last: so what comes before it is all that there is.
+    app.store.record(&[observation("b", 1, 777_001, 888_002), observation("a", 2, 424_242, 500_000)]).await.unwrap();
     let mut seen = Vec::new();
-    for (keyword, root) in [("query", "queryType"), ("mutation", "mutationType")] {
+    for (keyword, root) in [("query", "queryType"), ("mutation", "mutationType"), ("subscription", "subscriptionType")] {
         let root = schema["data"]["__schema"][root]["name"].as_str().unwrap();
         let fields = walk.type_named(root)["fields"].as_array().unwrap();
         for id in ["a", "b"] {
@@ -272,11 +299,15 @@ async fn no_path_through_the_schema_shows_another_tenants_data() {
                 let arguments = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
                 let below = walk.select(Walk::named(&field["type"]), id, 4);
                 let document = format!("{keyword} {{ {}{arguments} {below} }}", field["name"].as_str().unwrap());
-                seen.push((field["name"].as_str().unwrap().to_owned(), id, ask_as(&app, "a", &document).await.body, document));
+                let told = match keyword {
+                    "subscription" => Value::String(listen_as(&app, "a", &document, "424242").await),
+                    _ => ask_as(&app, "a", &document).await.body,
+                };
+                seen.push((field["name"].as_str().unwrap().to_owned(), id, told, document));
             }
         }
     }
-    let marks = ["HIDDEN", "hidden-region", "777001", "888001", "111000", "13000777"];
+    let marks = ["HIDDEN", "hidden-region", "777001", "888001", "888002", "111000", "13000777"];
     for (field, id, answer, document) in &seen {
         let text = answer.to_string();
         for mark in marks {
@@ -286,12 +317,19 @@ async fn no_path_through_the_schema_shows_another_tenants_data() {
     // The walk is worth something: with the right to see all, the same documents show the marks.
     let mut shown = String::new();
     for (_, _, _, document) in &seen {
+        if document.starts_with("subscription") {
+            let heard = listen_as(&app, "boss", document, "spaceAllocationChanged").await;
+            assert_ne!(document.contains("tenantId: \"b\""), heard.contains("a Ltd"), "{document}: {heard}");
+            continue;
+        }
         shown += &ask_as(&app, "boss", document).await.body.to_string();
     }
     for mark in ["HIDDEN", "hidden-region", "777001", "888001", "13000777"] {
         assert!(shown.contains(mark), "the walk never meets {mark}");
     }
     // And the caller sees its own.
-    assert!(seen.iter().any(|(field, id, answer, _)| field == "tenant" && *id == "a" && answer.to_string().contains("a Ltd")));
+    for root in ["tenant", "spaceAllocationChanged"] {
+        assert!(seen.iter().any(|(field, id, answer, _)| field == root && *id == "a" && answer.to_string().contains("a Ltd")));
+    }
     app.stop().await;
 }

@@ -63,6 +63,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ),
         ("[graphql]\ntrusted_documents = \"some\"", "graphql.trusted_documents: must be off or allow or only, found \"some\""),
         ("[database]\nurl = \"mysql://root:pw@h/d\"", "database.url: must start with sqlite: or postgres://"),
+        ("[database]\nchanges_kept_for = \"5m\"", "database.changes_kept_for: must be at least 1h, found 5 min"),
         ("[database]\nurl = 5", "database.url: must be a text in quotes, found a number"),
         ("[log]\nformat = \"xml\"", "log.format: must be text or json, found \"xml\""),
         (

@@ -27,6 +27,7 @@ mod quota_query;
 mod request_limits;
 mod schema;
 mod store_contract;
+mod subscriptions;
 mod support;
 mod tokens;
 mod upstream;

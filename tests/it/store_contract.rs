@@ -18,6 +18,7 @@ macro_rules! contract {
     };
 }
 
+mod feed;
 mod fleet;
 mod importing;
 mod opening;
@@ -49,6 +50,10 @@ impl Home {
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { url: format!("sqlite:{}/quota.db", folder.path().display()), keep: Keep::Sqlite { _folder: folder } }
+    }
+
+    fn is_postgres(&self) -> bool {
+        matches!(self.keep, Keep::Postgres { .. })
     }
 
     /// Opens the database without migrating it.
@@ -89,7 +94,7 @@ impl Home {
 
 async fn open(url: &str) -> Result<SharedStore, StoreError> {
     let acquire_timeout = std::time::Duration::from_secs(30);
-    store::open(&Settings { url: url.into(), max_connections: 4, acquire_timeout }).await
+    store::open(&Settings { url: url.into(), max_connections: 4, acquire_timeout, listen: true }).await
 }
 
 /// Seconds after an arbitrary instant.

@@ -9,6 +9,7 @@ use super::super::scalars::DateTime;
 use super::StorageUnit;
 use crate::allocations::{self, Answer, Stamp};
 use crate::quota;
+use jiff::Timestamp;
 
 /// Where the answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -57,19 +58,26 @@ pub struct SpaceAllocation {
     allocation: Arc<quota::SpaceAllocation>,
     source: Source,
     stamp: Option<Stamp>,
+    /// Shown instead of the allocation's own instant.
+    shown_at: Option<Timestamp>,
 }
 
 impl From<Answer> for SpaceAllocation {
     fn from(answer: Answer) -> Self {
-        Self { allocation: answer.allocation, source: answer.source.into(), stamp: answer.stamp }
+        Self { allocation: answer.allocation, source: answer.source.into(), stamp: answer.stamp, shown_at: None }
     }
 }
 
 impl SpaceAllocation {
+    /// What was recorded, observed at an instant if not at its own.
+    pub fn recorded(allocation: Arc<quota::SpaceAllocation>, shown_at: Option<Timestamp>) -> Self {
+        Self { allocation, source: Source::Stored, stamp: None, shown_at }
+    }
+
     /// The part of an answer that one space type has; `None` when it has none.
     pub fn of_type(answer: &Answer, space_type: i32) -> Option<Self> {
         let allocation = Arc::new(answer.allocation.of_type(space_type)?);
-        Some(Self { allocation, source: answer.source.into(), stamp: answer.stamp.clone() })
+        Some(Self { allocation, source: answer.source.into(), stamp: answer.stamp.clone(), shown_at: None })
     }
 }
 
@@ -110,7 +118,7 @@ impl SpaceAllocation {
     /// When the upstream said so.
     async fn observed_at(&self, ctx: &Context<'_>) -> DateTime {
         ingredients(ctx).use_sample(self.stamp.as_ref());
-        DateTime(self.allocation.observed_at())
+        DateTime(self.shown_at.unwrap_or_else(|| self.allocation.observed_at()))
     }
 
     /// Where the answer came from.

@@ -1,6 +1,7 @@
 //! The types of the schema, one file per subject.
 
 mod allocation;
+mod change;
 mod collection;
 mod fleet;
 mod fleet_allocation;
@@ -15,6 +16,7 @@ mod unit;
 mod usage;
 
 pub use allocation::{OnFailure, SpaceAllocation, SpaceTypeAllocation};
+pub use change::SpaceAllocationChange;
 pub use collection::CollectionStatus;
 pub use fleet::Fleet;
 pub use forecast::{Forecast, ForecastRequest};

@@ -12,8 +12,8 @@ use crate::store::{Settings, StoreError};
 /// `SQLSTATE` of a database that does not exist.
 const INVALID_CATALOG_NAME: &str = "3D000";
 
-/// Opens the pool with its first connection, so that a wrong address shows at once.
-pub(super) async fn connect(settings: &Settings) -> Result<PgPool, StoreError> {
+/// Opens the pool with its first connection, so that a wrong address shows at once. Gives how to open more, too.
+pub(super) async fn connect(settings: &Settings) -> Result<(PgPool, PgConnectOptions), StoreError> {
     let options = PgConnectOptions::from_str(settings.url.expose_secret()).map_err(|_| {
         StoreError::Unusable("the database URL is not understood: write postgres://USER:PASSWORD@HOST:PORT/DATABASE".into())
     })?;
@@ -23,7 +23,8 @@ pub(super) async fn connect(settings: &Settings) -> Result<PgPool, StoreError> {
         .extra_float_digits(None)
         .disable_statement_logging();
     let pool = PgPoolOptions::new().max_connections(settings.max_connections).acquire_timeout(settings.acquire_timeout);
-    pool.connect_with(options).await.map_err(explain)
+    let pool = pool.connect_with(options.clone()).await.map_err(explain)?;
+    Ok((pool, options))
 }
 
 fn explain(error: sqlx::Error) -> StoreError {

@@ -4,8 +4,10 @@
 //! transactions it may change the server under us, so nothing may outlive one, neither named statements nor session locks.
 
 mod connection;
+mod feed;
 mod fleet;
 mod importing;
+mod listening;
 mod migrating;
 mod reading;
 mod recording;
@@ -14,13 +16,13 @@ mod scanning;
 mod tenants;
 
 use jiff::Timestamp;
-use sqlx::postgres::{PgPool, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
-    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, ImportRecord, ImportStep, ImportedRuns, Observation, PackWhen,
-    Revise, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
+    CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, ImportRecord, ImportStep, ImportedRuns,
+    Observation, PackWhen, RecordedChange, Revise, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -29,6 +31,9 @@ use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 #[derive(Debug)]
 pub(super) struct PostgresStore {
     pool: PgPool,
+    /// How to get the connection that listens; `None` when others are not listened for.
+    listening: Option<PgConnectOptions>,
+    signal: watch::Sender<()>,
 }
 
 type Query = sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments>;
@@ -43,6 +48,7 @@ fn query(sql: impl SqlSafeStr) -> Query {
 enum Lock {
     Migrating = 0x7175_6f01,
     Registering = 0x7175_6f02,
+    Feed = 0x7175_6f03,
     Packing = 0x7175_6f04,
 }
 
@@ -57,8 +63,8 @@ fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
 impl PostgresStore {
     /// Connects, and refuses a server or a database that this version may not use.
     pub(super) async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let pool = connection::connect(settings).await?;
-        let store = Self { pool };
+        let (pool, options) = connection::connect(settings).await?;
+        let store = Self { pool, listening: settings.listen.then_some(options), signal: watch::Sender::default() };
         migrating::check_usable(&store.pool).await?;
         Ok(store)
     }
@@ -93,7 +99,11 @@ impl Store for PostgresStore {
     }
 
     async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
-        recording::record(&self.pool, observations).await.map_err(failed("recording"))
+        let recorded = recording::record(&self.pool, observations).await.map_err(failed("recording"))?;
+        if recorded.in_feed {
+            self.signal.send_replace(());
+        }
+        Ok(recorded.effects)
     }
 
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
@@ -153,6 +163,34 @@ impl Store for PostgresStore {
 
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
         tenants::earliest_due(&self.pool).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn changes_after(
+        &self,
+        place: Timestamp,
+        tenants: Option<&[TenantId]>,
+        limit: u32,
+    ) -> Result<Vec<RecordedChange>, StoreError> {
+        feed::after(&self.pool, place, tenants, limit).await.map_err(failed("reading of changes"))
+    }
+
+    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError> {
+        feed::bounds(&self.pool).await.map_err(failed("reading of changes"))
+    }
+
+    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        feed::prune(&self.pool, before, limit).await.map_err(failed("removing of old changes"))
+    }
+
+    fn feed_signal(&self) -> watch::Receiver<()> {
+        self.signal.subscribe()
+    }
+
+    async fn listen_for_changes(&self) -> Result<(), StoreError> {
+        match &self.listening {
+            Some(options) => listening::listen(options.clone(), &self.signal).await.map_err(failed("listening for changes")),
+            None => std::future::pending().await,
+        }
     }
 
     async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {

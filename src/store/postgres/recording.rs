@@ -7,10 +7,9 @@ use sqlx::{Row, Transaction};
 
 use super::row::{Instant, narrow, read_instant, read_runs, read_tenant, run_columns};
 use super::tenants::read_status;
-use super::{failed, fleet, query};
-use crate::quota::recording::Effect;
+use super::{failed, feed, fleet, query};
 use crate::quota::{Run, TenantId};
-use crate::store::batch::{Batch, Changes, Stretch, TenantRow, find_overlap};
+use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
 use crate::store::{Observation, StoreError};
 
 /// Locks in the order of the ids, so that two batches with tenants in common wait for each other and never in a circle.
@@ -85,9 +84,9 @@ where t.tenant_id = u.tenant_id";
 pub(super) type Tx<'a> = Transaction<'a, Postgres>;
 
 /// [`crate::store::Store::record`].
-pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Vec<Option<Effect>>, sqlx::Error> {
+pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
     if observations.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Recorded::default());
     }
     let mut tx = pool.begin().await?;
     let tenants = observations.iter().map(|o| o.tenant.as_str()).collect();
@@ -96,7 +95,7 @@ pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Resul
     let changes = batch.plan(&stored);
     write(&mut tx, &changes).await?;
     tx.commit().await?;
-    Ok(changes.effects)
+    Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
 }
 
 /// [`crate::store::Store::insert_runs`].
@@ -150,7 +149,9 @@ pub(super) async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx
     put_runs(tx, &changes.put).await?;
     add_types(tx, &changes.new_types).await?;
     update_rows(tx, &changes.rows).await?;
-    fleet::append(tx, &changes.fleet).await
+    fleet::append(tx, &changes.fleet).await?;
+    // Last, for its lock.
+    feed::append(tx, &changes.observed).await
 }
 
 async fn delete_runs(tx: &mut Tx<'_>, keys: &[(TenantId, i32, jiff::Timestamp)]) -> Result<(), sqlx::Error> {

@@ -10,7 +10,7 @@ use sqlx::types::time::OffsetDateTime;
 use sqlx::{Decode, Encode, Row, Type};
 
 use crate::quota::{Run, TenantId};
-use crate::store::instant::{from_millis, millis};
+use crate::store::instant::{from_micros, from_millis, micros, millis};
 
 /// Milliseconds from 1970 to 2000, from where Postgres counts.
 const EPOCH_MILLIS: i64 = 946_684_800_000;
@@ -45,6 +45,36 @@ impl<'r> Decode<'r, Postgres> for Instant {
         // Only statements with arguments select instants, and those answer in binary.
         let micros = <i64 as Decode<Postgres>>::decode(value)?;
         Ok(Self(from_millis(micros.div_euclid(1000).saturating_add(EPOCH_MILLIS))?))
+    }
+}
+
+/// A place in the feed as a `timestamptz`, to the microsecond.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(pub Timestamp);
+
+impl Type<Postgres> for Place {
+    fn type_info() -> PgTypeInfo {
+        <Instant as Type<Postgres>>::type_info()
+    }
+}
+
+impl PgHasArrayType for Place {
+    fn array_type_info() -> PgTypeInfo {
+        <Instant as PgHasArrayType>::array_type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for Place {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let micros = micros(self.0).saturating_sub(EPOCH_MILLIS * 1000).max(FIRST_MICROS);
+        Encode::<Postgres>::encode(micros, buffer)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Place {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let micros = <i64 as Decode<Postgres>>::decode(value)?;
+        Ok(Self(from_micros(micros.saturating_add(EPOCH_MILLIS * 1000))?))
     }
 }
 

@@ -4,6 +4,7 @@
 //! the work for a whole batch.
 
 mod connection;
+mod feed;
 mod fleet;
 mod importing;
 mod migrating;
@@ -16,11 +17,11 @@ mod tenants;
 use jiff::Timestamp;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
-    CollectionStatus, DueTenant, FleetMark, FleetPart, FleetTenant, ImportRecord, ImportStep, ImportedRuns, Observation, PackWhen,
-    Revise, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
+    CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, ImportRecord, ImportStep, ImportedRuns,
+    Observation, PackWhen, RecordedChange, Revise, RunScan, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -30,6 +31,7 @@ use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 pub(super) struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    signal: watch::Sender<()>,
 }
 
 /// Begins a transaction that writes. It takes the write lock at once: one that begins by reading would fail, not wait, when
@@ -46,7 +48,7 @@ impl SqliteStore {
     /// Opens or creates the file, and refuses one that this version may not use.
     pub(super) async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let (writer, readers) = connection::connect(settings).await?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, signal: watch::Sender::default() })
     }
 }
 
@@ -79,7 +81,11 @@ impl Store for SqliteStore {
     }
 
     async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
-        recording::record(&self.writer, observations).await.map_err(failed("recording"))
+        let recorded = recording::record(&self.writer, observations).await.map_err(failed("recording"))?;
+        if recorded.in_feed {
+            self.signal.send_replace(());
+        }
+        Ok(recorded.effects)
     }
 
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
@@ -139,6 +145,32 @@ impl Store for SqliteStore {
 
     async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
         tenants::earliest_due(&self.readers).await.map_err(failed("reading of the schedule"))
+    }
+
+    async fn changes_after(
+        &self,
+        place: Timestamp,
+        tenants: Option<&[TenantId]>,
+        limit: u32,
+    ) -> Result<Vec<RecordedChange>, StoreError> {
+        feed::after(&self.readers, place, tenants, limit).await.map_err(failed("reading of changes"))
+    }
+
+    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError> {
+        feed::bounds(&self.readers).await.map_err(failed("reading of changes"))
+    }
+
+    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        feed::prune(&self.writer, before, limit).await.map_err(failed("removing of old changes"))
+    }
+
+    fn feed_signal(&self) -> watch::Receiver<()> {
+        self.signal.subscribe()
+    }
+
+    async fn listen_for_changes(&self) -> Result<(), StoreError> {
+        // Another process with the same file is found by looking.
+        std::future::pending().await
     }
 
     async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {

@@ -8,10 +8,9 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::row::{json_rows, read_instant, read_runs, read_tenant, run_columns};
 use super::tenants::read_status;
-use super::{begin, failed, fleet};
-use crate::quota::recording::Effect;
+use super::{begin, failed, feed, fleet};
 use crate::quota::{Run, TenantId};
-use crate::store::batch::{Batch, Changes, Stretch, TenantRow, find_overlap};
+use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
 use crate::store::instant::millis;
 use crate::store::{Observation, StoreError};
 
@@ -66,9 +65,9 @@ from json_each(?1)
 where tenant_id = value ->> 0";
 
 /// [`crate::store::Store::record`].
-pub(super) async fn record(writer: &SqlitePool, observations: &[Observation]) -> Result<Vec<Option<Effect>>, sqlx::Error> {
+pub(super) async fn record(writer: &SqlitePool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
     if observations.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Recorded::default());
     }
     let mut tx = begin(writer).await?;
     let tenants = json_rows(observations, |o| o.tenant.as_str().into());
@@ -77,7 +76,7 @@ pub(super) async fn record(writer: &SqlitePool, observations: &[Observation]) ->
     let changes = batch.plan(&stored);
     write(&mut tx, &changes).await?;
     tx.commit().await?;
-    Ok(changes.effects)
+    Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
 }
 
 /// [`crate::store::Store::insert_runs`].
@@ -142,7 +141,8 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) 
     if !changes.rows.is_empty() {
         sqlx::query(UPDATE_ROWS).bind(json_rows(&changes.rows, row_as_json)).execute(&mut *connection).await?;
     }
-    fleet::append(connection, &changes.fleet).await
+    fleet::append(connection, &changes.fleet).await?;
+    feed::append(connection, &changes.observed).await
 }
 
 pub(super) fn run_as_json(tenant: &TenantId, run: &Run) -> serde_json::Value {

@@ -14,7 +14,12 @@ use crate::support::site::Site;
 /// The database that a service has left.
 async fn open(site: &Site) -> SharedStore {
     let url = format!("sqlite:{}", site.path().join("quotagraph.db").display());
-    let settings = store::Settings { url: SecretString::from(url), max_connections: 1, acquire_timeout: Duration::from_secs(10) };
+    let settings = store::Settings {
+        url: SecretString::from(url),
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(10),
+        listen: true,
+    };
     store::open(&settings).await.unwrap()
 }
 

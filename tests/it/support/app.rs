@@ -61,6 +61,7 @@ impl Database {
             url: SecretString::from(self.url()),
             max_connections: 5,
             acquire_timeout: std::time::Duration::from_secs(10),
+            listen: true,
         };
         let store = store::open(&settings).await.unwrap();
         store.migrate().await.unwrap();

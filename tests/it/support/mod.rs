@@ -7,4 +7,5 @@ pub(crate) mod outage;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod site;
+pub(crate) mod subscriber;
 pub(crate) mod table;

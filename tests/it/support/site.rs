@@ -69,7 +69,8 @@ impl Site {
     pub async fn store(&self, name: &str) -> SharedStore {
         let url = format!("sqlite:{}", self.path().join(name).display());
         let acquire_timeout = std::time::Duration::from_secs(30);
-        let store = store::open(&store::Settings { url: url.into(), max_connections: 2, acquire_timeout }).await.unwrap();
+        let store =
+            store::open(&store::Settings { url: url.into(), max_connections: 2, acquire_timeout, listen: false }).await.unwrap();
         store.migrate().await.unwrap();
         store
     }

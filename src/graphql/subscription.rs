@@ -1,0 +1,81 @@
+//! The root of subscriptions.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Subscription as SubscriptionRoot};
+use futures_util::Stream;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::error::ApiError;
+use super::ingredients;
+use super::scalars::DateTime;
+use super::services::Services;
+use super::types::SpaceAllocationChange;
+use crate::access::{Role, View};
+
+/// How a subscription's events travel, and where they resume. A request brings it as data.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The transport's name, for the figures.
+    pub transport: &'static str,
+    /// Where the subscriber stood when its connection broke, if the transport knows; it wins over `since`.
+    pub resume_after: Option<Timestamp>,
+    /// The place of the event that was made last.
+    pub place: Arc<Mutex<Option<Timestamp>>>,
+}
+
+impl Delivery {
+    /// By a transport that knows of no places.
+    #[must_use]
+    pub fn by(transport: &'static str) -> Self {
+        Self { transport, resume_after: None, place: Arc::default() }
+    }
+}
+
+/// What can be subscribed to.
+pub struct Subscription;
+
+/// What can be subscribed to.
+#[SubscriptionRoot]
+impl Subscription {
+    /// One event for each observed change of allocated or total, of one tenant or of all that the caller may see. With since: first the
+    /// changes recorded after that instant, then live ones, none missed and none twice.
+    #[expect(clippy::unused_async, reason = "resolvers are async")]
+    async fn space_allocation_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only this tenant; all that the caller may see without it.")] tenant_id: Option<ID>,
+        #[graphql(
+            desc = "Where to go on: recordedAt of the last event that was received, or any instant of the past. Only what comes from now on without it."
+        )]
+        since: Option<DateTime>,
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<SpaceAllocationChange>> + use<>> {
+        let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
+        let delivery = ctx.data_unchecked::<Delivery>().clone();
+        // Events are not kept, and there may be many.
+        ingredients(ctx).never_keep();
+        view.require(Role::Read).map_err(ApiError::from)?;
+        let no_such_tenant = || ApiError::argument("tenantId", "there is no such tenant");
+        let tenant = tenant_id.map(|id| view.get(id.as_str()).map(|watched| watched.tenant.id.clone()).ok_or_else(no_such_tenant));
+        let tenant = tenant.transpose()?;
+        let stay = services.subscribers.enter(view.principal()).map_err(ApiError::from)?;
+        let since = delivery.resume_after.or(since.map(|since| since.0));
+        let subscription = services.feed.subscribe(view.clone(), tenant, since);
+        let open = services.metrics.begin(delivery.transport);
+        Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {
+            let place = Arc::clone(&delivery.place);
+            async move {
+                let (mut subscription, stay, open) = state?;
+                match subscription.next().await? {
+                    Ok(event) => {
+                        open.count_event();
+                        *place.lock() = Some(event.change.recorded_at);
+                        Some((Ok(event.into()), Some((subscription, stay, open))))
+                    }
+                    Err(expired) => Some((Err(ApiError::Unauthenticated(expired.to_string()).into()), None)),
+                }
+            }
+        }))
+    }
+}

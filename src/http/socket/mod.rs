@@ -1,0 +1,54 @@
+//! GraphQL over WebSocket: the subprotocol `graphql-transport-ws`, as graphql-ws describes it (`PROTOCOL.md` of its repository).
+
+mod operations;
+mod protocol;
+mod session;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts as _, WebSocketUpgrade};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::response::{IntoResponse as _, Response};
+
+use self::session::{HeldCredentials, Session};
+use super::HttpState;
+use super::accept::MediaType;
+use super::caller::address_of;
+use super::refusal::Refusal;
+use super::respond::respond;
+
+/// The name of the subprotocol.
+const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// Bytes that are read at once. The library's default would take 128 KiB for every connection, idle or not.
+const READ_BUFFER_BYTES: usize = 4096;
+
+/// Whether a request wants to become a WebSocket.
+pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Makes a request a WebSocket. Browsers let pages connect anywhere, so foreign ones are kept out here. Credentials are asked for after
+/// that: browsers cannot send headers along, so they may come with the first message.
+pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response {
+    if state.origins.refuse(&head.headers) {
+        return respond(Refusal::of_foreign_page().answer(), MediaType::Json, &head.headers, &Method::GET).await;
+    }
+    let mut upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let speaks_ours = upgrade.requested_protocols().any(|name| name.as_bytes() == SUBPROTOCOL.as_bytes());
+    if speaks_ours {
+        upgrade.set_selected_protocol(HeaderValue::from_static(SUBPROTOCOL));
+    }
+    let address = address_of(&head, &state.trusted_proxies);
+    let credentials = HeldCredentials::of(&head.headers);
+    let (limit, running) = (state.limits.body_bytes, state.sockets.token());
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);
+    upgrade.on_upgrade(move |socket| async move {
+        Session::new(state, address, credentials).run(socket, speaks_ours).await;
+        drop(running);
+    })
+}

@@ -1,0 +1,89 @@
+//! The messages, and the codes with which a connection is closed.
+
+use async_graphql::ServerError;
+use axum::extract::ws::{CloseFrame, Utf8Bytes};
+use serde::{Deserialize, Serialize};
+
+use super::super::answer::Payload;
+use super::super::request::{Object, Params};
+
+/// What a client says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ClientMessage {
+    ConnectionInit { payload: Option<Object> },
+    Ping { payload: Option<Object> },
+    Pong {},
+    Subscribe { id: String, payload: Params },
+    Complete { id: String },
+}
+
+/// What the server says.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ServerMessage<'a> {
+    ConnectionAck,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<Object>,
+    },
+    Next {
+        id: &'a str,
+        payload: Payload<'a>,
+    },
+    /// The operation was not executed.
+    Error {
+        id: &'a str,
+        payload: &'a [ServerError],
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+/// Why a connection is closed by the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The service ends.
+    GoingAway,
+    /// A message is not understood; the sentence says why.
+    Invalid(String),
+    /// An operation came before the connection was acknowledged.
+    Unauthorized,
+    /// The caller is not let in; the sentence says why.
+    Forbidden(String),
+    /// Another subprotocol.
+    Subprotocol,
+    /// No `connection_init` came in time.
+    InitTimeout,
+    /// An operation has the id of another one under way.
+    Taken(String),
+    /// A second `connection_init`.
+    InitTwice,
+}
+
+/// The reason of a close frame in bytes at most (RFC 6455, section 5.5, less the code).
+const REASON_BYTES: usize = 123;
+
+impl From<Close> for CloseFrame {
+    fn from(close: Close) -> Self {
+        // The texts of graphql-ws, where it has one.
+        let (code, mut reason) = match close {
+            Close::GoingAway => (1001, "the service is stopping".to_owned()),
+            Close::Invalid(why) => (4400, why),
+            Close::Unauthorized => (4401, "Unauthorized".to_owned()),
+            Close::Forbidden(why) => (4403, why),
+            Close::Subprotocol => (4406, "Subprotocol not acceptable".to_owned()),
+            Close::InitTimeout => (4408, "Connection initialisation timeout".to_owned()),
+            Close::Taken(id) => (4409, format!("Subscriber for {id} already exists")),
+            Close::InitTwice => (4429, "Too many initialisation requests".to_owned()),
+        };
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES));
+        Self { code, reason: Utf8Bytes::from(reason) }
+    }
+}
+
+/// Understands a message.
+pub(super) fn parse(text: &str) -> Result<ClientMessage, Close> {
+    serde_json::from_str(text).map_err(|cause| Close::Invalid(format!("the message is not understood: {cause}")))
+}

@@ -1,0 +1,249 @@
+//! One connection, from its first message to its end.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::Response;
+use axum::extract::ws::{Message, WebSocket};
+use axum::http::HeaderMap;
+use futures_util::{FutureExt as _, StreamExt as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use super::super::HttpState;
+use super::super::answer::Payload;
+use super::super::caller::{bearer_token, credentials};
+use super::super::execute::{Operation, is_executed};
+use super::super::refusal::Refusal;
+use super::super::request::{Object, Params};
+use super::operations::Operations;
+use super::protocol::{ClientMessage, Close, ServerMessage, parse};
+use crate::access::{Credentials, View};
+use crate::graphql::{Delivery, code, coded_error};
+
+/// How long a client may take to say who it is.
+const INIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a connection is tried. One that gives no sign of life in between is dropped.
+const ALIVE_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a client may take to receive a message.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a client may take to agree that the connection is closed.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Operations under way on one connection at most.
+const OPERATIONS: usize = 100;
+
+/// Why a session ends.
+enum End {
+    /// The server closes the connection.
+    Close(Close),
+    /// The client closes it.
+    Closed,
+    /// The client cannot be reached.
+    Gone,
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
+    }
+}
+
+/// What proved who calls before the connection was a WebSocket, or came in its first message.
+#[derive(Default)]
+pub(super) struct HeldCredentials {
+    api_key: Option<SecretString>,
+    token: Option<SecretString>,
+}
+
+impl HeldCredentials {
+    /// Those of a request's headers.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let Credentials { api_key, token } = credentials(headers);
+        Self { api_key: api_key.map(Into::into), token: token.map(Into::into) }
+    }
+
+    /// Those of a payload: what would be the headers, in any case, or `apiKey`.
+    fn in_payload(payload: &Object) -> Option<Self> {
+        let find = |names: &[&str]| {
+            let is_named = |(name, _): &(&String, _)| names.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
+            payload.iter().find(is_named).and_then(|(_, value)| value.as_str())
+        };
+        let (api_key, authorization) = (find(&["x-api-key", "apiKey"]), find(&["authorization"]));
+        let token = authorization.and_then(bearer_token);
+        let some = api_key.is_some() || authorization.is_some();
+        some.then(|| Self { api_key: api_key.map(Into::into), token: token.map(Into::into) })
+    }
+
+    fn borrow(&self) -> Credentials<'_> {
+        Credentials {
+            api_key: self.api_key.as_ref().map(SecretString::expose_secret),
+            token: self.token.as_ref().map(SecretString::expose_secret),
+        }
+    }
+}
+
+/// A connection's state. The socket is apart, so that it can be read while operations are waited for.
+pub(super) struct Session {
+    state: Arc<HttpState>,
+    address: IpAddr,
+    held: HeldCredentials,
+    /// The caller, once it was let in.
+    view: Option<View>,
+    operations: Operations,
+}
+
+impl Session {
+    pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials) -> Self {
+        Self { state, address, held, view: None, operations: Operations::default() }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self, mut socket: WebSocket, speaks_ours: bool) {
+        let end = if speaks_ours { self.serve(&mut socket).await } else { Close::Subprotocol.into() };
+        // What is subscribed to ends now, not when the client has agreed.
+        drop(self);
+        let closing = async {
+            match end {
+                End::Gone => return,
+                // What answers the client's close goes out while its end is waited for.
+                End::Closed => {}
+                End::Close(close) => {
+                    if socket.send(Message::Close(Some(close.into()))).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            while let Some(Ok(_)) = socket.recv().await {}
+        };
+        let _ = timeout(CLOSE_PATIENCE, closing).await;
+    }
+
+    /// Serves until there is a reason to end.
+    async fn serve(&mut self, socket: &mut WebSocket) -> End {
+        match self.try_serve(socket).await {
+            Err(end) => end,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn try_serve(&mut self, socket: &mut WebSocket) -> Result<Infallible, End> {
+        let stop = self.state.stop.clone();
+        let init_deadline = Instant::now() + INIT_PATIENCE;
+        let mut alive = interval_at(Instant::now() + ALIVE_EVERY, ALIVE_EVERY);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut was_heard = true;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Err(Close::GoingAway.into()),
+                (id, response) = self.operations.next() => self.pass_on(socket, &id, response).await?,
+                message = socket.recv() => {
+                    was_heard = true;
+                    match message {
+                        Some(Ok(Message::Text(text))) => self.take(socket, parse(&text)?).await?,
+                        Some(Ok(Message::Binary(_))) => return Err(Close::Invalid("messages are text".to_owned()).into()),
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                        Some(Ok(Message::Close(_))) => return Err(End::Closed),
+                        Some(Err(_)) | None => return Err(End::Gone),
+                    }
+                }
+                () = tokio::time::sleep_until(init_deadline), if self.view.is_none() => return Err(Close::InitTimeout.into()),
+                _ = alive.tick() => {
+                    if !was_heard {
+                        return Err(End::Gone);
+                    }
+                    was_heard = false;
+                    if self.view.as_ref().is_some_and(|view| view.is_expired(self.state.kept.clock.now())) {
+                        return Err(Close::Forbidden("the token has expired".to_owned()).into());
+                    }
+                    send(socket, Message::Ping(axum::body::Bytes::new())).await?;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, socket: &mut WebSocket, message: ClientMessage) -> Result<(), End> {
+        match message {
+            ClientMessage::ConnectionInit { payload } => {
+                if self.view.is_some() {
+                    return Err(Close::InitTwice.into());
+                }
+                let held = std::mem::take(&mut self.held);
+                let held = payload.as_ref().and_then(HeldCredentials::in_payload).unwrap_or(held);
+                let admitted = self.state.gate.admit(held.borrow(), self.address).await;
+                self.view = Some(admitted.map_err(|refusal| Close::Forbidden(refusal.to_string()))?);
+                say(socket, &ServerMessage::ConnectionAck).await
+            }
+            ClientMessage::Ping { payload } => say(socket, &ServerMessage::Pong { payload }).await,
+            ClientMessage::Pong {} => Ok(()),
+            ClientMessage::Subscribe { id, payload } => self.begin(socket, id, payload).await,
+            ClientMessage::Complete { id } => {
+                self.operations.remove(&id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins an operation. Its first response is made now if it can be: a subscription has begun when the next message is read.
+    async fn begin(&mut self, socket: &mut WebSocket, id: String, params: Params) -> Result<(), End> {
+        let Some(view) = &self.view else { return Err(Close::Unauthorized.into()) };
+        if self.operations.contains(&id) {
+            return Err(Close::Taken(id).into());
+        }
+        let prepared = self.prepare(view, params);
+        let (operation, view) = match prepared {
+            Ok(prepared) => prepared,
+            Err(refusal) if refusal.code == code::UNAUTHENTICATED => return Err(Close::Forbidden(refusal.message).into()),
+            Err(refusal) => {
+                let error = coded_error(refusal.message, refusal.code);
+                return say(socket, &ServerMessage::Error { id: &id, payload: &[error] }).await;
+            }
+        };
+        let mut responses = operation.stream(&self.state, view, Delivery::by("websocket"));
+        let first = responses.next().now_or_never();
+        self.operations.insert(id.clone(), responses);
+        if let Some(first) = first {
+            self.pass_on(socket, &id, first).await?;
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, view: &View, params: Params) -> Result<(Operation, View), Refusal> {
+        let view = self.state.gate.admit_again(view)?;
+        if self.operations.len() >= OPERATIONS {
+            let sentence = format!("{OPERATIONS} operations are under way on this connection, as many as may be");
+            return Err(Refusal { code: code::RATE_LIMITED, ..Refusal::bad_request(sentence) });
+        }
+        Ok((Operation::prepare(&self.state, params)?, view))
+    }
+
+    /// Passes a response of an operation on; `None` when the operation is over.
+    async fn pass_on(&mut self, socket: &mut WebSocket, id: &str, response: Option<Response>) -> Result<(), End> {
+        let Some(response) = response else {
+            self.operations.remove(id);
+            return say(socket, &ServerMessage::Complete { id }).await;
+        };
+        if is_executed(&response) {
+            return say(socket, &ServerMessage::Next { id, payload: Payload(&response) }).await;
+        }
+        self.operations.remove(id);
+        say(socket, &ServerMessage::Error { id, payload: &response.errors }).await
+    }
+}
+
+async fn say(socket: &mut WebSocket, message: &ServerMessage<'_>) -> Result<(), End> {
+    let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
+    send(socket, Message::Text(text.into())).await
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    match timeout(SEND_PATIENCE, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(End::Gone),
+    }
+}

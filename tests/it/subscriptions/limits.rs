@@ -1,0 +1,124 @@
+//! What holds for queries holds for subscriptions, and how many there may be.
+
+use serde_json::{Value, json};
+
+use super::changes_of;
+use crate::access::with_keys;
+use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::process::until;
+use crate::support::subscriber::{Events, Socket, open};
+
+async fn start(configure: impl FnOnce(&mut quotagraph::config::Config)) -> (World, TestApp) {
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100), tenant("b", 20, 200)]).await;
+    let app = world.start_with(configure).await;
+    (world, app)
+}
+
+/// The first error of a subscription over either transport.
+async fn refusals(app: &TestApp, query: &str) -> [Value; 2] {
+    let mut socket = Socket::init(app, json!({})).await;
+    socket.say(json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })).await;
+    let message = socket.hear().await;
+    let over_socket = if message["type"] == "error" { &message["payload"][0] } else { &message["payload"]["errors"][0] };
+    let response = Events::post(app, query, &[]).await;
+    let over_events: Value = if response.status() == 200 {
+        serde_json::from_str(&Events::of(response).next().await.unwrap().data.unwrap()).unwrap()
+    } else {
+        serde_json::from_str(&response.text().await.unwrap()).unwrap()
+    };
+    [over_socket.clone(), over_events["errors"][0].clone()]
+}
+
+#[tokio::test]
+async fn documents_are_limited_as_those_of_queries_are() {
+    let (_world, app) = start(|config| {
+        config.limits.depth = 4;
+        config.limits.tokens = 60;
+    })
+    .await;
+    let deep = "subscription { spaceAllocationChanged { tenant { spaceAllocation { byType { allocated } } } } }";
+    let long = format!("subscription {{ spaceAllocationChanged {{ {} }} }}", "recordedAt ".repeat(60));
+    for query in [deep, &long] {
+        for error in refusals(&app, query).await {
+            assert_eq!(error["extensions"]["code"], "QUERY_TOO_COMPLEX", "{query}: {error}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn only_trusted_documents_are_executed_where_no_others_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("documents.json");
+    std::fs::write(&file, json!({ "changes": changes_of("") }).to_string()).unwrap();
+    let (_world, app) = start(|config| {
+        config.graphql.trusted_documents = quotagraph::config::TrustedDocuments::Only;
+        config.graphql.trusted_documents_file = Some(file);
+    })
+    .await;
+    for error in refusals(&app, "subscription { spaceAllocationChanged { recordedAt } }").await {
+        assert_eq!(error["extensions"]["code"], "FORBIDDEN");
+    }
+    let mut socket = Socket::init(&app, json!({})).await;
+    socket.say(json!({ "type": "subscribe", "id": "1", "payload": { "documentId": "changes" } })).await;
+    until("the subscription", async || open(&app, "websocket") == 1).await;
+    drop(socket);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn subscriptions_of_a_principal_and_of_all_are_limited() {
+    let (_world, app) = start(|config| {
+        with_keys(config);
+        config.limits.subscriptions = 3;
+        config.limits.subscriptions_per_principal = 2;
+    })
+    .await;
+    let try_as = async |name: &str| {
+        let mut socket = Socket::init(&app, json!({ "apiKey": format!("key of {name}") })).await;
+        socket.subscribe(&changes_of("")).await;
+        socket
+    };
+    let refusal = async |mut socket: Socket| socket.hear().await["payload"]["errors"][0].clone();
+    let (first, _second) = (try_as("a").await, try_as("a").await);
+    let error = refusal(try_as("a").await).await;
+    assert_eq!(error["extensions"]["code"], "RATE_LIMITED");
+    assert_eq!(
+        error["message"],
+        "you have 2 subscriptions already, as many as limits.subscriptions_per_principal allows; end one first"
+    );
+    let _other = try_as("all").await;
+    let error = refusal(try_as("boss").await).await;
+    assert_eq!(error["message"], "there are 3 subscriptions already, as many as limits.subscriptions allows; try again later");
+    drop(first);
+    until("room", async || open(&app, "websocket") == 2).await;
+    try_as("a").await;
+    until("the third", async || open(&app, "websocket") <= 3).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn against_the_rate_each_operation_of_a_connection_counts() {
+    let (world, app) = start(|config| {
+        with_keys(config);
+        config.limits.requests_per_second = Some(3);
+    })
+    .await;
+    let mut socket = Socket::init(&app, json!({ "apiKey": "key of a" })).await;
+    let mut ask = async || {
+        socket.say(json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ __typename }" } })).await;
+        let message = socket.hear().await;
+        if message["type"] == "next" {
+            assert_eq!(socket.hear().await["type"], "complete");
+        }
+        message
+    };
+    assert_eq!(ask().await["type"], "next");
+    assert_eq!(ask().await["type"], "next");
+    let refused = ask().await;
+    assert_eq!((&refused["type"], &refused["payload"][0]["extensions"]["code"]), (&json!("error"), &json!("RATE_LIMITED")));
+    world.advance_s(1);
+    assert_eq!(ask().await["type"], "next");
+    drop(socket);
+    app.stop().await;
+}

@@ -1,0 +1,165 @@
+//! Who gets which events.
+
+use quotagraph::config::{Auth, AuthMode, JwtConfig};
+use serde_json::{Value, json};
+
+use super::{changes_of, record, since, told};
+use crate::access::with_keys;
+use crate::support::app::{Database, START, TestApp, World, tenant};
+use crate::support::issuer::{JwksServer, SigningKey};
+use crate::support::process::until;
+use crate::support::subscriber::{Events, Socket, open};
+
+async fn start() -> (World, TestApp) {
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100), tenant("b", 20, 200)]).await;
+    let app = world.start_with(with_keys).await;
+    (world, app)
+}
+
+#[tokio::test]
+async fn a_caller_gets_the_events_of_its_tenants_only() {
+    let (_world, app) = start().await;
+    record(&app, "b", 0, 77).await;
+    let mut socket = Socket::init(&app, json!({ "x-api-key": "key of a" })).await;
+    socket.subscribe(&since(&super::at(-600).to_string())).await;
+    let mut events = Events::subscribe(&app, &since(&super::at(-600).to_string()), &[("x-api-key", "key of a")]).await;
+    record(&app, "b", 300, 78).await;
+    record(&app, "a", 600, 10).await;
+    assert_eq!(socket.change().await, told("a", None, (600, 10)));
+    assert_eq!(events.change().await, told("a", None, (600, 10)));
+    drop(socket);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_may_not_be_seen_looks_like_one_that_does_not_exist() {
+    let (_world, app) = start().await;
+    let mut told = Vec::new();
+    for id in ["b", "c"] {
+        let mut socket = Socket::init(&app, json!({ "authorization": "", "X-API-KEY": "key of a" })).await;
+        let query = changes_of(&format!("(tenantId: \"{id}\")"));
+        socket.say(json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })).await;
+        told.push(json!([socket.hear().await, socket.hear().await]));
+    }
+    assert_eq!(told[0], told[1]);
+    let error = &told[0][0]["payload"]["errors"][0];
+    assert_eq!(
+        (&error["message"], &error["extensions"]["code"]),
+        (&json!("tenantId: there is no such tenant"), &json!("BAD_USER_INPUT"))
+    );
+    assert_eq!(told[0][1]["type"], "complete");
+
+    let mut socket = Socket::init(&app, json!({ "apiKey": "key of exporter" })).await;
+    socket.subscribe(&changes_of("")).await;
+    assert_eq!(socket.hear().await["payload"]["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    drop(socket);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn tenants_that_come_and_go_do_so_for_subscriptions_too() {
+    let (world, app) = start().await;
+    let watched = |ids: &[usize]| ids.iter().map(|i| world.tenants[*i].watched(&world.simulator)).collect::<Vec<_>>();
+    let mut socket = Socket::init(&app, json!({ "apiKey": "key of all" })).await;
+    socket.subscribe(&changes_of("")).await;
+    record(&app, "b", 0, 20).await;
+    assert_eq!(socket.change().await["tenant"]["id"], "b");
+    app.handle.replace_tenants(watched(&[0])).await.unwrap();
+    record(&app, "b", 300, 21).await;
+    record(&app, "a", 600, 10).await;
+    assert_eq!(socket.change().await["tenant"]["id"], "a");
+    app.handle.replace_tenants(watched(&[0, 1])).await.unwrap();
+    record(&app, "b", 900, 22).await;
+    assert_eq!(socket.change().await, {
+        let mut change = told("b", Some((0, 20)), (900, 22));
+        change["after"]["total"] = json!(100.0);
+        change
+    });
+    drop(socket);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_no_valid_credentials_is_not_let_in() {
+    let (_world, app) = start().await;
+    for payload in [json!({}), json!({ "apiKey": "guess" }), json!({ "authorization": "Bearer x.y.z" })] {
+        let mut socket = Socket::open(&app, &[]).await.unwrap();
+        socket.say(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(socket.closing().await, (4403, "give a valid API key in the header X-Api-Key".to_owned()));
+    }
+    // Headers count where the first message has none, and only there.
+    let with_header = [("x-api-key", "key of a")];
+    for (payload, expected) in [(json!({}), "connection_ack"), (json!({ "apiKey": "key of b" }), "")] {
+        let mut socket = Socket::open(&app, &with_header).await.unwrap();
+        socket.say(json!({ "type": "connection_init", "payload": payload })).await;
+        if expected.is_empty() {
+            assert_eq!(socket.closing().await.0, 4403);
+        } else {
+            assert_eq!(socket.hear().await["type"], expected);
+        }
+    }
+    let response = Events::post(&app, &changes_of(""), &[("x-api-key", "guess")]).await;
+    assert_eq!(response.status(), 401);
+    let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_others_may_not_connect() {
+    let (_world, app) = start().await;
+    for (headers, refused) in [
+        (vec![("origin", "https://evil.example")], true),
+        (vec![("sec-fetch-site", "cross-site")], true),
+        (vec![("origin", app.base.as_str())], false),
+        (vec![], false),
+    ] {
+        assert_eq!(Socket::open(&app, &headers).await.is_err(), refused, "{headers:?}");
+        let response = Events::post(&app, "{ __typename }", &headers).await;
+        assert_ne!(response.status(), 403, "a POST of JSON needs the browser's permission");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_the_token_of_its_caller() {
+    let key = SigningKey::ed25519("e");
+    let server = JwksServer::start(&[&key]).await;
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let jwt = JwtConfig {
+        jwks_url: server.url.parse().ok(),
+        jwks_file: None,
+        issuer: "https://idp.example".to_owned(),
+        audience: "quotagraph".to_owned(),
+        tenants_claim: "tenants".to_owned(),
+        roles_claim: "roles".to_owned(),
+    };
+    let auth = Auth { mode: AuthMode::Jwt, failed_attempts_per_minute: 1000, keys: Vec::new(), jwt: Some(jwt) };
+    let app = world.start_with(|config| config.auth = Some(auth)).await;
+    let expires = world.now().as_second() + 600;
+    let claims = json!({ "iss": "https://idp.example", "aud": "quotagraph", "sub": "alice", "exp": expires, "tenants": ["a"], "roles": ["READ"] });
+    let bearer = format!("Bearer {}", key.token(&claims));
+
+    let mut socket = Socket::init(&app, json!({ "Authorization": bearer })).await;
+    socket.subscribe(&since(START)).await;
+    let mut events = Events::subscribe(&app, &since(START), &[("authorization", &bearer)]).await;
+    record(&app, "a", 300, 10).await;
+    assert_eq!(socket.change().await["after"]["allocated"], 10.0);
+    assert_eq!(events.change().await["after"]["allocated"], 10.0);
+
+    // A minute's leeway.
+    world.advance_s(660);
+    record(&app, "a", 660, 11).await;
+    let expected = json!({ "message": "the token has expired; subscribe again with a new one", "code": "UNAUTHENTICATED" });
+    let shape = |error: &Value| json!({ "message": error["message"], "code": error["extensions"]["code"] });
+    assert_eq!(shape(&socket.hear().await["payload"]["errors"][0]), expected);
+    assert_eq!(socket.hear().await["type"], "complete");
+    let next: Value = serde_json::from_str(&events.next().await.unwrap().data.unwrap()).unwrap();
+    assert_eq!(shape(&next["errors"][0]), expected);
+    assert_eq!(events.next().await.unwrap().event, "complete");
+    until("the end", async || open(&app, "sse") + open(&app, "websocket") == 0).await;
+
+    socket.say(json!({ "type": "subscribe", "id": "2", "payload": { "query": "{ __typename }" } })).await;
+    assert_eq!(socket.closing().await.0, 4403);
+    app.stop().await;
+}
