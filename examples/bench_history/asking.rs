@@ -20,6 +20,8 @@ pub(crate) async fn measure(binary: &Path, database: &str, history: &History, re
     let folder = tempfile::Builder::new().prefix("quotagraph-bench-").tempdir()?;
     write_config(folder.path(), history)?;
     let (serve, _) = Serve::start(binary, folder.path(), database).await?;
+    // Who builds a client of reqwest brings the provider, also for plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let asked = Asked { client, url: format!("http://{}/graphql", serve.address()) };
     println!("\nasked over HTTP:");

@@ -170,6 +170,9 @@ Try:
   curl -sG http://{address}/graphql --data-urlencode 'query={{ tenant(id: \"acme\") {{ growth {{ perDay utilizationChange }}
     forecast(threshold: 0.9, confidence: 0.8) {{ unavailable reachesThresholdAt earliest latest backtestError }} }} }}'
 
+  # The same tenant day by day, as a file; also format=ndjson and format=parquet.
+  curl -s 'http://{address}/v1/export/usage?tenant=acme&format=csv'
+
 Ctrl-C ends it; nothing is left behind."
     ))
 }
