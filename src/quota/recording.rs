@@ -183,7 +183,7 @@ impl History {
     }
 
     /// All runs, by space type and then by start.
-    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+    pub fn runs(&self) -> impl Iterator<Item = &Run> + Clone {
         self.by_type.values().flat_map(BTreeMap::values)
     }
 }

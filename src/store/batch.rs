@@ -124,16 +124,15 @@ impl<'a> Batch<'a> {
             samples.sort_by_key(|(_, sample)| sample.allocation.observed_at());
             let mut history = stored.get(tenant).into_iter().flatten().cloned().collect::<History>();
             let before: Vec<_> = history.runs().cloned().collect();
-            let mut newest = newest_answer(&before);
+            let mut newest = newest_answer(history.runs());
             for (place, sample) in samples {
                 changes.effects[place] = Some(history.record(sample));
-                let after = &sample.allocation;
-                // A late sample says nothing new, and an answer without types before any with one leaves no trace.
-                if newest.as_ref().map_or(!after.by_type().is_empty(), |newest| newest.observed_at() < after.observed_at()) {
-                    let former = newest.replace(after.clone());
-                    if former.as_ref().is_none_or(|former| former.by_type() != after.by_type()) {
-                        changes.observed.push((tenant.clone(), Change { before: former, after: after.clone() }));
-                    }
+                // A late sample never changes the newest answer, whatever runs of other times are not at hand.
+                let former = std::mem::replace(&mut newest, newest_answer(history.runs()));
+                if let Some(after) = &newest
+                    && former.as_ref().is_none_or(|former| former.by_type() != after.by_type())
+                {
+                    changes.observed.push((tenant.clone(), Change { before: former, after: after.clone() }));
                 }
             }
             let after: Vec<_> = history.runs().cloned().collect();

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use quotagraph::quota::recording::History;
-use quotagraph::quota::{Run, Sample, TimeRange};
-use quotagraph::store::{Observation, RunKey, RunScan, SharedStore, SnapshotKey, SnapshotPage, SnapshotQuery};
+use quotagraph::quota::{Run, Sample, SpaceTypeAllocation, TimeRange};
+use quotagraph::store::{Observation, RecordedChange, RunKey, RunScan, SharedStore, SnapshotKey, SnapshotPage, SnapshotQuery};
 
 use super::{Home, answer, at, id, runs_in, tenant};
 
@@ -61,7 +61,9 @@ async fn compare_case(
 ) -> Result<(), TestCaseError> {
     store.register_tenants(&[tenant(name)], at(0)).await.unwrap();
     let mut memory = History::default();
+    let mut feed = Vec::new();
     for mut batch in batches {
+        let newest_before = newest(store, name).await;
         let observe = |sample: &Sample| Observation {
             tenant: id(name),
             attempted_at: sample.allocation.observed_at(),
@@ -73,6 +75,12 @@ async fn compare_case(
         for sample in &batch {
             memory.record(sample);
         }
+        let told = feed.len();
+        feed = store.changes_after(Timestamp::MIN, Some(&[id(name)]), 1000).await.unwrap();
+        let newest_after = newest(store, name).await;
+        let expected = usize::from(newest_before != newest_after);
+        prop_assert!(feed.len() - told >= expected && (batch.len() > 1 || feed.len() - told == expected));
+        prop_assert_eq!(feed.last().map(|last| last.change.after.by_type().to_vec()), newest_after);
     }
     let expected = memory.runs().cloned().collect::<Vec<_>>();
     prop_assert_eq!(&super::history(store, name).await, &expected);
@@ -81,7 +89,18 @@ async fn compare_case(
     let always = TimeRange { from: Timestamp::MIN, to: Timestamp::MAX };
     prop_assert_eq!(&scanned(store, name, always, limit).await, &expected);
     prop_assert_eq!(pages(store, name, range, limit).await, by_place(&expected, range));
+    let mut former = None;
+    for RecordedChange { change, .. } in &feed {
+        let [before, after] = [change.before.as_ref(), Some(&change.after)].map(|answer| answer.map(|a| a.by_type().to_vec()));
+        prop_assert!(before == former && before != after);
+        former = after;
+    }
     Ok(())
+}
+
+/// The values of the newest answer.
+async fn newest(store: &SharedStore, name: &str) -> Option<Vec<SpaceTypeAllocation>> {
+    store.latest(&[id(name)]).await.unwrap().pop().map(|(_, answer)| answer.by_type().to_vec())
 }
 
 /// What the contract says of a range, one run at a time.
