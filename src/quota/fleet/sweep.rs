@@ -66,7 +66,7 @@ struct Group {
     /// Up to where the sums below reach.
     since: i64,
     bucket: Sums,
-    /// Covered time since the beginning, in milliseconds of all members together.
+    /// Covered time of the buckets that are over, in milliseconds of all members together.
     covered_ms: i128,
     covered_at_asked_from: i128,
     covered_at_asked_to: i128,
@@ -229,9 +229,12 @@ impl Sweep {
             for group in &mut self.groups {
                 group.advance(mark.at);
                 match mark.kind {
-                    MarkKind::AskedFrom => group.covered_at_asked_from = group.covered_ms,
-                    MarkKind::AskedTo => group.covered_at_asked_to = group.covered_ms,
-                    MarkKind::BucketEnd => group.done.push(std::mem::take(&mut group.bucket)),
+                    MarkKind::AskedFrom => group.covered_at_asked_from = group.covered_ms + group.bucket.covered_ms,
+                    MarkKind::AskedTo => group.covered_at_asked_to = group.covered_ms + group.bucket.covered_ms,
+                    MarkKind::BucketEnd => {
+                        group.covered_ms += group.bucket.covered_ms;
+                        group.done.push(std::mem::take(&mut group.bucket));
+                    }
                 }
             }
             self.next_mark += 1;
@@ -278,9 +281,7 @@ impl Group {
             return;
         }
         self.since = at;
-        let covered = i128::from(self.covered) * i128::from(ms);
-        self.covered_ms += covered;
-        self.bucket.covered_ms += covered;
+        self.bucket.covered_ms += i128::from(self.covered) * i128::from(ms);
         if self.started {
             self.bucket.add(self.allocated, self.total, ms);
         }
@@ -334,7 +335,8 @@ fn ratio(allocated: i128, total: i128) -> Option<f64> {
 impl GbSums {
     #[inline]
     fn add(&mut self, gb: i128, ms: i64, is_first: bool) {
-        self.sum += gb * i128::from(ms);
+        // Nearly all are of 64 bits, whose product is one instruction.
+        self.sum += i64::try_from(gb).map_or_else(|_| gb * i128::from(ms), |gb| i128::from(gb) * i128::from(ms));
         if is_first {
             (self.min, self.max, self.first) = (gb, gb, gb);
         }

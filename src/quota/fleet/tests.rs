@@ -166,7 +166,8 @@ proptest! {
         }
         // As if it had been asked a moment after the day began, with another end, and now again.
         let midnight = (BEGIN + 1800) * 1000;
-        let mut resumed = if now > 1801 && question.1 > 1800 {
+        let is_after = |change: &Change| change.step.at >= midnight;
+        let mut resumed = if now > 1801 && question.1 > 1800 && recent.iter().all(is_after) {
             let mut former = Sweep::new(&members, &sizes, Arc::clone(&buckets), TimeRange { to: at(1801), ..range }, space_type, at(1801));
             if question.0 < 1801 {
                 for (day, bytes) in days.iter().filter(|(day, _)| **day * DAY_MILLIS < midnight) {
