@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, SDLExportOptions};
 
-pub use self::error::{code, coded_error};
+pub use self::error::{ApiError, code, coded_error};
 pub use self::json::Json;
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;

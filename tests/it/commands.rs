@@ -2,6 +2,8 @@
 
 mod database;
 mod demo;
+mod export;
+mod import;
 mod simulate;
 mod upstream;
 mod usage;

@@ -115,7 +115,7 @@ pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) 
     tx.commit().await.map_err(failed(ACTION))
 }
 
-async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+pub(super) async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
     let rows = query(LOCK_ROWS).bind(tenants.into_iter().map(String::from).collect::<Vec<_>>()).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
         let stored = TenantRow {
@@ -130,7 +130,7 @@ async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<Tenan
     rows.iter().map(read).collect()
 }
 
-async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
+pub(super) async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
     if stretches.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -144,7 +144,7 @@ async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<Te
     read_runs(&rows)
 }
 
-async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
+pub(super) async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
     delete_runs(tx, &changes.deleted).await?;
     put_runs(tx, &changes.put).await?;
     add_types(tx, &changes.new_types).await?;

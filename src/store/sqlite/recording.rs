@@ -96,7 +96,10 @@ pub(super) async fn insert_runs(writer: &SqlitePool, tenant: &TenantId, runs: &[
     tx.commit().await.map_err(failed(ACTION))
 }
 
-async fn load_rows(connection: &mut SqliteConnection, tenants: String) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+pub(super) async fn load_rows(
+    connection: &mut SqliteConnection,
+    tenants: String,
+) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
     let rows = sqlx::query(ROWS).bind(tenants).fetch_all(connection).await?;
     let read = |row: &SqliteRow| {
         let space_types = serde_json::from_str(row.try_get(9)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
@@ -112,19 +115,25 @@ async fn load_rows(connection: &mut SqliteConnection, tenants: String) -> Result
     rows.iter().map(read).collect()
 }
 
-async fn load_runs(connection: &mut SqliteConnection, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
+pub(super) async fn load_runs(
+    connection: &mut SqliteConnection,
+    stretches: &[Stretch],
+) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
     let wanted = json_rows(stretches, |s| json!([s.tenant.as_str(), s.space_type, millis(s.from), millis(s.to)]));
     read_runs(&sqlx::query(LOAD_RUNS).bind(wanted).fetch_all(connection).await?)
 }
 
-async fn write(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), sqlx::Error> {
+pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), sqlx::Error> {
     if !changes.deleted.is_empty() {
         let keys =
             json_rows(&changes.deleted, |(tenant, space_type, first_at)| json!([tenant.as_str(), space_type, millis(*first_at)]));
         sqlx::query(DELETE_RUNS).bind(keys).execute(&mut *connection).await?;
     }
     if !changes.put.is_empty() {
-        sqlx::query(PUT_RUNS).bind(json_rows(&changes.put, run_as_json)).execute(&mut *connection).await?;
+        sqlx::query(PUT_RUNS)
+            .bind(json_rows(&changes.put, |(tenant, run)| run_as_json(tenant, run)))
+            .execute(&mut *connection)
+            .await?;
     }
     for (tenant, space_type) in &changes.new_types {
         sqlx::query(ADD_TYPE).bind(tenant.as_str()).bind(space_type).execute(&mut *connection).await?;
@@ -136,7 +145,7 @@ async fn write(connection: &mut SqliteConnection, changes: &Changes) -> Result<(
     feed::append(connection, &changes.observed).await
 }
 
-fn run_as_json((tenant, run): &(TenantId, Run)) -> serde_json::Value {
+pub(super) fn run_as_json(tenant: &TenantId, run: &Run) -> serde_json::Value {
     json!([
         tenant.as_str(),
         run.space_type,

@@ -1,9 +1,11 @@
 //! What the tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod histories;
 pub(crate) mod issuer;
 pub(crate) mod outage;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod site;
 pub(crate) mod subscriber;
+pub(crate) mod table;
