@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,7 +31,7 @@ use crate::config::Config;
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, Services};
-use crate::http::{self, AllowedOrigins, Documents, HttpState, Kept, Readiness};
+use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -173,6 +174,8 @@ impl App {
             subscribers: Presence::new(subscription_limits(config)),
             metrics: metrics.subscriptions.clone(),
         };
+        let permits = usize::try_from(config.limits.exports).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let exports = Exports { store: Arc::clone(&store), clock: Arc::clone(&clock), permits: Arc::new(Semaphore::new(permits)) };
         let readiness = Readiness {
             store,
             clock,
@@ -185,6 +188,7 @@ impl App {
             documents: Arc::new(documents),
             gate: Arc::new(gate),
             kept,
+            exports,
             metrics,
             readiness: Arc::new(readiness),
             limits: request_limits(config),

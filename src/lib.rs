@@ -9,6 +9,8 @@
 //! | [`http`] | routes, limits, health, the IDE |
 //! | [`graphql`] | the schema; thin resolvers over what follows |
 //! | [`access`] | who may see and do what: the one door, and the caller's view of the tenants |
+//! | [`export`] | history as files: rows, and CSV, NDJSON and Parquet made of them |
+//! | [`import`] | files as history: reading, revising, taking back |
 //! | [`answers`] | finished answers of repeated queries, and when they are valid |
 //! | [`feed`] | the observed changes, for subscribers |
 //! | [`collector`] | asks every tenant once an interval and records the answers |
@@ -31,11 +33,13 @@ pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod config;
+pub mod export;
 pub mod feed;
 mod file_stamp;
 pub mod fleet;
 pub mod graphql;
 pub mod http;
+pub mod import;
 pub mod koodrive;
 pub mod metrics;
 pub mod quota;

@@ -1,15 +1,14 @@
 //! `quotagraph demo`: the whole thing on this machine in one go.
 
-use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
+use super::progress::progress_bar;
 use super::service::run_service;
 use super::signals::{END_OR_HANG_UP, Signals};
 use super::{Failed, open_store, output, system_clock};
@@ -131,7 +130,7 @@ async fn record_history(store: &SharedStore, tenants: &[DemoTenant], days: u32, 
     let range = TimeRange { from: now - SignedDuration::from_hours(24 * i64::from(days)), to: now };
     let known: Vec<_> = tenants.iter().map(|demo| demo.tenant.clone()).collect();
     store.register_tenants(&known, now).await?;
-    let progress = progress_bar(tenants.len());
+    let progress = progress_bar("preparing history", tenants.len());
     for demo in tenants {
         let model = demo.model.clone();
         let runs = tokio::task::spawn_blocking(move || model.runs(range, HISTORY_INTERVAL_S)).await?;
@@ -140,14 +139,6 @@ async fn record_history(store: &SharedStore, tenants: &[DemoTenant], days: u32, 
     }
     progress.finish_and_clear();
     Ok(())
-}
-
-/// A bar on a terminal, and nothing elsewhere.
-fn progress_bar(tenants: usize) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style =
-        ProgressStyle::with_template("preparing history  {bar:40}  {pos} of {len} tenants").unwrap_or(ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(u64::try_from(tenants).ok(), target).with_style(style)
 }
 
 fn explain(args: &Args, address: SocketAddr, upstream: SocketAddr) -> Result<(), Failed> {
@@ -178,6 +169,9 @@ Try:
   # How it grew within a month, and when 90 % of its space will be allocated.
   curl -sG http://{address}/graphql --data-urlencode 'query={{ tenant(id: \"acme\") {{ growth {{ perDay utilizationChange }}
     forecast(threshold: 0.9, confidence: 0.8) {{ unavailable reachesThresholdAt earliest latest backtestError }} }} }}'
+
+  # The same tenant day by day, as a file; also format=ndjson and format=parquet.
+  curl -s 'http://{address}/v1/export/usage?tenant=acme&format=csv'
 
 Ctrl-C ends it; nothing is left behind."
     ))

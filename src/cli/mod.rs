@@ -5,10 +5,13 @@
 
 mod check;
 mod demo;
+mod export;
 mod fetch;
 mod hash_key;
+mod import;
 mod migrate;
 mod output;
+mod progress;
 mod schema;
 mod serve;
 mod service;
@@ -82,6 +85,18 @@ enum Command {
     /// One header a line, as `curl -H @-` reads them. Nothing is sent. The headers prove who asks; the token of a tenant that has one
     /// is among them.
     Sign(TenantArg),
+    /// Write history to a file: usage in buckets, or snapshots run by run.
+    ///
+    /// Reads the config's database directly; the service need not run. Tenants that the config no longer names are exported too.
+    Export(export::Args),
+    /// Add history from a file, or take such an addition back.
+    ///
+    /// The file has samples, with the columns `tenant,space_type,observed_at,allocated_gb,total_gb`, or snapshots as `export snapshots` writes them, as CSV or
+    /// NDJSON, rows in any order. Without --apply nothing is written: it says what would change.
+    ///
+    /// Samples of a tenant at one instant are one answer: a space type that the file names for the tenant, but not at that instant, has
+    /// ended. Of types that it never names it says nothing. Everything is read and checked before anything is written.
+    Import(import::Args),
     /// Apply the missing migrations to the database and say which.
     Migrate(migrate::Args),
     /// Print the GraphQL schema (SDL).
@@ -124,6 +139,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Check => check::run(config).await,
         Command::Fetch(arg) => fetch::run(config, &arg.tenant).await,
         Command::Sign(arg) => sign::run(config, &arg.tenant),
+        Command::Export(args) => export::run(config, args).await,
+        Command::Import(args) => import::run(config, args).await,
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Schema(args) => schema::run(&args),
         Command::HashKey => hash_key::run(),

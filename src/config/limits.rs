@@ -36,6 +36,8 @@ pub struct Limits {
     pub requests_per_second: Option<u32>,
     /// Forced refreshes per tenant and minute; at least 1. Default 6.
     pub refreshes_per_minute: u32,
+    /// Exports by HTTP that run at once; at least 1. Default 8.
+    pub exports: u32,
     /// Subscriptions at the same time. Default 20,000.
     pub subscriptions: usize,
     /// Subscriptions of one principal at the same time. Default 2000.
@@ -57,6 +59,7 @@ impl Default for Limits {
             page_size: 1000,
             requests_per_second: None,
             refreshes_per_minute: 6,
+            exports: 8,
             subscriptions: 20_000,
             subscriptions_per_principal: 2000,
         }
@@ -79,6 +82,7 @@ impl Limits {
             text::require_within("limits.requests_per_second", requests, 1..=1_000_000)?;
         }
         text::require_within("limits.refreshes_per_minute", self.refreshes_per_minute, 1..=1_000_000)?;
+        text::require_within("limits.exports", self.exports, 1..=1000)?;
         text::require_within("limits.subscriptions", self.subscriptions, 0..=10_000_000)?;
         text::require_within("limits.subscriptions_per_principal", self.subscriptions_per_principal, 0..=10_000_000)
     }

@@ -12,6 +12,7 @@ use super::environment::{Overrides, find_overrides};
 use super::error::{ConfigError, Invalid};
 use super::translate::explain;
 use super::{Config, TenantConfig};
+use crate::quota::Tenant;
 use crate::tenants::WatchedTenant;
 
 /// The config file when none is named.
@@ -88,6 +89,14 @@ pub fn load_tenants(config: &Config, env: impl IntoIterator<Item = (String, Stri
                 .map_err(|invalid| in_tenant(&tenant.file, &tenant.config, &invalid))
         })
         .collect()
+}
+
+/// The same tenants without their secrets, which need not be there.
+///
+/// # Errors
+/// As [`load_tenants`].
+pub fn list_tenants(config: &Config) -> Result<Vec<Tenant>, ConfigError> {
+    Ok(collect_tenants(config)?.iter().map(|placed| placed.config.tenant()).collect())
 }
 
 /// Like [`load_tenants`], with the `[[tenants]]` of the config's own file read anew too. All other settings stay as they were when the

@@ -39,7 +39,7 @@ pub use error::ConfigError;
 pub use graphql::{Graphql, TrustedDocuments};
 pub use jwt::JwtConfig;
 pub use limits::Limits;
-pub use load::{DEFAULT_FILE, load, load_tenants, reload_tenants};
+pub use load::{DEFAULT_FILE, list_tenants, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
 pub use retention::Retention;
 pub use server::{Server, ServerTls};

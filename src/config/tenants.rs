@@ -76,12 +76,17 @@ impl TenantConfig {
         self.auth.validate()
     }
 
-    /// Reads the secrets and puts everything together. `folder` is where relative paths start.
-    pub(super) fn resolve(&self, folder: &Path, env: &HashMap<String, String>) -> Result<WatchedTenant, Invalid> {
+    /// The tenant as people know it.
+    pub(super) fn tenant(&self) -> Tenant {
         let labels = self.labels.iter().map(|(key, value)| Label { key: key.clone(), value: value.clone() }).collect();
         let name = self.name.clone().unwrap_or_else(|| self.id.to_string());
+        Tenant { id: self.id.clone(), name, labels }
+    }
+
+    /// Reads the secrets and puts everything together. `folder` is where relative paths start.
+    pub(super) fn resolve(&self, folder: &Path, env: &HashMap<String, String>) -> Result<WatchedTenant, Invalid> {
         Ok(WatchedTenant {
-            tenant: Tenant { id: self.id.clone(), name, labels },
+            tenant: self.tenant(),
             account: Account {
                 tenant: self.id.clone(),
                 endpoint: self.endpoint.clone(),

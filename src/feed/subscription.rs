@@ -47,7 +47,15 @@ enum Stage {
     /// Before the feed.
     Replaying { since: Timestamp, replay: Box<Replay> },
     /// In the feed: everything up to `place` has been met. Observations of a tenant up to `derived` have been, too.
-    Following { place: Timestamp, derived: HashMap<TenantId, Timestamp> },
+    Following { place: Timestamp, derived: Derived },
+}
+
+/// What was met before the feed was, and may stand there, too.
+#[derive(Debug, Default)]
+struct Derived {
+    newest: HashMap<TenantId, Timestamp>,
+    /// None of it stands after this place.
+    until: Option<Timestamp>,
 }
 
 impl Subscription {
@@ -56,7 +64,7 @@ impl Subscription {
         let now = *read_to.borrow();
         let stage = match since {
             Some(since) => Stage::Beginning { since },
-            None => Stage::Following { place: now, derived: HashMap::new() },
+            None => Stage::Following { place: now, derived: Derived::default() },
         };
         Self { feed, view, tenant, stage, ahead: VecDeque::new(), read_to }
     }
@@ -109,10 +117,10 @@ impl Subscription {
             Stage::Beginning { since } => {
                 let since = *since;
                 self.stage = if self.feed.recent.read().reaches_back_to(since) {
-                    Stage::Following { place: since, derived: HashMap::new() }
+                    Stage::Following { place: since, derived: Derived::default() }
                 } else {
                     match self.feed.store.feed_bounds().await? {
-                        Some(bounds) if bounds.oldest <= since => Stage::Following { place: since, derived: HashMap::new() },
+                        Some(bounds) if bounds.oldest <= since => Stage::Following { place: since, derived: Derived::default() },
                         bounds => {
                             let tomorrow = || self.feed.clock.now().saturating_add(SignedDuration::from_hours(24));
                             let until = bounds.map_or_else(|| tomorrow().unwrap_or(Timestamp::MAX), |bounds| bounds.oldest);
@@ -123,11 +131,15 @@ impl Subscription {
             }
             Stage::Replaying { since, replay } => {
                 if replay.is_over() {
-                    if let Some(bounds) = self.feed.store.feed_bounds().await? {
+                    // After the last derivation: whatever of it is in the feed is so by now.
+                    let bounds = self.feed.store.feed_bounds().await?;
+                    if let Some(bounds) = bounds {
                         replay.extend_to(bounds.oldest);
                     }
                     if replay.is_over() {
-                        self.stage = Stage::Following { place: *since, derived: std::mem::take(&mut replay.derived) };
+                        let newest = std::mem::take(&mut replay.derived);
+                        let derived = Derived { newest, until: bounds.map(|bounds| bounds.newest) };
+                        self.stage = Stage::Following { place: *since, derived };
                     }
                     return Ok(true);
                 }
@@ -141,8 +153,9 @@ impl Subscription {
             Stage::Following { place, derived } => {
                 let read_to = *self.read_to.borrow_and_update();
                 if read_to <= *place {
-                    derived.clear();
-                    derived.shrink_to_fit();
+                    if derived.until.is_none_or(|until| until <= *place) {
+                        *derived = Derived::default();
+                    }
                     return Ok(false);
                 }
                 let (found, met) = if let Some((found, met)) = self.feed.recent_after(*place) {
@@ -158,7 +171,7 @@ impl Subscription {
                     (page.into_iter().map(Arc::new).collect(), met)
                 };
                 let is_new = |change: &Arc<RecordedChange>| {
-                    derived.get(&change.tenant).is_none_or(|derived| *derived < change.change.after.observed_at())
+                    derived.newest.get(&change.tenant).is_none_or(|derived| *derived < change.change.after.observed_at())
                 };
                 self.ahead.extend(found.into_iter().filter(is_new));
                 *place = met;

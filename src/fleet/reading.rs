@@ -3,43 +3,11 @@
 use tokio::sync::mpsc;
 
 use crate::quota::TimeRange;
-use crate::quota::fleet::{Change, DAY_MILLIS, DailyValues, DayChanges, Opening, Standings, Sweep};
+use crate::quota::fleet::{Change, DAY_MILLIS, DayChanges, Pass};
 use crate::store::{FleetMark, FleetPart, SharedStore, StoreError};
 
 /// Packed days that are read ahead of the pass.
 const READ_AHEAD: usize = 8;
-
-/// What runs through the log.
-pub(super) trait Pass: Clone + Send + 'static {
-    /// Where everything stands before the first change.
-    fn open(&mut self, opening: &Opening);
-    /// A day's changes, between which there are no others.
-    fn day(&mut self, changes: &DayChanges<'_>);
-    /// A change.
-    fn add(&mut self, change: Change);
-    /// All before an instant was taken in, and the pass may be kept.
-    fn pause(&mut self, _day_start: i64) {}
-}
-
-macro_rules! pass {
-    ($($pass:ty $(: $pause:ident)?),+) => {
-        $(impl Pass for $pass {
-            fn open(&mut self, opening: &Opening) {
-                self.open(opening);
-            }
-            fn day(&mut self, changes: &DayChanges<'_>) {
-                self.day(changes);
-            }
-            fn add(&mut self, change: Change) {
-                self.add(change);
-            }
-            $(fn $pause(&mut self, day_start: i64) {
-                self.$pause(day_start);
-            })?
-        })+
-    };
-}
-pass!(Sweep: pause, Standings, DailyValues);
 
 /// A finished pass.
 pub(super) struct Done<P> {

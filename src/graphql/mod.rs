@@ -2,6 +2,7 @@
 
 mod cursor;
 mod error;
+mod json;
 mod limits;
 mod loaders;
 mod measure;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, SDLExportOptions};
 
-pub use self::error::{code, coded_error};
+pub use self::error::{ApiError, code, coded_error};
+pub use self::json::Json;
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;

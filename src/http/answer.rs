@@ -9,6 +9,7 @@ use serde::Serialize;
 use tracing::error;
 
 use super::execute::is_executed;
+use crate::graphql::Json;
 use crate::telemetry::explain;
 
 /// An answer to a request, whatever its media type and encoding will be.
@@ -38,7 +39,7 @@ pub(super) struct Payload<'a>(pub &'a async_graphql::Response);
 impl Serialize for Payload<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(response) = self;
-        Members { data: is_executed(response).then_some(&response.data), errors: &response.errors }.serialize(serializer)
+        Members { data: is_executed(response).then_some(Json(&response.data)), errors: &response.errors }.serialize(serializer)
     }
 }
 
@@ -46,7 +47,7 @@ impl Serialize for Payload<'_> {
 #[derive(Serialize)]
 struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
+    data: Option<Json<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ServerError],
 }
@@ -54,7 +55,7 @@ struct Members<'a> {
 impl Answer {
     /// An answer of these data and errors.
     pub fn new(status: StatusCode, data: Option<&Value>, errors: &[ServerError], keeping: Keeping) -> Self {
-        match serde_json::to_vec(&Members { data, errors }) {
+        match serde_json::to_vec(&Members { data: data.map(Json), errors }) {
             Ok(body) => Self { status, body: body.into_boxed_slice().into(), headers: HeaderMap::new(), keeping },
             Err(cause) => {
                 error!(error = explain(&cause), "cannot write an answer");

@@ -7,7 +7,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-use crate::access::Credentials;
+use super::HttpState;
+use super::refusal::Refusal;
+use crate::access::{Credentials, View};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -16,6 +18,15 @@ pub(super) fn address_of(head: &Parts, trusted_proxies: &[IpNet]) -> IpAddr {
     // The server notes the peer of every connection.
     let peer = head.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
     client_address(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), &head.headers, trusted_proxies)
+}
+
+/// Lets the caller in, before anything of the request is read.
+pub(super) async fn admit(state: &HttpState, head: &Parts) -> Result<View, Refusal> {
+    if state.origins.refuse(&head.headers) {
+        return Err(Refusal::of_foreign_page());
+    }
+    let address = address_of(head, &state.trusted_proxies);
+    Ok(state.gate.admit(credentials(&head.headers), address).await?)
 }
 
 /// What a request brings along to prove who sends it.

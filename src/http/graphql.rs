@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use super::HttpState;
 use super::accept::{Accepted, MediaType};
 use super::answer::Answer;
-use super::caller::{address_of, credentials};
+use super::caller::admit;
 use super::events::send_events;
 use super::execute::{Operation, answer_operation};
 use super::refusal::Refusal;
@@ -67,11 +67,7 @@ enum Reply {
 impl Caller<'_> {
     /// Lets the caller in, before anything of the request is read.
     async fn admit(&self, state: &HttpState) -> Result<View, Refusal> {
-        if state.origins.refuse(&self.head.headers) {
-            return Err(Refusal::of_foreign_page());
-        }
-        let address = address_of(self.head, &state.trusted_proxies);
-        Ok(state.gate.admit(credentials(&self.head.headers), address).await?)
+        admit(state, self.head).await
     }
 
     /// Answers a request, from the finished answers if it is among them to the letter.

@@ -7,6 +7,7 @@ mod documents;
 mod encoding;
 mod events;
 mod execute;
+mod export;
 mod graphiql;
 mod graphql;
 mod health;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 pub use self::documents::{DocumentSettings, Documents};
+pub use self::export::Exports;
 pub use self::health::Readiness;
 pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
@@ -52,6 +54,8 @@ pub struct HttpState {
     pub documents: Arc<Documents>,
     /// Who may see what.
     pub gate: Arc<Gate>,
+    /// History as files.
+    pub exports: Exports,
     /// The figures that `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// What `/readyz` looks at.
@@ -81,7 +85,10 @@ pub struct RequestLimits {
 
 /// All routes of the service; those of the IDE only with it.
 pub fn router(state: HttpState, with_graphiql: bool) -> Router {
-    let mut calls = Router::new().route("/graphql", get(graphql::answer_get).post(graphql::answer_post));
+    let mut calls = Router::new()
+        .route("/graphql", get(graphql::answer_get).post(graphql::answer_post))
+        .route("/v1/export/usage", get(export::export_usage))
+        .route("/v1/export/snapshots", get(export::export_snapshots));
     // Only where pages of others may call at all: nothing stands on the way of the others' requests.
     if !state.origins.is_empty() {
         calls = calls.layer(middleware::from_fn_with_state(state.origins.clone(), origin::share_with_pages));

@@ -18,7 +18,7 @@ const REMEMBER: HeaderValue = HeaderValue::from_static("7200");
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, graphql-require-preflight, if-none-match, last-event-id, x-api-key");
-const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("etag, retry-after, www-authenticate");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("content-disposition, etag, retry-after, www-authenticate");
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

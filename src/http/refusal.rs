@@ -4,7 +4,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::answer::{Answer, Keeping};
 use crate::access;
-use crate::graphql::{code, coded_error};
+use crate::graphql::{ApiError, code, coded_error};
 
 /// Why a request is not executed.
 #[derive(Debug)]
@@ -39,6 +39,29 @@ impl Refusal {
         let mut answer = Answer::new(self.status, None, &[error], Keeping::Never);
         answer.headers.extend(self.header);
         answer
+    }
+}
+
+impl From<access::Forbidden> for Refusal {
+    fn from(forbidden: access::Forbidden) -> Self {
+        ApiError::from(forbidden).into()
+    }
+}
+
+/// Where no document is executed, the status says of which kind the error is.
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        let status = match &error {
+            ApiError::BadUserInput(_) => StatusCode::BAD_REQUEST,
+            ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
+            ApiError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            ApiError::RateLimited(_) | ApiError::Crowded(_) => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::Upstream(_) => StatusCode::BAD_GATEWAY,
+            ApiError::HistoryUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let code = error.code();
+        Self { code, ..Self::new(status, async_graphql::Error::from(error).message) }
     }
 }
 

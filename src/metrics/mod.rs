@@ -3,6 +3,7 @@
 mod answers;
 mod cache;
 mod collector;
+mod exports;
 mod http;
 mod subscriptions;
 mod upstream;
@@ -10,6 +11,7 @@ mod upstream;
 pub use answers::AnswerMetrics;
 pub use cache::CacheMetrics;
 pub use collector::CollectorMetrics;
+pub use exports::ExportMetrics;
 pub use http::HttpMetrics;
 use prometheus_client::registry::Registry;
 pub use subscriptions::SubscriptionMetrics;
@@ -25,6 +27,8 @@ pub struct Metrics {
     pub cache: CacheMetrics,
     /// The collector.
     pub collector: CollectorMetrics,
+    /// Exports.
+    pub exports: ExportMetrics,
     /// The public side.
     pub http: HttpMetrics,
     /// Subscriptions.
@@ -39,10 +43,11 @@ impl Default for Metrics {
         let answers = AnswerMetrics::register(&mut registry);
         let cache = CacheMetrics::register(&mut registry);
         let collector = CollectorMetrics::register(&mut registry);
+        let exports = ExportMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
         let subscriptions = SubscriptionMetrics::register(&mut registry);
         let upstream = UpstreamMetrics::register(&mut registry);
-        Self { registry, answers, cache, collector, http, subscriptions, upstream }
+        Self { registry, answers, cache, collector, exports, http, subscriptions, upstream }
     }
 }
 

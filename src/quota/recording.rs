@@ -6,6 +6,8 @@
 //! two exceptions of what runs cannot tell: `samples` leaves out a late sample inside a run, which may have been recorded before;
 //! and an answer without a type leaves no trace while there is no run of that type for it to end.
 
+mod editing;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -36,6 +38,8 @@ pub enum Edit {
         first_at: Timestamp,
     },
 }
+
+pub use editing::{Contradiction, join};
 
 /// What a sample did to the history, the most telling first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::instant::cut;
 use super::shaping::newest_answer;
-use super::{CollectionStatus, Observation};
+use super::{CollectionStatus, ImportedRuns, Observation};
 use crate::quota::fleet::{self, Step};
 use crate::quota::recording::{Effect, History};
 use crate::quota::{Change, Run, Sample, TenantId};
@@ -161,6 +161,17 @@ impl Stretch {
         let from = runs.iter().map(|run| run.first_at).min();
         let to = runs.iter().map(|run| run.last_at).max();
         let Some((from, to)) = from.zip(to) else { return Vec::new() };
+        Self::within(tenant, row, from, to)
+    }
+
+    /// What must be read before a tenant's runs are revised: also the run before one that starts with the stretch, since it holds until
+    /// the next one.
+    pub(super) fn revised(tenant: &TenantId, row: &TenantRow, from: Timestamp, to: Timestamp) -> Vec<Self> {
+        let before = from.saturating_sub(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MIN);
+        Self::within(tenant, row, before, to)
+    }
+
+    fn within(tenant: &TenantId, row: &TenantRow, from: Timestamp, to: Timestamp) -> Vec<Self> {
         Self::of_types(tenant, &row.space_types, from, to)
     }
 
@@ -173,18 +184,36 @@ impl Stretch {
 impl Changes {
     /// Adds whole runs, which overlap neither each other nor what is stored around them.
     pub(super) fn adding(tenant: &TenantId, row: &TenantRow, stored: &[Run], runs: &[Run]) -> Self {
-        let mut changes = Self::default();
         let history: History = stored.iter().chain(runs).cloned().collect();
         let after: Vec<_> = history.runs().cloned().collect();
         let before: History = stored.iter().cloned().collect();
         let before: Vec<_> = before.runs().cloned().collect();
-        changes.add_difference(tenant, &before, &after, &row.space_types);
+        Self::turning(tenant, row, &before, &after)
+    }
+
+    /// Turns the runs `before` of a tenant into `after`; both are sorted by space type and then by start.
+    fn turning(tenant: &TenantId, row: &TenantRow, before: &[Run], after: &[Run]) -> Self {
+        let mut changes = Self::default();
+        changes.add_difference(tenant, before, after, &row.space_types);
         let mut observed = row.clone();
-        observed.observe(&before, &after);
+        observed.observe(before, after);
         if observed != *row {
             changes.rows.push((tenant.clone(), observed));
         }
         changes
+    }
+
+    /// Puts some runs of a tenant, with the nearest ones on either side, in the place of others, and says which went and which came.
+    pub(super) fn replacing(tenant: &TenantId, row: &TenantRow, before: &[Run], after: &[Run]) -> (Self, ImportedRuns) {
+        let mut changes = Self::turning(tenant, row, before, after);
+        let by_key =
+            |runs: &[Run]| runs.iter().map(|run| ((run.space_type, run.first_at), run.clone())).collect::<BTreeMap<_, _>>();
+        let (old, new) = (by_key(before), by_key(after));
+        let only = |one: &BTreeMap<_, Run>, other: &BTreeMap<_, Run>| {
+            one.iter().filter(|(key, run)| other.get(*key) != Some(*run)).map(|(_, run)| run.clone()).collect::<Vec<_>>()
+        };
+        changes.delete_others(tenant, before, after);
+        (changes, ImportedRuns { removed: only(&old, &new), added: only(&new, &old) })
     }
 
     /// Makes the runs `before` the fewer runs `after`; both are sorted by space type and then by start. The newest run of each
@@ -192,12 +221,17 @@ impl Changes {
     pub(super) fn making_less(tenant: &TenantId, space_types: &[i32], before: &[Run], after: &[Run]) -> Self {
         let mut changes = Self::default();
         changes.add_difference(tenant, before, after, space_types);
-        // What is put over a run does not change its values.
-        let starts = after.iter().map(|run| ((run.space_type, run.first_at), run)).collect::<BTreeMap<_, _>>();
-        let is_other = |run: &&Run| starts.get(&(run.space_type, run.first_at)).is_some_and(|new| new.value() != run.value());
-        let others = before.iter().filter(is_other).map(|run| (tenant.clone(), run.space_type, run.first_at));
-        changes.deleted.extend(others);
+        changes.delete_others(tenant, before, after);
         changes
+    }
+
+    /// Deletes the runs in whose place others come that start with them: what is put over a run changes neither its value nor its interval.
+    fn delete_others(&mut self, tenant: &TenantId, before: &[Run], after: &[Run]) {
+        let starts = after.iter().map(|run| ((run.space_type, run.first_at), run)).collect::<BTreeMap<_, _>>();
+        let differs = |run: &Run, other: &Run| (run.value(), run.interval_s) != (other.value(), other.interval_s);
+        let is_other = |run: &&Run| starts.get(&(run.space_type, run.first_at)).is_some_and(|new| differs(run, new));
+        let others = before.iter().filter(is_other).map(|run| (tenant.clone(), run.space_type, run.first_at));
+        self.deleted.extend(others);
     }
 
     /// Adds what turns the runs `before` into `after`; both are sorted by space type and then by start.

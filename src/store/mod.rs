@@ -45,6 +45,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A tenant whose runs cannot be revised.
+    fn not_registered(tenant: &TenantId) -> Self {
+        Self::Unusable(format!("the config has no tenant {tenant} any more; runs are changed only of those that it has"))
+    }
+
     /// Runs that cannot be added, with the reason.
     fn refused_runs(reason: String) -> Self {
         Self::Database { action: "adding of runs", source: reason.into() }
@@ -121,10 +126,10 @@ pub struct SnapshotQuery {
     pub limit: u32,
 }
 
-/// A page of a tenant's snapshots.
+/// A page of a tenant's runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotPage {
-    /// The runs, in ascending order of [`SnapshotKey`].
+    /// The runs, in the order that was asked for.
     pub runs: Vec<Run>,
     /// Whether there are more in the direction asked.
     pub more: bool,
@@ -159,6 +164,64 @@ pub struct AnalystRole {
     pub unknown: Vec<String>,
 }
 
+/// Which runs to read through, page by page.
+#[derive(Clone, Copy, Debug)]
+pub struct RunScan {
+    /// The runs that may say something about this range, as [`Store::runs`] has it.
+    pub range: TimeRange,
+    /// Only this space type.
+    pub space_type: Option<i32>,
+    /// Only runs after this place in the order.
+    pub after: Option<RunKey>,
+    /// How many of each tenant at most; at least 1.
+    pub limit: u32,
+}
+
+/// A run's place among those of its tenant: by space type, then by first sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunKey {
+    /// The space type.
+    pub space_type: i32,
+    /// The first sample's instant.
+    pub first_at: Timestamp,
+}
+
+/// An import that the store knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRecord {
+    /// Its id.
+    pub id: i64,
+    /// The name of its file.
+    pub source: String,
+    /// When it was begun.
+    pub imported_at: Timestamp,
+    /// When it was taken back; `None` while it is in force.
+    pub undone_at: Option<Timestamp>,
+    /// The tenants whose history it changed and that were not taken back, sorted.
+    pub tenants: Vec<TenantId>,
+}
+
+/// What an import did to a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportedRuns {
+    /// The runs that it took away, sorted by type and start.
+    pub removed: Vec<Run>,
+    /// The runs that it left instead, sorted likewise.
+    pub added: Vec<Run>,
+}
+
+/// Works out a tenant's runs anew: from those around a stretch, sorted by type and start, to all of them as they shall be. `None` leaves them.
+pub type Revise<'a> = &'a (dyn Fn(&[Run]) -> Option<Vec<Run>> + Send + Sync);
+
+/// What becomes of an import by a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportStep {
+    /// What the revision changes is kept as a part of this import.
+    Apply(i64),
+    /// What the import changed is forgotten.
+    Undo(i64),
+}
+
 /// The store's contract. Instants are kept to the millisecond or better. All methods may be called concurrently and by many
 /// replicas at once.
 #[async_trait::async_trait]
@@ -173,6 +236,9 @@ pub trait Store: Send + Sync + 'static {
     /// Makes the given tenants the ones that are collected: new ones are added and are due at `now`, known ones get their name and
     /// labels; those not given keep their history and are no longer due.
     async fn register_tenants(&self, tenants: &[Tenant], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Every tenant that was ever registered, sorted by id, also those that are no longer collected.
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 
     /// Claims up to `limit` tenants that are due at `now` and not claimed by anybody, the longest overdue first. A claim lasts until
     /// its observation is recorded, or until `lease_until`. Among concurrent callers each tenant goes to one.
@@ -196,6 +262,29 @@ pub trait Store: Send + Sync + 'static {
     /// that overlap are errors, and nothing is added. Nothing goes to the feed.
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError>;
 
+    /// Revises the runs of a registered tenant from one instant to another, inclusive, in one transaction with what becomes of the import.
+    /// The revision is given the runs that start in the stretch and the nearest one on either side, of each type. Tells whether it was done:
+    /// not when the revision declines.
+    async fn revise_runs(
+        &self,
+        tenant: &TenantId,
+        stretch: (Timestamp, Timestamp),
+        step: ImportStep,
+        revise: Revise<'_>,
+    ) -> Result<bool, StoreError>;
+
+    /// Begins an import of a file of this name, and gives its id.
+    async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError>;
+
+    /// Notes that an import was taken back.
+    async fn end_undo(&self, import: i64, now: Timestamp) -> Result<(), StoreError>;
+
+    /// All imports, oldest first.
+    async fn imports(&self) -> Result<Vec<ImportRecord>, StoreError>;
+
+    /// What an import did to a tenant; empty when it did nothing or was taken back.
+    async fn imported_runs(&self, import: i64, tenant: &TenantId) -> Result<ImportedRuns, StoreError>;
+
     /// The newest recorded answer of each tenant that has one: the types that its newest sample listed, which may be none. One
     /// statement.
     async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError>;
@@ -208,6 +297,10 @@ pub trait Store: Send + Sync + 'static {
         range: TimeRange,
         space_type: Option<i32>,
     ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError>;
+
+    /// A page of each tenant's runs in ascending order of [`RunKey`], and whether there are more: what [`Store::runs`] gives, for
+    /// those who cannot hold it all at once. One statement. Tenants without any are left out.
+    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError>;
 
     /// A page of each tenant's snapshots, in ascending order of [`SnapshotKey`], and whether there are more in the direction asked. One
     /// statement. Tenants without any are left out.

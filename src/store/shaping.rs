@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::quota::{Label, Run, SpaceAllocation, TenantId};
 
-use super::{SnapshotPage, SnapshotQuery};
+use super::{RunScan, SnapshotPage, SnapshotQuery};
 
 /// The newest answer of each tenant, out of the newest run of each of its types.
 pub(super) fn newest_answers(newest: BTreeMap<TenantId, Vec<Run>>) -> Vec<(TenantId, SpaceAllocation)> {
@@ -32,6 +32,22 @@ impl SnapshotQuery {
         }
         SnapshotPage { runs, more }
     }
+}
+
+impl RunScan {
+    /// Makes the page out of the runs that were read, one more than asked for if there are more.
+    pub(super) fn cut_page(&self, mut runs: Vec<Run>) -> SnapshotPage {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        SnapshotPage { runs, more }
+    }
+}
+
+/// Labels out of a JSON object, sorted by key.
+pub(super) fn labels_from_json(text: &str) -> Result<Vec<Label>, serde_json::Error> {
+    let labels: BTreeMap<String, String> = serde_json::from_str(text)?;
+    Ok(labels.into_iter().map(|(key, value)| Label { key, value }).collect())
 }
 
 /// Labels as a JSON object.

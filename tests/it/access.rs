@@ -27,6 +27,7 @@ pub(crate) fn with_keys(config: &mut Config) {
             key("a-and-gone", &["a", "gone"], &["READ"]),
             key("nothing", &["gone"], &["READ"]),
             key("exporter", &["*"], &["EXPORT"]),
+            key("a-exporter", &["a"], &["EXPORT"]),
             key("boss", &["*"], &["ADMIN"]),
         ],
         jwt: None,

@@ -3,6 +3,8 @@
 mod analysts;
 mod database;
 mod demo;
+mod export;
+mod import;
 mod simulate;
 mod upstream;
 mod usage;

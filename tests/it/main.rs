@@ -12,6 +12,7 @@ mod config_errors;
 mod config_example;
 mod config_watch;
 mod database_outage;
+mod exports;
 mod federation;
 mod fleet;
 mod forecast;

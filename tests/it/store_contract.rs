@@ -20,6 +20,7 @@ macro_rules! contract {
 
 mod feed;
 mod fleet;
+mod importing;
 mod opening;
 mod paging;
 mod properties;

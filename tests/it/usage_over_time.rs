@@ -156,3 +156,31 @@ async fn exactly_ten_thousand_points_are_given() {
     assert_eq!(app.error(&ask("2026-02-04T17:20:01Z")).await.0, "BAD_USER_INPUT");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn points_read_the_same_whether_fields_are_merged_or_not() {
+    let (_world, app) = history(Database::sqlite()).await;
+    let measure = "__typename average min max first last mean: average";
+    let fields = format!(
+        "__typename start until: end complete coverage allocated {{ {measure} }} in_tb: allocated(unit: TB) {{ average }} \
+         total(unit: $unit) {{ {measure} }} utilization {{ {measure} }}"
+    );
+    let ask = async |selection: &str, rest: &str| {
+        let range = "from: \"2026-03-02T12:00:00Z\", to: \"2026-03-02T16:00:00Z\", interval: \"PT30M\"";
+        let query = format!(
+            "query($unit: StorageUnit = MB) {{ tenant(id: \"acme\") {{ usageOverTime({range}) {{ coverage points {{ {selection} }} }} }} }} {rest}"
+        );
+        let answer = app.ask_with(&query, json!({ "unit": "KB" })).await;
+        assert!(answer.get("errors").is_none(), "{answer}");
+        answer["data"]["tenant"]["usageOverTime"].clone()
+    };
+    let plain = ask(&fields, "").await;
+    assert_eq!(plain["points"].as_array().unwrap().len(), 8);
+    assert_eq!(plain["points"][0]["__typename"], "UsagePoint");
+    assert_eq!(plain["points"][0]["total"]["mean"], 1000.0 * 1024.0 * 1024.0);
+    assert_eq!(ask("...All", &format!("fragment All on UsagePoint {{ {fields} }}")).await, plain);
+    assert_eq!(ask(&format!("{fields} allocated {{ average }} coverage"), "").await, plain);
+    let skipped = ask("start coverage @skip(if: true) total(unit: $unit) @include(if: false) { min }", "").await;
+    assert_eq!(skipped["points"][0], json!({ "start": "2026-03-02T12:00:00Z" }));
+    app.stop().await;
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::dataloader::DataLoader;
-use async_graphql::{Enum, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
@@ -11,6 +11,7 @@ use super::super::loaders::{FleetKey, Loaders, RunsKey};
 use super::super::scalars::{DateTime, Duration};
 use super::super::services::MAX_POINTS;
 use super::StorageUnit;
+use super::points::Points;
 use crate::fleet::SeriesRequest;
 use crate::quota::calendar::{buckets_within, stretch_of, time_zone};
 use crate::quota::{Interval, TenantId, TimeRange, usage};
@@ -89,7 +90,7 @@ impl UsageRequest {
             to: DateTime(self.range.to),
             interval: self.interval.into(),
             time_zone: self.time_zone,
-            points: series.points.into_iter().map(UsagePoint).collect(),
+            points: series.points,
             coverage: series.coverage,
         }
     }
@@ -97,6 +98,7 @@ impl UsageRequest {
 
 /// Usage over a stretch of time.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct UsageSeries {
     /// The start of the stretch that was asked for.
     from: DateTime,
@@ -106,14 +108,22 @@ pub struct UsageSeries {
     interval: Duration,
     /// The time zone whose calendar they follow.
     time_zone: String,
-    /// The buckets, in order, with no gap between them. Each one that the stretch touches is given whole.
-    points: Vec<UsagePoint>,
+    #[graphql(skip)]
+    points: Vec<usage::UsagePoint>,
     /// The share of the whole stretch, as far as it has passed, that observations cover; 0 to 1.
     coverage: f64,
 }
 
+#[ComplexObject]
+impl UsageSeries {
+    /// The buckets, in order, with no gap between them. Each one that the stretch touches is given whole.
+    async fn points(&self, ctx: &Context<'_>) -> Points {
+        Points::new(self.points.clone(), ctx)
+    }
+}
+
 /// One bucket, start inclusive, end exclusive. A bucket that is not over yet ends in the future and says so.
-pub struct UsagePoint(usage::UsagePoint);
+pub struct UsagePoint(pub usage::UsagePoint);
 
 /// One bucket, start inclusive, end exclusive. A bucket that is not over yet ends in the future and says so.
 #[Object]

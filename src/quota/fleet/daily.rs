@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, DAY_MILLIS, DayChanges, Member, Opening, Step, millis};
+use super::{Change, DAY_MILLIS, Member, Pass, millis};
 
 /// A tenant's recent days.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,38 +67,6 @@ impl DailyValues {
         Timestamp::from_millisecond(first.saturating_sub(DAY_MILLIS)).unwrap_or(Timestamp::MIN)
     }
 
-    /// Takes in where everything stands before the first change.
-    pub fn open(&mut self, opening: &Opening) {
-        for (tenant_no, space_type, standing) in opening.standings() {
-            let (allocated_gb, total_gb, held) = (standing.allocated_gb, standing.total_gb, standing.held);
-            self.add(Change { tenant_no, step: Step { at: i64::MIN, space_type, allocated_gb, total_gb, held } });
-        }
-    }
-
-    /// Takes in the changes of a day, between which there are no others.
-    pub fn day(&mut self, changes: &DayChanges<'_>) {
-        changes.for_each(|change| self.add(change));
-    }
-
-    /// Takes in a change. None comes before those that were taken in earlier.
-    #[inline]
-    pub fn add(&mut self, Change { tenant_no, step }: Change) {
-        if step.at > self.now {
-            return;
-        }
-        let Some(place) = self.place_of.get(tenant_no as usize).copied().flatten() else { return };
-        self.pass_marks(step.at);
-        let tally = &mut self.tallies[place];
-        tally.allocated += i128::from(step.allocated_gb);
-        tally.total += i128::from(step.total_gb);
-        if step.held != 0 {
-            tally.held += step.held;
-            if tally.held <= 0 {
-                tally.covered_until = step.at;
-            }
-        }
-    }
-
     /// Ends the pass: the days of each member, by its number.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a forecast is an estimate")]
@@ -122,6 +90,26 @@ impl DailyValues {
                 if covered_until > mark - DAY_MILLIS { tally.allocated as f64 } else { f64::NAN }
             }));
             self.next_mark += 1;
+        }
+    }
+}
+
+impl Pass for DailyValues {
+    #[inline]
+    fn add(&mut self, Change { tenant_no, step }: Change) {
+        if step.at > self.now {
+            return;
+        }
+        let Some(place) = self.place_of.get(tenant_no as usize).copied().flatten() else { return };
+        self.pass_marks(step.at);
+        let tally = &mut self.tallies[place];
+        tally.allocated += i128::from(step.allocated_gb);
+        tally.total += i128::from(step.total_gb);
+        if step.held != 0 {
+            tally.held += step.held;
+            if tally.held <= 0 {
+                tally.covered_until = step.at;
+            }
         }
     }
 }

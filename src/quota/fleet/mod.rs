@@ -25,3 +25,25 @@ pub use day::{CorruptDay, DAY_MILLIS, DayChanges, day_of, pack_day};
 pub use opening::{CorruptOpening, Opening, Standing as TypeStanding};
 pub use standing::{Standing, Standings};
 pub use sweep::{Member, Sweep};
+
+/// What runs through the log of changes, from its opening on and in order.
+pub trait Pass: Clone + Send + 'static {
+    /// Takes in a change. None comes before those that were taken in earlier.
+    fn add(&mut self, change: Change);
+
+    /// Takes in where everything stands before the first change.
+    fn open(&mut self, opening: &Opening) {
+        for (tenant_no, space_type, standing) in opening.standings() {
+            let (allocated_gb, total_gb, held) = (standing.allocated_gb, standing.total_gb, standing.held);
+            self.add(Change { tenant_no, step: Step { at: i64::MIN, space_type, allocated_gb, total_gb, held } });
+        }
+    }
+
+    /// Takes in the changes of a day, between which there are no others.
+    fn day(&mut self, changes: &DayChanges<'_>) {
+        changes.for_each(|change| self.add(change));
+    }
+
+    /// Notes all that is before a day begins, so that a clone may go on from here another time. Given in milliseconds since 1970.
+    fn pause(&mut self, _day_start: i64) {}
+}

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, DayChanges, Member, Opening, Step, millis};
+use super::{Change, Member, Pass, millis};
 
 /// A tenant over a stretch that ends now.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,36 +46,6 @@ impl Standings {
         Self { from: millis(from), now: millis(now), by_tenant: vec![Tally::default(); highest_no as usize + 1] }
     }
 
-    /// Takes in where everything stands before the first change.
-    pub fn open(&mut self, opening: &Opening) {
-        for (tenant_no, space_type, standing) in opening.standings() {
-            let (allocated_gb, total_gb, held) = (standing.allocated_gb, standing.total_gb, standing.held);
-            self.add(Change { tenant_no, step: Step { at: i64::MIN, space_type, allocated_gb, total_gb, held } });
-        }
-    }
-
-    /// Takes in the changes of a day, between which there are no others.
-    pub fn day(&mut self, changes: &DayChanges<'_>) {
-        changes.for_each(|change| self.add(change));
-    }
-
-    /// Takes in a change. None comes before those that were taken in earlier.
-    #[inline]
-    pub fn add(&mut self, Change { tenant_no, step }: Change) {
-        if step.at > self.now {
-            return;
-        }
-        let Some(tally) = self.by_tenant.get_mut(tenant_no as usize) else { return };
-        tally.advance(step.at.max(self.from));
-        tally.held += step.held;
-        tally.allocated += i128::from(step.allocated_gb);
-        let begun = *tally.begun.get_or_insert(step.at);
-        // The types of a first answer come one by one, at the same instant.
-        if step.at <= self.from.max(begun) {
-            tally.at_start = tally.allocated;
-        }
-    }
-
     /// Ends the pass: the members that were ever observed. `members` say how far the newest samples reach.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share")]
@@ -96,6 +66,24 @@ impl Standings {
             })
         };
         members.iter().filter_map(standing).collect()
+    }
+}
+
+impl Pass for Standings {
+    #[inline]
+    fn add(&mut self, Change { tenant_no, step }: Change) {
+        if step.at > self.now {
+            return;
+        }
+        let Some(tally) = self.by_tenant.get_mut(tenant_no as usize) else { return };
+        tally.advance(step.at.max(self.from));
+        tally.held += step.held;
+        tally.allocated += i128::from(step.allocated_gb);
+        let begun = *tally.begun.get_or_insert(step.at);
+        // The types of a first answer come one by one, at the same instant.
+        if step.at <= self.from.max(begun) {
+            tally.at_start = tally.allocated;
+        }
     }
 }
 

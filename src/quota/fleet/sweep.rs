@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Change, DayChanges, Opening, millis};
+use super::{Change, Pass, millis};
 use crate::quota::TimeRange;
 use crate::quota::usage::{Measure, UsagePoint, UsageSeries, exact_mean};
 use crate::quota::utilization;
@@ -140,11 +140,6 @@ impl Sweep {
         }
     }
 
-    /// Notes all that is before a day begins, so that a clone may go on from here another time. Given in milliseconds since 1970.
-    pub fn pause(&mut self, day_start: i64) {
-        self.pass_marks(day_start);
-    }
-
     /// Goes on from a pause that was before both the former and the new `now`: with another end of what is asked and another `now`.
     #[must_use]
     pub fn go_on(mut self, day_start: i64, asked_to: Timestamp, now: Timestamp) -> Self {
@@ -160,48 +155,6 @@ impl Sweep {
     pub fn weight(&self) -> usize {
         let buckets = self.groups.iter().map(|group| group.done.capacity() * size_of::<Sums>()).sum::<usize>();
         buckets + self.group_of.len() * 8 + self.marks.len() * size_of::<Mark>() + self.groups.len() * size_of::<Group>()
-    }
-
-    /// Takes in where everything stands before the first change.
-    pub fn open(&mut self, opening: &Opening) {
-        for (tenant_no, space_type, standing) in opening.standings() {
-            let step = super::Step {
-                at: i64::MIN,
-                space_type,
-                allocated_gb: standing.allocated_gb,
-                total_gb: standing.total_gb,
-                held: standing.held,
-            };
-            self.add(Change { tenant_no, step });
-        }
-    }
-
-    /// Takes in the changes of a day, between which there are no others.
-    pub fn day(&mut self, changes: &DayChanges<'_>) {
-        changes.for_each(|change| self.add(change));
-    }
-
-    /// Takes in a change. None comes before those that were taken in earlier.
-    #[inline]
-    pub fn add(&mut self, change: Change) {
-        let Some(&group) = self.group_of.get(change.tenant_no as usize) else { return };
-        if group == NO_GROUP || self.space_type.is_some_and(|asked| asked != change.step.space_type) || change.step.at > self.now {
-            return;
-        }
-        if self.marks.get(self.next_mark).is_some_and(|mark| mark.at <= change.step.at) {
-            self.pass_marks(change.step.at);
-        }
-        let group = &mut self.groups[group as usize];
-        group.advance(change.step.at);
-        group.started = true;
-        group.allocated += i128::from(change.step.allocated_gb);
-        group.total += i128::from(change.step.total_gb);
-        if change.step.held != 0 {
-            let held = &mut self.held[change.tenant_no as usize];
-            let before = i64::from(*held > 0);
-            *held += change.step.held;
-            group.covered += i64::from(*held > 0) - before;
-        }
     }
 
     /// Ends the pass: the series of each group. `members` are those of the beginning, with what is known now of how far their newest
@@ -258,6 +211,34 @@ impl Sweep {
             }
             group.covered_at_asked_to -= i128::from((asked.1 - asked.0.max(until)).max(0));
         }
+    }
+}
+
+impl Pass for Sweep {
+    #[inline]
+    fn add(&mut self, change: Change) {
+        let Some(&group) = self.group_of.get(change.tenant_no as usize) else { return };
+        if group == NO_GROUP || self.space_type.is_some_and(|asked| asked != change.step.space_type) || change.step.at > self.now {
+            return;
+        }
+        if self.marks.get(self.next_mark).is_some_and(|mark| mark.at <= change.step.at) {
+            self.pass_marks(change.step.at);
+        }
+        let group = &mut self.groups[group as usize];
+        group.advance(change.step.at);
+        group.started = true;
+        group.allocated += i128::from(change.step.allocated_gb);
+        group.total += i128::from(change.step.total_gb);
+        if change.step.held != 0 {
+            let held = &mut self.held[change.tenant_no as usize];
+            let before = i64::from(*held > 0);
+            *held += change.step.held;
+            group.covered += i64::from(*held > 0) - before;
+        }
+    }
+
+    fn pause(&mut self, day_start: i64) {
+        self.pass_marks(day_start);
     }
 }
 

@@ -7,12 +7,14 @@ mod analyst;
 mod connection;
 mod feed;
 mod fleet;
+mod importing;
 mod listening;
 mod migrating;
 mod reading;
 mod recording;
 mod retention;
 mod row;
+mod scanning;
 mod tenants;
 
 use jiff::Timestamp;
@@ -21,8 +23,9 @@ use sqlx::{SqlSafeStr, Transaction};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, Observation, PackWhen,
-    RecordedChange, Retention, Settings, SnapshotPage, SnapshotQuery, Store, StoreError,
+    AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, ImportRecord,
+    ImportStep, ImportedRuns, Observation, PackWhen, RecordedChange, Retention, Revise, RunScan, Settings, SnapshotPage,
+    SnapshotQuery, Store, StoreError,
 };
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
@@ -85,6 +88,10 @@ impl Store for PostgresStore {
         tenants::register(&self.pool, tenants, now).await.map_err(failed("registering of tenants"))
     }
 
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        tenants::list(&self.pool).await.map_err(failed("reading of tenants"))
+    }
+
     async fn claim_due(
         &self,
         now: Timestamp,
@@ -107,6 +114,32 @@ impl Store for PostgresStore {
         recording::insert_runs(&self.pool, tenant, runs).await
     }
 
+    async fn revise_runs(
+        &self,
+        tenant: &TenantId,
+        stretch: (Timestamp, Timestamp),
+        step: ImportStep,
+        revise: Revise<'_>,
+    ) -> Result<bool, StoreError> {
+        importing::revise_runs(&self.pool, tenant, stretch, step, revise).await
+    }
+
+    async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError> {
+        importing::begin(&self.pool, source, now).await.map_err(failed("beginning of an import"))
+    }
+
+    async fn end_undo(&self, import: i64, now: Timestamp) -> Result<(), StoreError> {
+        importing::end_undo(&self.pool, import, now).await.map_err(failed("undoing of an import"))
+    }
+
+    async fn imports(&self) -> Result<Vec<ImportRecord>, StoreError> {
+        importing::list(&self.pool).await.map_err(failed("reading of imports"))
+    }
+
+    async fn imported_runs(&self, import: i64, tenant: &TenantId) -> Result<ImportedRuns, StoreError> {
+        importing::runs(&self.pool, import, tenant).await.map_err(failed("reading of imports"))
+    }
+
     async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
         reading::latest(&self.pool, tenants).await.map_err(failed("reading of newest snapshots"))
     }
@@ -118,6 +151,10 @@ impl Store for PostgresStore {
         space_type: Option<i32>,
     ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
         reading::runs(&self.pool, tenants, range, space_type).await.map_err(failed("reading of history"))
+    }
+
+    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        scanning::scan(&self.pool, tenants, scan).await.map_err(failed("reading of history"))
     }
 
     async fn snapshots(&self, tenants: &[TenantId], query: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {

@@ -115,7 +115,7 @@ pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) 
     tx.commit().await.map_err(failed(ACTION))
 }
 
-async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+pub(super) async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
     let rows = query(LOCK_ROWS).bind(tenants.into_iter().map(String::from).collect::<Vec<_>>()).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
         let stored = TenantRow {

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgPool, PgRow};
 use super::row::{Instant, read_instant, read_tenant};
 use super::{Lock, lock, query};
 use crate::quota::{Tenant, TenantId};
-use crate::store::shaping::labels_as_json;
+use crate::store::shaping::{labels_as_json, labels_from_json};
 use crate::store::{CollectionError, CollectionStatus, DueTenant};
 
 /// Locks what will change in the order of the ids, as recording does.
@@ -82,6 +82,18 @@ pub(super) async fn register(pool: &PgPool, tenants: &[Tenant], now: Timestamp) 
     query(RETIRE_OTHERS).bind(&ids).execute(&mut *tx).await?;
     query(INSERT_NEW).bind(&ids).bind(&names).bind(&labels).bind(Instant(now)).execute(&mut *tx).await?;
     tx.commit().await
+}
+
+/// [`crate::store::Store::tenants`].
+pub(super) async fn list(pool: &PgPool) -> Result<Vec<Tenant>, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let rows = query("select tenant_id, name, labels::text from tenants order by tenant_id").fetch_all(&mut *tx).await?;
+    tx.commit().await?;
+    let read = |row: &PgRow| {
+        let labels = labels_from_json(row.try_get(2)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok(Tenant { id: read_tenant(row)?, name: row.try_get(1)?, labels })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// [`crate::store::Store::claim_due`].

@@ -96,7 +96,10 @@ pub(super) async fn insert_runs(writer: &SqlitePool, tenant: &TenantId, runs: &[
     tx.commit().await.map_err(failed(ACTION))
 }
 
-async fn load_rows(connection: &mut SqliteConnection, tenants: String) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+pub(super) async fn load_rows(
+    connection: &mut SqliteConnection,
+    tenants: String,
+) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
     let rows = sqlx::query(ROWS).bind(tenants).fetch_all(connection).await?;
     let read = |row: &SqliteRow| {
         let space_types = serde_json::from_str(row.try_get(9)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
@@ -127,7 +130,10 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) 
         sqlx::query(DELETE_RUNS).bind(keys).execute(&mut *connection).await?;
     }
     if !changes.put.is_empty() {
-        sqlx::query(PUT_RUNS).bind(json_rows(&changes.put, run_as_json)).execute(&mut *connection).await?;
+        sqlx::query(PUT_RUNS)
+            .bind(json_rows(&changes.put, |(tenant, run)| run_as_json(tenant, run)))
+            .execute(&mut *connection)
+            .await?;
     }
     for (tenant, space_type) in &changes.new_types {
         sqlx::query(ADD_TYPE).bind(tenant.as_str()).bind(space_type).execute(&mut *connection).await?;
@@ -139,7 +145,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) 
     feed::append(connection, &changes.observed).await
 }
 
-fn run_as_json((tenant, run): &(TenantId, Run)) -> serde_json::Value {
+pub(super) fn run_as_json(tenant: &TenantId, run: &Run) -> serde_json::Value {
     json!([
         tenant.as_str(),
         run.space_type,

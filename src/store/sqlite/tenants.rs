@@ -9,7 +9,7 @@ use super::begin;
 use super::row::{instant, json_rows, read_instant, read_tenant};
 use crate::quota::{Tenant, TenantId};
 use crate::store::instant::millis;
-use crate::store::shaping::labels_as_json;
+use crate::store::shaping::{labels_as_json, labels_from_json};
 use crate::store::{CollectionError, CollectionStatus, DueTenant};
 
 const UPDATE_GIVEN: &str = "
@@ -65,6 +65,16 @@ pub(super) async fn register(writer: &SqlitePool, tenants: &[Tenant], now: Times
     sqlx::query(RETIRE_OTHERS).bind(&given).execute(&mut *tx).await?;
     sqlx::query(INSERT_NEW).bind(&given).bind(millis(now)).execute(&mut *tx).await?;
     tx.commit().await
+}
+
+/// [`crate::store::Store::tenants`].
+pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<Tenant>, sqlx::Error> {
+    let rows = sqlx::query("select tenant_id, name, labels from tenants order by tenant_id").fetch_all(readers).await?;
+    let read = |row: &SqliteRow| {
+        let labels = labels_from_json(row.try_get(2)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok(Tenant { id: read_tenant(row)?, name: row.try_get(1)?, labels })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// [`crate::store::Store::claim_due`].

@@ -140,6 +140,8 @@ async fn what_is_not_granted_is_read_by_no_statement() {
     for relation in [
         "tenants",
         "space_changes",
+        "imports",
+        "import_runs",
         "space_runs",
         "space_snapshots",
         "fleet_changes",

@@ -66,8 +66,12 @@ async fn the_demo_answers_the_queries_that_it_prints_and_leaves_nothing_behind()
     let client = client();
     let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().await.is_ok();
     let commands = commands(&printed);
-    assert_eq!(commands.len(), 4, "{printed}");
-    for line in &commands {
+    let (files, queries): (Vec<_>, Vec<_>) = commands.into_iter().partition(|line| line.contains("/v1/export/"));
+    assert_eq!((files.len(), queries.len()), (1, 4), "{printed}");
+    let url = files[0].split('\'').nth(1).unwrap();
+    let file = client.get(url).send().await.unwrap().text().await.unwrap();
+    assert!(file.starts_with("tenant,space_type,start,") && file.lines().count() == 32, "{file}");
+    for line in &queries {
         let query = line.split_once("'query=").unwrap().1.trim_end().strip_suffix('\'').unwrap();
         let mut url = reqwest::Url::parse(graphql).unwrap();
         url.query_pairs_mut().append_pair("query", query);

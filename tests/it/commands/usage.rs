@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::process::{quotagraph, run};
 
-const COMMANDS: [&str; 9] = ["serve", "demo", "simulate", "check", "fetch", "sign", "migrate", "schema", "hash-key"];
+const COMMANDS: [&str; 11] =
+    ["serve", "demo", "simulate", "check", "fetch", "sign", "export", "import", "migrate", "schema", "hash-key"];
 
 #[tokio::test]
 async fn every_command_has_a_help_text_and_the_first_page_names_them_all() {
@@ -39,7 +40,9 @@ async fn wrong_usage_ends_with_2() {
 #[tokio::test]
 async fn without_a_config_the_commands_that_need_one_say_how_to_get_it() {
     let folder = tempfile::tempdir().unwrap();
-    for args in [&["serve"][..], &["check"], &["fetch", "acme"], &["sign", "acme"], &["migrate"]] {
+    for args in
+        [&["serve"][..], &["check"], &["fetch", "acme"], &["sign", "acme"], &["export", "usage"], &["import", "-"], &["migrate"]]
+    {
         let finished = run(quotagraph(folder.path(), args)).await;
         let sentence = finished.sentence();
         assert!(sentence.contains("quotagraph demo") && sentence.contains("quotagraph.example.toml"), "{sentence}");

@@ -8,7 +8,7 @@ use proptest::sample::subsequence;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use quotagraph::quota::recording::History;
 use quotagraph::quota::{Run, Sample, SpaceTypeAllocation, TimeRange};
-use quotagraph::store::{Observation, RecordedChange, SharedStore, SnapshotKey, SnapshotPage, SnapshotQuery};
+use quotagraph::store::{Observation, RecordedChange, RunKey, RunScan, SharedStore, SnapshotKey, SnapshotPage, SnapshotQuery};
 
 use super::{Home, answer, at, id, runs_in, tenant};
 
@@ -85,6 +85,9 @@ async fn compare_case(
     let expected = memory.runs().cloned().collect::<Vec<_>>();
     prop_assert_eq!(&super::history(store, name).await, &expected);
     prop_assert_eq!(runs_in(store, name, range).await, in_range(&expected, range));
+    prop_assert_eq!(scanned(store, name, range, limit).await, in_range(&expected, range));
+    let always = TimeRange { from: Timestamp::MIN, to: Timestamp::MAX };
+    prop_assert_eq!(&scanned(store, name, always, limit).await, &expected);
     prop_assert_eq!(pages(store, name, range, limit).await, by_place(&expected, range));
     let mut former = None;
     for RecordedChange { change, .. } in &feed {
@@ -115,6 +118,22 @@ fn by_place(runs: &[Run], range: TimeRange) -> Vec<Run> {
     let mut runs = runs.iter().filter(|run| run.last_at >= range.from && run.first_at < range.to).cloned().collect::<Vec<_>>();
     runs.sort_by_key(|run| (run.first_at, run.space_type));
     runs
+}
+
+/// Everything that a scan meets, page by page, beside another tenant.
+async fn scanned(store: &SharedStore, name: &str, range: TimeRange, limit: u32) -> Vec<Run> {
+    let mut scan = RunScan { range, space_type: None, after: None, limit };
+    let mut met = Vec::<Run>::new();
+    loop {
+        let pages = store.scan(&[id("case-0"), id(name)], &scan).await.unwrap();
+        let SnapshotPage { runs, more } =
+            pages.into_iter().find(|(tenant, _)| *tenant == id(name)).map(|(_, page)| page).unwrap_or_default();
+        scan.after = runs.last().map(|run| RunKey { space_type: run.space_type, first_at: run.first_at });
+        met.extend(runs);
+        if !more {
+            return met;
+        }
+    }
 }
 
 async fn pages(store: &SharedStore, name: &str, range: TimeRange, limit: u32) -> Vec<Run> {

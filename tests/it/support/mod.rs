@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod histories;
 pub(crate) mod issuer;
 pub(crate) mod outage;
 pub(crate) mod postgres;
@@ -8,3 +9,4 @@ pub(crate) mod process;
 pub(crate) mod site;
 pub(crate) mod sql;
 pub(crate) mod subscriber;
+pub(crate) mod table;

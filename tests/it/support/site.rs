@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quotagraph::clock::SystemClock;
 use quotagraph::koodrive::Credential;
 use quotagraph::simulator::{Simulator, TenantHandle};
+use quotagraph::store::{self, SharedStore};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -62,6 +63,16 @@ impl Site {
 
     pub fn upstream(&self, id: &str) -> TenantHandle {
         self.simulator.tenant(id).unwrap()
+    }
+
+    /// Opens and migrates a database of the folder, which nobody else uses yet.
+    pub async fn store(&self, name: &str) -> SharedStore {
+        let url = format!("sqlite:{}", self.path().join(name).display());
+        let acquire_timeout = std::time::Duration::from_secs(30);
+        let store =
+            store::open(&store::Settings { url: url.into(), max_connections: 2, acquire_timeout, listen: false }).await.unwrap();
+        store.migrate().await.unwrap();
+        store
     }
 
     pub fn command(&self, args: &[&str]) -> Command {

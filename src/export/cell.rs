@@ -1,0 +1,60 @@
+//! What stands in a table: columns of one kind each, and the cells of a row.
+
+use jiff::Timestamp;
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What its cells are.
+    pub kind: CellKind,
+    /// Whether a cell may be empty.
+    pub nullable: bool,
+}
+
+/// What the cells of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellKind {
+    /// A text.
+    Text,
+    /// A whole number of 32 bits.
+    Int,
+    /// A whole number of 64 bits.
+    Long,
+    /// A double.
+    Double,
+    /// Yes or no.
+    Bool,
+    /// An instant, in whole milliseconds.
+    Instant,
+}
+
+/// One cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// Nothing.
+    Null,
+    /// A text.
+    Text(&'a str),
+    /// A whole number of 32 bits.
+    Int(i32),
+    /// A whole number of 64 bits.
+    Long(i64),
+    /// A double; finite.
+    Double(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// An instant, in whole milliseconds.
+    Instant(Timestamp),
+}
+
+impl Column {
+    pub(super) const fn required(name: &'static str, kind: CellKind) -> Self {
+        Self { name, kind, nullable: false }
+    }
+
+    pub(super) const fn nullable(name: &'static str, kind: CellKind) -> Self {
+        Self { name, kind, nullable: true }
+    }
+}

@@ -1,0 +1,109 @@
+//! `/v1/export/usage` and `/v1/export/snapshots`: history out as a file, piece by piece.
+//!
+//! The caller comes in by the same gate as to `/graphql` and needs the role `EXPORT`. What can be refused is refused before the file
+//! begins, as an error with its code. When the history cannot be read any further after that, the connection is broken off, so that
+//! nobody takes what came for the whole.
+
+mod compressor;
+mod file;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::info;
+
+use super::HttpState;
+use super::accept::MediaType;
+use super::caller::admit;
+use super::encoding::Encoding;
+use super::refusal::Refusal;
+use super::respond::respond;
+use crate::access::{Role, View};
+use crate::clock::SharedClock;
+use crate::export::{Kind, Params, Plan};
+use crate::graphql::code;
+use crate::store::SharedStore;
+
+/// What exports work with.
+pub struct Exports {
+    /// The history.
+    pub store: SharedStore,
+    /// The time.
+    pub clock: SharedClock,
+    /// One for each export that may run.
+    pub permits: Arc<Semaphore>,
+}
+
+/// `GET /v1/export/usage`
+pub(super) async fn export_usage(State(state): State<Arc<HttpState>>, request: Request) -> Response {
+    export(&state, request, Kind::Usage).await
+}
+
+/// `GET /v1/export/snapshots`
+pub(super) async fn export_snapshots(State(state): State<Arc<HttpState>>, request: Request) -> Response {
+    export(&state, request, Kind::Snapshots).await
+}
+
+async fn export(state: &Arc<HttpState>, request: Request, kind: Kind) -> Response {
+    let (head, _) = request.into_parts();
+    let file = async {
+        let view = admit(state, &head).await?;
+        let plan = plan(&view, head.uri.query().unwrap_or_default(), kind, state.exports.clock.now())?;
+        let permit = permit(state)?;
+        info!(
+            target: "quotagraph::audit", principal = %view.principal().name, export = kind.name(), format = plan.format.name(),
+            tenants = plan.tenants.len(), outcome = "STARTED", "export"
+        );
+        let encoding = if plan.format.is_compressed() { None } else { Encoding::negotiate(&head.headers, usize::MAX) };
+        let headers = headers(&plan, encoding);
+        file::start(state, plan, encoding, permit).await.map(|body| (headers, body))
+    };
+    match file.await {
+        Ok((headers, body)) => {
+            let mut response = Response::new(body);
+            *response.headers_mut() = headers;
+            response
+        }
+        Err(refusal) => {
+            state.metrics.http.count_error(refusal.code);
+            respond(refusal.answer(), MediaType::Json, &head.headers, &head.method).await
+        }
+    }
+}
+
+/// Understands the parameters. Only what the caller may see is there.
+fn plan(view: &View, query: &str, kind: Kind, now: Timestamp) -> Result<Plan, Refusal> {
+    view.require(Role::Export)?;
+    let visible = view.all();
+    let visible: Vec<_> = visible.iter().map(|watched| &watched.tenant).collect();
+    let planned = Params::from_query(query, kind).and_then(|params| params.plan(kind, &visible, now));
+    planned.map_err(|invalid| Refusal::bad_request(invalid.to_string()))
+}
+
+fn permit(state: &HttpState) -> Result<OwnedSemaphorePermit, Refusal> {
+    Arc::clone(&state.exports.permits).try_acquire_owned().map_err(|_| Refusal {
+        code: code::RATE_LIMITED,
+        header: Some((header::RETRY_AFTER, HeaderValue::from_static("10"))),
+        ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "as many exports run as may run at once (limits.exports); try again in 10 s")
+    })
+}
+
+fn headers(plan: &Plan, encoding: Option<Encoding>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(plan.format.media_type()));
+    // The name has letters, digits and a few marks only.
+    let disposition = format!("attachment; filename=\"{}\"", plan.file_name());
+    headers
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(disposition).unwrap_or(HeaderValue::from_static("attachment")));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization, X-Api-Key"));
+    if let Some(encoding) = encoding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
+    }
+    headers
+}

@@ -1,0 +1,51 @@
+//! Lines of JSON.
+
+use std::borrow::Cow;
+use std::io::BufRead;
+
+use serde_json::{Map, Value};
+
+use super::fields::{FileError, Kind, Line};
+
+/// Reads an object from each line that is not blank.
+pub(super) fn read(
+    mut from: impl BufRead,
+    mut start: impl FnMut(Kind),
+    mut take: impl FnMut(&Line<'_>) -> Result<(), FileError>,
+) -> Result<(), FileError> {
+    let (mut text, mut number, mut kind) = (String::new(), 0, None);
+    loop {
+        text.clear();
+        number += 1;
+        let count = from.read_line(&mut text).map_err(|cause| FileError::new(number, format!("cannot be read: {cause}")))?;
+        if count == 0 {
+            return Ok(());
+        }
+        if text.trim().is_empty() {
+            continue;
+        }
+        let object: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|cause| FileError::new(number, format!("is no JSON object: {cause}")))?;
+        let found = Kind::recognise(&object.keys().map(String::as_str).collect::<Vec<_>>())
+            .map_err(|error| FileError { line: number, ..error })?;
+        match kind {
+            None => start(*kind.insert(found)),
+            Some(kind) if kind == found => {}
+            Some(kind) => return Err(FileError::new(number, format!("is one of {} among {}", found.name(), kind.name()))),
+        }
+        let values: Vec<Cow<'_, str>> = found.columns().iter().map(|column| text_of(&object[*column])).collect();
+        let mut cells = [""; 8];
+        for (cell, value) in cells.iter_mut().zip(&values) {
+            *cell = value;
+        }
+        take(&Line { number, kind: found, cells })?;
+    }
+}
+
+fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Null => Cow::Borrowed(""),
+        other => Cow::Owned(other.to_string()),
+    }
+}

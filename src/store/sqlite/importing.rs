@@ -1,0 +1,125 @@
+//! Imports: revisions of a tenant's runs that can be taken back.
+
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+
+use super::recording::{load_rows, load_runs, run_as_json, write};
+use super::row::{instant, json_rows, read_instant, read_run, run_columns};
+use super::{begin as begin_writing, failed};
+use crate::quota::{Run, TenantId};
+use crate::store::batch::{Changes, Stretch};
+use crate::store::instant::millis;
+use crate::store::{ImportRecord, ImportStep, ImportedRuns, Revise, StoreError};
+
+const ACTION: &str = "revising of runs";
+
+const KEEP: &str = "
+insert into import_runs
+    (import_id, tenant_no, is_added, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
+select ?1, t.tenant_no, ?2, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+from json_each(?3)
+join tenants t on t.tenant_id = value ->> 0";
+
+const FORGET: &str =
+    "delete from import_runs where import_id = ?1 and tenant_no = (select tenant_no from tenants where tenant_id = ?2)";
+
+const LIST: &str = "
+select i.import_id, i.source, i.imported_at, i.undone_at,
+       (select json_group_array(t.tenant_id order by t.tenant_id) from tenants t
+        where t.tenant_no in (select r.tenant_no from import_runs r where r.import_id = i.import_id))
+from imports i
+order by i.import_id";
+
+const RUNS: &str = concat!(
+    "select s.is_added, ",
+    run_columns!(),
+    "
+from import_runs s
+where s.import_id = ?1 and s.tenant_no = (select tenant_no from tenants where tenant_id = ?2)
+order by s.space_type, s.first_at"
+);
+
+/// [`crate::store::Store::revise_runs`].
+pub(super) async fn revise_runs(
+    writer: &SqlitePool,
+    tenant: &TenantId,
+    (from, to): (Timestamp, Timestamp),
+    step: ImportStep,
+    revise: Revise<'_>,
+) -> Result<bool, StoreError> {
+    let mut tx = begin_writing(writer).await.map_err(failed(ACTION))?;
+    let rows = load_rows(&mut tx, json!([tenant.as_str()]).to_string()).await.map_err(failed(ACTION))?;
+    let row = rows.get(tenant).ok_or_else(|| StoreError::not_registered(tenant))?;
+    let stored = load_runs(&mut tx, &Stretch::revised(tenant, row, from, to)).await.map_err(failed(ACTION))?;
+    let mut before = stored.into_values().next().unwrap_or_default();
+    before.sort_by_key(|run| (run.space_type, run.first_at));
+    let Some(after) = revise(&before) else { return Ok(false) };
+    let (changes, difference) = Changes::replacing(tenant, row, &before, &after);
+    write(&mut tx, &changes).await.map_err(failed(ACTION))?;
+    keep(&mut tx, tenant, step, &difference).await.map_err(failed(ACTION))?;
+    tx.commit().await.map_err(failed(ACTION))?;
+    Ok(true)
+}
+
+async fn keep(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    step: ImportStep,
+    runs: &ImportedRuns,
+) -> Result<(), sqlx::Error> {
+    let import = match step {
+        ImportStep::Undo(import) => {
+            return sqlx::query(FORGET).bind(import).bind(tenant.as_str()).execute(connection).await.map(drop);
+        }
+        ImportStep::Apply(import) => import,
+    };
+    for (is_added, runs) in [(false, &runs.removed), (true, &runs.added)] {
+        if !runs.is_empty() {
+            let rows = json_rows(runs, |run| run_as_json(tenant, run));
+            sqlx::query(KEEP).bind(import).bind(is_added).bind(rows).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// [`crate::store::Store::begin_import`].
+pub(super) async fn begin(writer: &SqlitePool, source: &str, now: Timestamp) -> Result<i64, sqlx::Error> {
+    let insert = sqlx::query("insert into imports (source, imported_at) values (?1, ?2)");
+    Ok(insert.bind(source).bind(millis(now)).execute(writer).await?.last_insert_rowid())
+}
+
+/// [`crate::store::Store::end_undo`].
+pub(super) async fn end_undo(writer: &SqlitePool, import: i64, now: Timestamp) -> Result<(), sqlx::Error> {
+    let update = sqlx::query("update imports set undone_at = ?2 where import_id = ?1");
+    update.bind(import).bind(millis(now)).execute(writer).await.map(drop)
+}
+
+/// [`crate::store::Store::imports`].
+pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<ImportRecord>, sqlx::Error> {
+    let rows = sqlx::query(LIST).fetch_all(readers).await?;
+    let read = |row: &SqliteRow| {
+        let tenants: Vec<String> = serde_json::from_str(row.try_get(4)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let tenants = tenants.iter().map(|id| id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error))));
+        Ok(ImportRecord {
+            id: row.try_get(0)?,
+            source: row.try_get(1)?,
+            imported_at: instant(row.try_get(2)?)?,
+            undone_at: read_instant(row, 3)?,
+            tenants: tenants.collect::<Result<_, sqlx::Error>>()?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// [`crate::store::Store::imported_runs`].
+pub(super) async fn runs(readers: &SqlitePool, import: i64, tenant: &TenantId) -> Result<ImportedRuns, sqlx::Error> {
+    let rows = sqlx::query(RUNS).bind(import).bind(tenant.as_str()).fetch_all(readers).await?;
+    let mut found = ImportedRuns::default();
+    for row in &rows {
+        let to: &mut Vec<Run> = if row.try_get(0)? { &mut found.added } else { &mut found.removed };
+        to.push(read_run(row, 1)?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,7 @@
+//! History as files, by HTTP: what stands in them, who gets them, and what happens when they cannot be finished.
+
+mod access;
+mod breaking;
+mod forms;
+mod parameters;
+mod sameness;
