@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::support::postgres::{TestDatabase, database};
 use crate::support::process::{Finished, quotagraph, run};
-use crate::support::sql::{plan, rows, try_rows};
+use crate::support::sql::{connect, plan, rows, try_rows};
 
 const VIEWS: [&str; 4] = ["usage_tenants", "usage_runs", "usage_latest", "usage_daily"];
 
@@ -67,7 +67,7 @@ impl Site {
     /// The text that COPY gives the role.
     async fn copied(&self, query: &str) -> Result<String, sqlx::Error> {
         use futures_util::TryStreamExt as _;
-        let mut connection = PgConnection::connect(&self.url()).await?;
+        let mut connection = connect(&self.url()).await?;
         let chunks = connection.copy_out_raw(&format!("copy ({query}) to stdout")).await?;
         let chunks = chunks.try_collect::<Vec<_>>().await?;
         Ok(String::from_utf8(chunks.concat()).unwrap())
@@ -122,7 +122,7 @@ async fn what_is_not_granted_is_read_by_no_statement() {
     // A function that tells what it is given, and would be asked first, as it costs nothing.
     let leak = "create function pg_temp.leak(anyelement) returns boolean cost 0.0000001 language plpgsql
         as $$ begin if $1::text ~* 'beta|222' then raise exception 'leaked %', $1; end if; return true; end $$";
-    let mut connection = PgConnection::connect(&site.url()).await.unwrap();
+    let mut connection = connect(&site.url()).await.unwrap();
     sqlx::raw_sql(leak).execute(&mut connection).await.unwrap();
     for (view, columns) in [
         ("usage_tenants", &["tenant", "name"][..]),

@@ -1,7 +1,8 @@
 //! Statements beside the service, in either database, with answers as JSON.
 
 use serde_json::{Map, Value};
-use sqlx::{AssertSqlSafe, Column, Connection, Executor, Row, SqliteConnection, TypeInfo, ValueRef};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, PgConnection, Row, SqliteConnection, TypeInfo, ValueRef};
 
 /// Runs one query and gives its rows; instants and days are text.
 ///
@@ -22,7 +23,7 @@ pub async fn try_rows(url: &str, query: &str) -> Result<Vec<Map<String, Value>>,
             .map(|row| (0..row.len()).map(|place| (row.column(place).name().to_owned(), cell(row, place))).collect())
             .collect());
     }
-    let mut connection = sqlx::PgConnection::connect(url).await?;
+    let mut connection = connect(url).await?;
     let in_json = format!("select to_jsonb(q)::text from ({query}) q");
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(in_json))).await?;
     Ok(rows.iter().map(|row| serde_json::from_str(row.get(0)).unwrap()).collect())
@@ -40,6 +41,15 @@ fn cell(row: &sqlx::sqlite::SqliteRow, place: usize) -> Value {
     }
 }
 
+/// Connects to Postgres. Queries of small tables are not compiled, which would take longer than to run them.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
+    let options: PgConnectOptions = url.parse()?;
+    options.options([("jit", "off")]).connect().await
+}
+
 /// The lines of a plan, from statements that end with an `explain`.
 ///
 /// # Panics
@@ -50,7 +60,7 @@ pub async fn plan(url: &str, statements: &str) -> String {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         connection.fetch_all(statements).await.unwrap().iter().map(|row| row.get("detail")).collect()
     } else {
-        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        let mut connection = connect(url).await.unwrap();
         connection.fetch_all(statements).await.unwrap().iter().map(|row| row.get(0)).collect()
     };
     lines.join("\n")
