@@ -38,7 +38,7 @@ where last_at = answered_at;
 
 create view usage_daily as
 with recursive clock as materialized (
-    select cast(round(unixepoch('now', 'subsec') * 1000) as integer) as now_ms
+    select cast(round((julianday('now') - 2440587.5) * 86400000) as integer) as now_ms
 ), bounds as materialized (
     select min((select min(r.first_at) from space_runs r where r.tenant_no = t.tenant_no and r.space_type = x.value)) as first_at,
            min(max(t.holds_until), (select now_ms from clock)) as until
