@@ -22,10 +22,10 @@ const PACKING: &str = "packing of the log of changes";
 
 const APPEND: &str = "
 insert into fleet_changes (at, allocated_gb, total_gb, tenant_no, space_type, held)
-select c.at, c.allocated_gb, c.total_gb, t.tenant_no, c.space_type, c.held
+select c.at, c.allocated_gb, c.total_gb, (select t.tenant_no from tenants t where t.tenant_id = c.tenant_id), c.space_type,
+    c.held
 from unnest($1::text[], $2::timestamptz[], $3::int[], $4::bigint[], $5::bigint[], $6::int[])
-    as c (tenant_id, at, space_type, allocated_gb, total_gb, held)
-join tenants t using (tenant_id)";
+    as c (tenant_id, at, space_type, allocated_gb, total_gb, held)";
 
 /// What [`read_change`] reads, in its order.
 macro_rules! change_columns {

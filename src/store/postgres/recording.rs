@@ -27,7 +27,7 @@ const LOAD_RUNS: &str = concat!(
     run_columns!(),
     "
 from unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[]) as w (tenant_id, space_type, from_at, to_at)
-join tenants t using (tenant_id)
+cross join lateral (select (select n.tenant_no from tenants n where n.tenant_id = w.tenant_id) as tenant_no) t
 cross join lateral (
     (select * from space_runs b
      where b.tenant_no = t.tenant_no and b.space_type = w.space_type and b.first_at <= w.from_at
@@ -46,16 +46,17 @@ cross join lateral (
 const DELETE_RUNS: &str = "
 delete from space_runs s
 using unnest($1::text[], $2::int[], $3::timestamptz[]) as d (tenant_id, space_type, first_at)
-join tenants t using (tenant_id)
-where s.tenant_no = t.tenant_no and s.space_type = d.space_type and s.first_at = d.first_at";
+where s.tenant_no = (select t.tenant_no from tenants t where t.tenant_id = d.tenant_id)
+  and s.space_type = d.space_type and s.first_at = d.first_at";
 
+/// Without a join, so that the rows go in by their key: an index that is filled in order takes a third less.
 const PUT_RUNS: &str = "
 insert into space_runs as s
     (tenant_no, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
-select t.tenant_no, p.space_type, p.first_at, p.last_at, p.interval_s, p.samples, p.allocated_gb, p.total_gb, p.ended_at
+select (select t.tenant_no from tenants t where t.tenant_id = p.tenant_id), p.space_type, p.first_at, p.last_at, p.interval_s,
+    p.samples, p.allocated_gb, p.total_gb, p.ended_at
 from unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
     $9::timestamptz[]) as p (tenant_id, space_type, first_at, last_at, interval_s, samples, allocated_gb, total_gb, ended_at)
-join tenants t using (tenant_id)
 on conflict (tenant_no, space_type, first_at) do update
 set last_at = excluded.last_at, samples = excluded.samples, ended_at = excluded.ended_at";
 
