@@ -2,6 +2,7 @@
 // snapshots. The program is the first argument; by default it is the debug build. Closes with a line that counts.
 
 import { isDeepStrictEqual } from "node:util";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createClient as createSseClient } from "graphql-sse";
 import { createClient as createWsClient } from "graphql-ws";
@@ -13,7 +14,8 @@ const DISCONNECTS = 100;
 const TENANTS = 4;
 const PATIENCE_MS = 60_000;
 
-const program = process.argv[2] ?? fileURLToPath(new URL("../../target/debug/quotagraph", import.meta.url));
+// Its services run in folders of their own.
+const program = resolve(process.argv[2] ?? fileURLToPath(new URL("../../target/debug/quotagraph", import.meta.url)));
 
 const CHANGES = `subscription Changes($since: DateTime) {
   spaceAllocationChanged(since: $since) { tenant { id } before { allocated } after { allocated observedAt } recordedAt }
