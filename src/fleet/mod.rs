@@ -93,22 +93,28 @@ impl Fleets {
         Ok(pass.finish(&members).into_iter().filter_map(by_id).collect())
     }
 
-    /// What each tenant that was ever observed had allocated at the same time of each of the last `days` days, the newest last, and its
-    /// newest total: what [`crate::quota::forecast`] carries on.
+    /// What `map` makes of what each tenant had allocated at the same time of each of the last `days` days, the newest last, and of its
+    /// newest total: what [`crate::quota::forecast`] carries on. On a thread of its own, one tenant after the other.
     ///
     /// # Errors
     /// The database's.
-    pub async fn daily_values(
+    pub async fn map_daily_values<T: Send + 'static>(
         &self,
         tenants: &[TenantId],
         days: usize,
         now: Timestamp,
-    ) -> Result<HashMap<TenantId, Daily>, StoreError> {
+        map: impl Fn(Daily) -> T + Send + 'static,
+    ) -> Result<HashMap<TenantId, T>, StoreError> {
         let (ids, members) = self.members(tenants).await?;
         let pass = DailyValues::new(&members, days, now);
         let pass = run(&self.store, TimeRange { from: pass.from(), to: now }, None, pass).await?.pass;
-        let values = pass.finish(&members).into_iter();
-        Ok(values.filter_map(|(tenant_no, daily)| Some((ids.get(&tenant_no)?.clone(), daily))).collect())
+        let mapped = move || {
+            let mapped = pass.finish(&members).map(|(tenant_no, daily)| (tenant_no, map(daily)));
+            mapped.filter_map(|(tenant_no, mapped)| Some((ids.get(&tenant_no)?.clone(), mapped))).collect()
+        };
+        tokio::task::spawn_blocking(mapped)
+            .await
+            .map_err(|failed| StoreError::Database { action: "reading of the log of changes", source: Box::new(failed) })
     }
 
     async fn pass(&self, members: Vec<Member>, sizes: Vec<usize>, request: &SeriesRequest) -> Result<Vec<UsageSeries>, StoreError> {

@@ -55,9 +55,10 @@ impl DailyValues {
             holds_until: member.holds_until.map_or(i64::MIN, millis),
         };
         let now = millis(now);
+        let values = Vec::with_capacity(days * members.len());
         let days = i64::try_from(days).unwrap_or(i64::MAX);
         let marks = (0..days).rev().map(|ago| now - ago * DAY_MILLIS).collect();
-        Self { now, place_of, tallies: members.iter().map(tally).collect(), marks, next_mark: 0, values: Vec::new() }
+        Self { now, place_of, tallies: members.iter().map(tally).collect(), marks, next_mark: 0, values }
     }
 
     /// From when on the log must be read.
@@ -67,18 +68,17 @@ impl DailyValues {
         Timestamp::from_millisecond(first.saturating_sub(DAY_MILLIS)).unwrap_or(Timestamp::MIN)
     }
 
-    /// Ends the pass: the days of each member, by its number.
-    #[must_use]
+    /// Ends the pass: the days of each member, by its number, made one after the other.
     #[expect(clippy::cast_precision_loss, reason = "a forecast is an estimate")]
-    pub fn finish(mut self, members: &[Member]) -> Vec<(u32, Daily)> {
+    pub fn finish(mut self, members: &[Member]) -> impl Iterator<Item = (u32, Daily)> + use<'_> {
         self.pass_marks(i64::MAX);
         let count = self.tallies.len();
-        let daily = |(place, member): (usize, &Member)| {
+        let daily = move |(place, member): (usize, &Member)| {
             let values = self.values.iter().skip(place).step_by(count.max(1));
             let allocated_gb = values.map(|value| (!value.is_nan()).then_some(*value)).collect();
             (member.tenant_no, Daily { allocated_gb, total_gb: self.tallies[place].total as f64 })
         };
-        members.iter().enumerate().map(daily).collect()
+        members.iter().enumerate().map(daily)
     }
 
     /// Notes the days that end before an instant.
