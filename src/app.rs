@@ -30,7 +30,7 @@ use crate::collector::Collector;
 use crate::config::Config;
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
-use crate::graphql::{self, Services};
+use crate::graphql::{self, KnownDocuments, Services};
 use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
@@ -183,8 +183,10 @@ impl App {
             metrics: metrics.collector.clone(),
         };
         let sockets = TaskTracker::new();
+        let known = KnownDocuments::default();
         let state = HttpState {
-            schema: graphql::schema(services, document_limits(config)),
+            schema: graphql::schema(services, document_limits(config), known.clone()),
+            known,
             documents: Arc::new(documents),
             gate: Arc::new(gate),
             kept,

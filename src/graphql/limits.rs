@@ -7,8 +7,10 @@ use async_graphql::extensions::{
 };
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
 use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ServerResult, ValidationResult};
+use parking_lot::Mutex;
 
 use super::error::{code, coded_error};
+use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
 use super::tokens::count_tokens;
 use futures_util::StreamExt as _;
@@ -99,14 +101,29 @@ fn check_subscriptions(document: &ExecutableDocument) -> ServerResult<()> {
     Ok(())
 }
 
-impl ExtensionFactory for DocumentLimits {
+/// Checks documents against the limits. One that was valid before is not measured and validated again.
+pub struct DocumentCheck {
+    limits: DocumentLimits,
+    known: KnownDocuments,
+    /// The known document of the request, and the kinds of its variables.
+    current: Mutex<Option<(Arc<KnownDocument>, Kinds)>>,
+}
+
+impl DocumentCheck {
+    /// Checks by these limits.
+    pub fn new(limits: DocumentLimits, known: KnownDocuments) -> Self {
+        Self { limits, known, current: Mutex::default() }
+    }
+}
+
+impl ExtensionFactory for DocumentCheck {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(*self)
+        Arc::new(Self::new(self.limits, self.known.clone()))
     }
 }
 
 #[async_trait::async_trait]
-impl Extension for DocumentLimits {
+impl Extension for DocumentCheck {
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         with_codes(next.run(ctx).await)
     }
@@ -126,16 +143,29 @@ impl Extension for DocumentLimits {
         mut request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
-        self.check(&mut request)?;
+        let known = self.known.get(&request.query);
+        let current = known.and_then(|known| Some((known.kinds(&request.variables)?, known))).map(|(kinds, known)| (known, kinds));
+        if current.as_ref().is_none_or(|(known, kinds)| known.valid(kinds).is_none()) {
+            self.limits.check(&mut request)?;
+        }
+        *self.current.lock() = current;
         next.run(ctx, request).await
     }
 
     async fn validation(&self, ctx: &ExtensionContext<'_>, next: NextValidation<'_>) -> Result<ValidationResult, Vec<ServerError>> {
+        let current = self.current.lock().take();
+        if let Some(result) = current.as_ref().and_then(|(known, kinds)| known.valid(kinds)) {
+            return Ok(result);
+        }
         let result = next.run(ctx).await?;
-        for (what, found, limit) in [("depth", result.depth, self.depth), ("complexity", result.complexity, self.complexity)] {
+        let DocumentLimits { depth, complexity, .. } = self.limits;
+        for (what, found, limit) in [("depth", result.depth, depth), ("complexity", result.complexity, complexity)] {
             if found > limit {
                 return Err(vec![too_complex(format!("the document's {what} is {found}; the limit is {limit}"))]);
             }
+        }
+        if let Some((known, kinds)) = current {
+            known.remember(kinds, &result);
         }
         Ok(result)
     }

@@ -3,6 +3,7 @@
 mod cursor;
 mod error;
 mod json;
+mod known;
 mod limits;
 mod loaders;
 mod measure;
@@ -20,6 +21,8 @@ use async_graphql::{Context, SDLExportOptions};
 
 pub use self::error::{ApiError, code, coded_error};
 pub use self::json::Json;
+pub use self::known::KnownDocuments;
+use self::limits::DocumentCheck;
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;
@@ -43,9 +46,14 @@ fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
 /// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`] as data; a subscription
 /// its [`Delivery`], too.
 #[must_use]
-pub fn schema(services: Services, limits: DocumentLimits) -> Schema {
+pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments) -> Schema {
     let loaders = Loaders::new(services.allocations.clone(), services.store.clone(), services.fleets.clone());
-    builder().data(loaders).data(services).limit_recursive_depth(limits.nesting()).extension(limits).finish()
+    builder()
+        .data(loaders)
+        .data(services)
+        .limit_recursive_depth(limits.nesting())
+        .extension(DocumentCheck::new(limits, known))
+        .finish()
 }
 
 /// The schema of a subgraph of an Apollo Federation (v2), where `Tenant` is an entity by its id.

@@ -31,6 +31,7 @@ impl Operation {
     pub fn prepare(state: &HttpState, mut params: Params) -> Result<Self, Refusal> {
         let document = state.documents.resolve(&mut params)?;
         let mut request = make_request(document, params);
+        state.known.parse(&mut request);
         let of_type = find_operation_type(&mut request);
         Ok(Self { request, of_type })
     }

@@ -40,7 +40,7 @@ pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
 pub use self::origin::AllowedOrigins;
 use crate::access::Gate;
-use crate::graphql::Schema;
+use crate::graphql::{KnownDocuments, Schema};
 use crate::metrics::Metrics;
 use crate::telemetry;
 
@@ -48,6 +48,8 @@ use crate::telemetry;
 pub struct HttpState {
     /// The executable schema.
     pub schema: Schema,
+    /// The documents that were seen before; the schema knows them too.
+    pub known: KnownDocuments,
     /// Finished answers.
     pub kept: Kept,
     /// The documents that need not be sent.
