@@ -35,7 +35,9 @@ struct Tally {
     at_start: i128,
     allocated: i128,
     held: i32,
-    since: i64,
+    /// From when on observations cover the tenant; of no meaning while they do not.
+    covered_from: i64,
+    /// The stretches of coverage that are over.
     covered_ms: i64,
 }
 
@@ -56,7 +58,7 @@ impl Standings {
             let begun = tally.begun?;
             // The log has the newest run hold without end; what it says beyond the reach of its samples does not count.
             let reach = member.holds_until.map_or(i64::MIN, millis).min(self.now);
-            tally.advance(reach.max(self.from));
+            tally.hold(-tally.held, reach.max(self.from));
             Some(Standing {
                 tenant_no: member.tenant_no,
                 from: Timestamp::from_millisecond(begun.max(self.from)).ok()?,
@@ -76,8 +78,7 @@ impl Pass for Standings {
             return;
         }
         let Some(tally) = self.by_tenant.get_mut(tenant_no as usize) else { return };
-        tally.advance(step.at.max(self.from));
-        tally.held += step.held;
+        tally.hold(step.held, step.at.max(self.from));
         tally.allocated += i128::from(step.allocated_gb);
         let begun = *tally.begun.get_or_insert(step.at);
         // The types of a first answer come one by one, at the same instant.
@@ -88,11 +89,15 @@ impl Pass for Standings {
 }
 
 impl Tally {
+    /// So many more types are covered from an instant on, or fewer.
     #[inline]
-    fn advance(&mut self, at: i64) {
-        if self.held > 0 && at > self.since {
-            self.covered_ms += at - self.since;
+    fn hold(&mut self, more: i32, at: i64) {
+        let was_covered = self.held > 0;
+        self.held += more;
+        match (was_covered, self.held > 0) {
+            (false, true) => self.covered_from = at,
+            (true, false) => self.covered_ms += (at - self.covered_from).max(0),
+            _ => {}
         }
-        self.since = self.since.max(at);
     }
 }

@@ -246,6 +246,28 @@ proptest! {
     }
 
     #[test]
+    fn days_are_those_that_a_tenant_of_its_own_would_be_forecast_from(samples in samples(), now in 0..SECONDS / 2, later in 0..3_i64) {
+        // At an odd second nothing changes: whether that were seen is a matter of taste.
+        let now = 2 * now + 1;
+        // Always the same type: what has ended is 0 here, and there the last known value.
+        let samples = samples.into_iter().map(|(second, mut values)| { values.resize(1, (7, 9)); (second, values) }).collect();
+        let (recorded, changes) = record(3, &samples);
+        let now = at(now + later * 86_400);
+        let members = [Member { tenant_no: 3, group: 0, holds_until: holds_until(&recorded) }];
+        let (days, recent) = stored(changes);
+        let mut pass = DailyValues::new(&members, 4, now);
+        for (day, bytes) in &days {
+            pass.day(&DayChanges::read(*day, bytes).unwrap());
+        }
+        for change in recent {
+            pass.add(change);
+        }
+        let found: Vec<_> = pass.finish(&members).map(|(_, daily)| daily.allocated_gb).collect();
+        let expected = crate::quota::forecast::daily_values(&crate::quota::usage::segments(&recorded, now), now);
+        prop_assert_eq!(found, [expected[expected.len() - 4..].to_vec()]);
+    }
+
+    #[test]
     fn a_day_and_an_opening_come_back_as_they_were_packed(
         changes in prop::collection::vec(
             (0..DAY_MILLIS, 0..100_000_u32, -3..3_i32, any::<i64>(), prop_oneof![Just(0), any::<i64>()], -1..2_i32), 0..50),
