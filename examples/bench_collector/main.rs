@@ -82,20 +82,13 @@ async fn measure(args: &Args, upstream: &Handle) -> Result<bool, Failed> {
     machine::print(&postgres::database().await.url).await?;
     let mut all_met = rounds::measure(args.tenants, args.repetitions, upstream).await?;
     all_met &= recording::measure(args.repetitions).await?;
-    let binary = args.binary.clone().map_or_else(built_binary, Ok)?;
+    let binary = args.binary.clone().map_or_else(serve::built_binary, Ok)?;
     all_met &= serving::measure(&binary, args.served, args.repetitions, upstream).await?;
     Ok(all_met)
 }
 
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().build()
-}
-
-/// Cargo puts examples into a folder beside the binaries of the same profile.
-fn built_binary() -> Result<PathBuf, Failed> {
-    let here = std::env::current_exe()?;
-    let profile = here.parent().and_then(std::path::Path::parent).ok_or("this program stands in no folder")?;
-    Ok(profile.join("quotagraph"))
 }
 
 /// Opens a store as `serve` does by default, migrated.

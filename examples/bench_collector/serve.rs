@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,6 +108,13 @@ fn follow_log(mut stderr: BufReader<ChildStderr>, log: &Arc<Mutex<String>>) -> R
             return Ok(address);
         }
     }
+}
+
+/// Cargo puts examples into a folder beside the binaries of the same profile.
+pub(crate) fn built_binary() -> Result<PathBuf, Failed> {
+    let here = std::env::current_exe()?;
+    let profile = here.parent().and_then(Path::parent).ok_or("this program stands in no folder")?;
+    Ok(profile.join("quotagraph"))
 }
 
 pub(crate) fn give_up_after(patience: Duration, started: Instant, why: &str) -> Result<(), Failed> {

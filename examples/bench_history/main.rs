@@ -78,7 +78,7 @@ async fn main() -> ExitCode {
 /// Makes all measurements, prints them, and says whether all targets are met.
 async fn measure(args: &Args) -> Result<bool, Failed> {
     quotagraph::telemetry::init(quotagraph::config::LogFormat::Text, "warn")?;
-    let binary = args.binary.clone().map_or_else(built_binary, Ok)?;
+    let binary = args.binary.clone().map_or_else(serve::built_binary, Ok)?;
     let database = postgres::database().await;
     machine::print(&database.url).await?;
     let store = open(&database.url).await?;
@@ -105,13 +105,6 @@ async fn measure(args: &Args) -> Result<bool, Failed> {
     }
     store.close().await;
     Ok(all_met)
-}
-
-/// Cargo puts examples into a folder beside the binaries of the same profile.
-fn built_binary() -> Result<PathBuf, Failed> {
-    let here = std::env::current_exe()?;
-    let profile = here.parent().and_then(std::path::Path::parent).ok_or("this program stands in no folder")?;
-    Ok(profile.join("quotagraph"))
 }
 
 async fn open(url: &str) -> Result<SharedStore, Failed> {

@@ -2,12 +2,9 @@
 
 use jiff::Timestamp;
 
-const NANOS: i128 = 1_000_000;
+pub(super) use crate::quota::fleet::millis;
 
-/// The milliseconds since 1970 at or before an instant.
-pub(super) fn millis(at: Timestamp) -> i64 {
-    narrow(at.as_nanosecond().div_euclid(NANOS))
-}
+const NANOS: i128 = 1_000_000;
 
 /// The milliseconds since 1970 at or after an instant. For bounds: `kept >= bound` holds for a kept instant if and only if it holds
 /// for the bound cut like this.
