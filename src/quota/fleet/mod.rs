@@ -22,7 +22,7 @@ mod tests;
 pub use change::{Change, Step, difference, millis, steps};
 pub use daily::{Daily, DailyValues};
 pub use day::{CorruptDay, DAY_MILLIS, DayChanges, day_of, pack_day};
-pub use opening::{CorruptOpening, Opening, Standing as TypeStanding};
+pub use opening::{CorruptOpening, Opening, TypeStanding};
 pub use standing::{Standing, Standings};
 pub use sweep::{Member, Sweep};
 

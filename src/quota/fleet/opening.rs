@@ -15,7 +15,7 @@ pub struct CorruptOpening;
 
 /// What is carried of one space type of a tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct TypeStanding {
     /// Allocated in GB.
     pub allocated_gb: i64,
     /// Total in GB.
@@ -27,7 +27,7 @@ pub struct Standing {
 /// Where every type of every tenant stands at the start of a day. Adds up from changes in whatever order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opening {
-    by_type: BTreeMap<(u32, i32), Standing>,
+    by_type: BTreeMap<(u32, i32), TypeStanding>,
 }
 
 impl Opening {
@@ -41,7 +41,7 @@ impl Opening {
     }
 
     /// Where each type of each tenant stands; by the tenant's number and the space type.
-    pub fn standings(&self) -> impl Iterator<Item = (u32, i32, Standing)> + '_ {
+    pub fn standings(&self) -> impl Iterator<Item = (u32, i32, TypeStanding)> + '_ {
         self.by_type.iter().map(|((tenant_no, space_type), standing)| (*tenant_no, *space_type, *standing))
     }
 
@@ -72,11 +72,11 @@ impl Opening {
         if header[0] != VERSION || entries.len() != ENTRY * count as usize {
             return Err(CorruptOpening);
         }
-        let read = |entry: &[u8]| -> Option<((u32, i32), Standing)> {
+        let read = |entry: &[u8]| -> Option<((u32, i32), TypeStanding)> {
             let key = (u32::from_le_bytes(part(entry, 0)?), i32::from_le_bytes(part(entry, 4)?));
             let allocated_gb = i64::from_le_bytes(part(entry, 8)?);
             let total_gb = i64::from_le_bytes(part(entry, 16)?);
-            Some((key, Standing { allocated_gb, total_gb, held: i32::from_le_bytes(part(entry, 24)?) }))
+            Some((key, TypeStanding { allocated_gb, total_gb, held: i32::from_le_bytes(part(entry, 24)?) }))
         };
         let by_type = entries.chunks_exact(ENTRY).map(read).collect::<Option<_>>().ok_or(CorruptOpening)?;
         Ok(Self { by_type })
