@@ -144,7 +144,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 10))]
         #[test]
         fn what_is_encoded_can_be_decoded(part in prop::collection::vec(any::<u8>(), 0..300), times in 1_usize..8) {
             let body = part.repeat(times);

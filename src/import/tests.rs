@@ -86,7 +86,7 @@ fn difference(before: &[Run], after: &[Run]) -> (Vec<Run>, Vec<Run>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 2))]
 
     /// Files of all types, without contradictions: as if everything had been recorded in the order of time.
     #[test]

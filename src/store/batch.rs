@@ -127,9 +127,11 @@ impl<'a> Batch<'a> {
             let mut newest = newest_answer(history.runs());
             for (place, sample) in samples {
                 changes.effects[place] = Some(history.record(sample));
-                // A late sample never changes the newest answer, whatever runs of other times are not at hand.
                 let former = std::mem::replace(&mut newest, newest_answer(history.runs()));
+                // A late sample never changes the newest answer, whatever runs of other times are not at hand.
+                let is_late = former.as_ref().is_some_and(|former| former.observed_at() > sample.allocation.observed_at());
                 if let Some(after) = &newest
+                    && !is_late
                     && former.as_ref().is_none_or(|former| former.by_type() != after.by_type())
                 {
                     changes.observed.push((tenant.clone(), Change { before: former, after: after.clone() }));

@@ -72,7 +72,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 16))]
         #[test]
         fn pieces_are_decoded_as_the_whole_they_were(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..900), 0..30)) {
             for encoding in [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip] {

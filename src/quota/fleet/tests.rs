@@ -121,7 +121,7 @@ fn stored(changes: Vec<Change>) -> (BTreeMap<i64, Vec<u8>>, Vec<Change>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 5))]
 
     #[test]
     fn changes_add_up_to_the_steps_of_the_runs_in_whatever_order_samples_come(samples in samples()) {

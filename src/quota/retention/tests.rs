@@ -63,8 +63,6 @@ fn assert_same(before: &[UsagePoint], after: &[UsagePoint]) -> Result<(), TestCa
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn thinning_keeps_averages_and_coverage_and_is_done_once(
         runs in histories(), (grain, interval) in select(vec![(Grain::Hour, "PT1H"), (Grain::Day, "P1D")]), days in 1..4_i64,

@@ -9,6 +9,7 @@ use super::{Home, answer, at, failed, id, run, seen};
 contract![
     each_change_of_the_newest_answer_goes_to_the_feed,
     what_is_late_equal_added_or_failed_does_not,
+    a_late_sample_that_ends_a_type_earlier_does_not,
     a_type_that_comes_or_goes_goes_to_the_feed,
     places_are_in_the_order_of_recording,
     concurrent_batches_never_add_before_what_was_read,
@@ -72,6 +73,18 @@ async fn what_is_late_equal_added_or_failed_does_not(home: Home) {
     // A gap and another interval start runs, but change nothing.
     let slower = Sample { allocation: answer(3300, &[(0, 8, 1000)]), interval_s: 600 };
     store.record(&[quotagraph::store::Observation { outcome: Ok(slower), ..seen("acme", 3300, &[]) }]).await.unwrap();
+    assert_eq!(feed(&store).await, before);
+}
+
+/// What is at hand beside a late sample is its neighbourhood, whose newest instant may be one that the sample itself moves.
+async fn a_late_sample_that_ends_a_type_earlier_does_not(home: Home) {
+    let store = home.open_with(&["acme"]).await;
+    for (seconds, values) in [(600, &[(0, 1, 9)][..]), (0, &[(1, 2, 9)]), (900, &[(0, 3, 9)])] {
+        store.record(&[seen("acme", seconds, values)]).await.unwrap();
+    }
+    let before = feed(&store).await;
+    assert_eq!(before.last().unwrap().change.after.observed_at(), at(900));
+    store.record(&[seen("acme", 300, &[])]).await.unwrap();
     assert_eq!(feed(&store).await, before);
 }
 

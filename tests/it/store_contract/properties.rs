@@ -42,7 +42,8 @@ fn compare(home: impl FnOnce(&tokio::runtime::Runtime) -> Home) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let home = home(&runtime);
     let store = runtime.block_on(home.open());
-    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
+    let usual = Config::default();
+    let config = Config { cases: usual.cases / 4, failure_persistence: None, ..usual };
     let strategy = (batches(), 0..1600_i64, 0..1600_i64, 1..5_u32);
     let outcome = TestRunner::new(config).run(&strategy, |(batches, a, b, limit)| {
         let name = format!("case-{}", CASE.fetch_add(1, Ordering::Relaxed));

@@ -48,7 +48,8 @@ fn compare(home: impl FnOnce(&tokio::runtime::Runtime) -> Home) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let home = home(&runtime);
     let store = runtime.block_on(home.open());
-    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
+    let usual = Config::default();
+    let config = Config { cases: usual.cases / 6, failure_persistence: None, ..usual };
     let strategy = (prop::collection::vec(sample(), 1..25), any::<bool>());
     let outcome = TestRunner::new(config).run(&strategy, |(samples, recent)| {
         let name = format!("case-{}", CASE.fetch_add(1, Ordering::Relaxed));

@@ -43,7 +43,7 @@ fn walk(newest: f64, days: &[f64], level: f64) -> Option<f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
     #[test]
     fn the_line_lies_in_the_band_and_a_surer_band_is_wider(daily in any_daily(), days in 0..120_usize, confidences in prop::array::uniform2(0.001..0.999_f64)) {
