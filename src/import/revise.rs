@@ -108,7 +108,7 @@ fn replay(samples: &[GivenSample], interval_s: u32, stored: &[Run], ends: &[(Tim
             append(&mut history, next);
         }
         let contradictions = history.contradictions(&answer);
-        let effect = history.record(&answer);
+        let effect = history.record_next(&answer);
         match effect {
             Effect::Conflict => revision.conflicts += 1,
             Effect::Unchanged => revision.unchanged += 1,

@@ -4,7 +4,7 @@
 //! a sample that falls inside a run with another value is a conflict and changes nothing. Recording the samples of one tenant in
 //! the order of their instants gives the canonical history; any other order gives the same one unless a late sample conflicts, with
 //! two exceptions of what runs cannot tell: `samples` leaves out a late sample inside a run, which may have been recorded before;
-//! and an answer without a type leaves no trace while there is no run of that type for it to end.
+//! and that an answer did not list a type that has no run before it is known only from where runs of other types begin and end.
 
 mod editing;
 
@@ -66,12 +66,17 @@ pub struct Plan {
 /// Plans the recording of a sample. `neighbours` holds the runs around the sample's instant of every type that the tenant ever had.
 #[must_use]
 pub fn plan(sample: &Sample, neighbours: &BTreeMap<i32, Neighbours>) -> Plan {
+    plan_before(sample, neighbours, next_sampled_at(sample.allocation.observed_at(), neighbours))
+}
+
+/// The same when the next sample after this one is at `sampled_at`; `None` when none is known.
+fn plan_before(sample: &Sample, neighbours: &BTreeMap<i32, Neighbours>, sampled_at: Option<Timestamp>) -> Plan {
     let at = sample.allocation.observed_at();
     let none = Neighbours::default();
     let mut plan = Plan { edits: Vec::new(), effect: Effect::Unchanged };
     for value in sample.allocation.by_type() {
         let around = neighbours.get(&value.space_type).unwrap_or(&none);
-        let effect = plan_listed(at, sample.interval_s, *value, around, &mut plan.edits);
+        let effect = plan_listed(at, sample.interval_s, *value, around, sampled_at, &mut plan.edits);
         plan.effect = plan.effect.min(effect);
     }
     for (space_type, around) in neighbours {
@@ -83,7 +88,23 @@ pub fn plan(sample: &Sample, neighbours: &BTreeMap<i32, Neighbours>) -> Plan {
     plan
 }
 
-fn plan_listed(at: Timestamp, interval_s: u32, value: SpaceTypeAllocation, around: &Neighbours, edits: &mut Vec<Edit>) -> Effect {
+/// The next instant after this one at which there is known to be a sample.
+fn next_sampled_at(at: Timestamp, neighbours: &BTreeMap<i32, Neighbours>) -> Option<Timestamp> {
+    let of_type = |around: &Neighbours| {
+        let before = around.before.as_ref().map(|run| (run.last_at, run.ended_at));
+        [before.map(|(last_at, _)| last_at), before.and_then(|(_, ended)| ended), around.after.as_ref().map(|run| run.first_at)]
+    };
+    neighbours.values().flat_map(of_type).flatten().filter(|sampled| *sampled > at).min()
+}
+
+fn plan_listed(
+    at: Timestamp,
+    interval_s: u32,
+    value: SpaceTypeAllocation,
+    around: &Neighbours,
+    sampled_at: Option<Timestamp>,
+    edits: &mut Vec<Edit>,
+) -> Effect {
     let same = |run: &&Run| run.value() == value && run.interval_s == interval_s;
     let near = |from: Timestamp, to: Timestamp| to.duration_since(from) <= Run::tolerance(interval_s);
 
@@ -95,7 +116,13 @@ fn plan_listed(at: Timestamp, interval_s: u32, value: SpaceTypeAllocation, aroun
             return Effect::Conflict;
         }
     }
-    let end_ahead = around.before.as_ref().and_then(|b| b.ended_at).filter(|ended| *ended > at);
+    // A later sample that did not list the type: one that ended the run before, or one of which only other types tell.
+    let ended_at = around.before.as_ref().and_then(|before| before.ended_at).filter(|ended| *ended > at);
+    let end_ahead = ended_at
+        .into_iter()
+        .chain(sampled_at)
+        .min()
+        .filter(|sampled| around.after.as_ref().is_none_or(|after| *sampled < after.first_at));
     let joins_before =
         around.before.as_ref().filter(same).filter(|b| b.ended_at.is_none_or(|ended| ended > at) && near(b.last_at, at));
     let joins_after = around.after.as_ref().filter(same).filter(|a| end_ahead.is_none() && near(at, a.first_at));
@@ -112,7 +139,7 @@ fn plan_listed(at: Timestamp, interval_s: u32, value: SpaceTypeAllocation, aroun
             Effect::Extended
         }
         (Some(before), None) => {
-            edits.push(Edit::Update(Run { last_at: at, samples: before.samples + 1, ..before.clone() }));
+            edits.push(Edit::Update(Run { last_at: at, samples: before.samples + 1, ended_at: end_ahead, ..before.clone() }));
             Effect::Extended
         }
         (None, Some(after)) => {
@@ -121,7 +148,7 @@ fn plan_listed(at: Timestamp, interval_s: u32, value: SpaceTypeAllocation, aroun
             Effect::Extended
         }
         (None, None) => {
-            if let (Some(before), Some(_)) = (&around.before, end_ahead) {
+            if let Some(before) = around.before.as_ref().filter(|_| ended_at.is_some()) {
                 edits.push(Edit::Update(Run { ended_at: None, ..before.clone() }));
             }
             edits.push(Edit::Insert(Run {
@@ -160,13 +187,27 @@ pub struct History {
 impl History {
     /// Records a sample.
     pub fn record(&mut self, sample: &Sample) -> Effect {
-        let at = sample.allocation.observed_at();
+        let neighbours = self.neighbours(sample.allocation.observed_at());
+        self.apply(plan(sample, &neighbours))
+    }
+
+    /// Records a sample when nothing later has been recorded yet. Runs that reach beyond it may be there: they have all of their samples
+    /// from the start.
+    pub fn record_next(&mut self, sample: &Sample) -> Effect {
+        let neighbours = self.neighbours(sample.allocation.observed_at());
+        self.apply(plan_before(sample, &neighbours, None))
+    }
+
+    /// The neighbours of every type.
+    fn neighbours(&self, at: Timestamp) -> BTreeMap<i32, Neighbours> {
         let around = |runs: &BTreeMap<Timestamp, Run>| Neighbours {
             before: runs.range(..=at).next_back().map(|(_, run)| run.clone()),
             after: runs.range(at..).find(|(first_at, _)| **first_at > at).map(|(_, run)| run.clone()),
         };
-        let neighbours = self.by_type.iter().map(|(space_type, runs)| (*space_type, around(runs))).collect();
-        let plan = plan(sample, &neighbours);
+        self.by_type.iter().map(|(space_type, runs)| (*space_type, around(runs))).collect()
+    }
+
+    fn apply(&mut self, plan: Plan) -> Effect {
         for edit in plan.edits {
             match edit {
                 Edit::Insert(run) | Edit::Update(run) => {

@@ -91,6 +91,33 @@ proptest! {
     }
 
     #[test]
+    fn a_type_that_the_newest_sample_does_not_list_has_ended_whenever_its_samples_came(samples in prop::collection::vec(sample(), 0..40)) {
+        let history = record_all(&samples);
+        let runs = history.runs().collect::<Vec<_>>();
+        let newest = runs.iter().map(|run| run.ended_at.unwrap_or(run.last_at)).max();
+        for last in runs.chunk_by(|a, b| a.space_type == b.space_type).filter_map(|runs| runs.last()) {
+            prop_assert!(last.ended_at.is_some() || Some(last.last_at) == newest, "{:?} {:?}", last, newest);
+        }
+    }
+
+    /// Samples that list all types but one, none of which repeats the one before it: each of them leaves its trace in the runs.
+    #[test]
+    fn samples_that_leave_traces_give_the_canonical_runs_in_any_order(
+        samples in prop::collection::btree_map(0..40_i64, 0..3_usize, 1..30).prop_flat_map(|samples| {
+            Just(samples.into_iter().collect::<Vec<_>>()).prop_shuffle()
+        }),
+    ) {
+        let make = |(place, missing): &(i64, usize)| {
+            let values: Vec<_> = TYPES.into_iter().filter(|space_type| usize::try_from(*space_type) != Ok(*missing))
+                .map(|space_type| (space_type, place % 2)).collect();
+            sample_at(*place, &values, 60 + u32::try_from(*place).unwrap())
+        };
+        let in_order: BTreeSet<_> = samples.iter().collect();
+        let expected = canonical(&in_order.into_iter().map(make).collect::<Vec<_>>());
+        prop_assert_eq!(record_all(&samples.iter().map(make).collect::<Vec<_>>()).runs().cloned().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn a_sample_that_was_recorded_changes_nothing_more(samples in prop::collection::vec(sample(), 1..40)) {
         let mut history = History::default();
         for sample in &samples {
