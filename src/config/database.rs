@@ -20,8 +20,8 @@ pub struct Database {
     /// How long a query waits for a free connection. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
-    /// Whether to learn of other replicas' records at once, by `LISTEN` on one more connection; else within a second. Postgres only.
-    /// Default true.
+    /// Whether to learn of other replicas' records at once, by `LISTEN` on one more connection; else within a second. Postgres only; not
+    /// done behind a pooler that shares sessions. Default true.
     pub listen: bool,
     /// How long changes are kept for subscriptions that go on where they ended; at least 1 h. Older ones are derived from the history.
     /// Default 7 days.

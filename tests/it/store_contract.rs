@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use quotagraph::quota::{Run, Sample, SpaceAllocation, SpaceTypeAllocation, Tenant, TenantId, TimeRange};
 use quotagraph::store::{self, CollectionError, Observation, Settings, SharedStore, StoreError};
 
+use crate::support::pgbouncer::pooled;
 use crate::support::postgres::{TestDatabase, database};
 
 /// Makes a test of each of the named functions for each backend. They take a [`Home`].
@@ -11,6 +12,9 @@ macro_rules! contract {
     ($($(#[$attribute:meta])* $name:ident),+ $(,)?) => {
         mod postgres {
             $(#[tokio::test] $(#[$attribute])* async fn $name() { super::$name(crate::store_contract::Home::postgres().await).await; })+
+        }
+        mod postgres_behind_pgbouncer {
+            $(#[tokio::test] $(#[$attribute])* async fn $name() { super::$name(crate::store_contract::Home::pooled().await).await; })+
         }
         mod sqlite {
             $(#[tokio::test] $(#[$attribute])* async fn $name() { super::$name(crate::store_contract::Home::sqlite()).await; })+
@@ -33,6 +37,9 @@ mod views;
 
 /// A database that a test has to itself; empty at first.
 struct Home {
+    /// Where the store finds it.
+    store_url: String,
+    /// Where statements beside the store find it.
     url: String,
     keep: Keep,
 }
@@ -46,21 +53,29 @@ enum Keep {
 impl Home {
     async fn postgres() -> Self {
         let database = database().await;
-        Self { url: database.url.clone(), keep: Keep::Postgres { _database: database } }
+        Self { store_url: database.url.clone(), url: database.url.clone(), keep: Keep::Postgres { _database: database } }
+    }
+
+    /// Postgres behind a pooler in transaction mode.
+    async fn pooled() -> Self {
+        let home = Self::postgres().await;
+        Self { store_url: pooled(&home.url), ..home }
     }
 
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { url: format!("sqlite:{}/quota.db", folder.path().display()), keep: Keep::Sqlite { _folder: folder } }
+        let url = format!("sqlite:{}/quota.db", folder.path().display());
+        Self { store_url: url.clone(), url, keep: Keep::Sqlite { _folder: folder } }
     }
 
-    fn is_postgres(&self) -> bool {
-        matches!(self.keep, Keep::Postgres { .. })
+    /// Whether what one store records is heard by another one.
+    fn is_heard(&self) -> bool {
+        matches!(self.keep, Keep::Postgres { .. }) && self.store_url == self.url
     }
 
     /// Opens the database without migrating it.
     async fn try_open(&self) -> Result<SharedStore, StoreError> {
-        open(&self.url).await
+        open(&self.store_url).await
     }
 
     /// Opens and migrates the database.

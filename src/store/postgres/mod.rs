@@ -21,6 +21,9 @@ use jiff::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 use sqlx::{SqlSafeStr, Transaction};
 use tokio::sync::{mpsc, watch};
+use tracing::info;
+
+use listening::Pooled;
 
 use super::{
     AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, ImportRecord,
@@ -191,10 +194,11 @@ impl Store for PostgresStore {
     }
 
     async fn listen_for_changes(&self) -> Result<(), StoreError> {
-        match &self.listening {
-            Some(options) => listening::listen(options.clone(), &self.signal).await.map_err(failed("listening for changes")),
-            None => std::future::pending().await,
+        if let Some(options) = &self.listening {
+            let Pooled = listening::listen(options.clone(), &self.signal).await.map_err(failed("listening for changes"))?;
+            info!("the database is behind a pooler: what other replicas record is looked for, and found within a second");
         }
+        std::future::pending().await
     }
 
     async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {

@@ -181,12 +181,12 @@ async fn what_another_store_records_is_heard(home: Home) {
     let (store, other) = (home.open_with(&["acme"]).await, home.open().await);
     let mut signal = store.feed_signal();
     let heard = async {
-        if home.is_postgres() {
+        if home.is_heard() {
             // The first mark says that it listens now.
             signal.changed().await.unwrap();
         }
         other.record(&[seen("acme", 0, &[(0, 5, 1000)])]).await.unwrap();
-        if home.is_postgres() {
+        if home.is_heard() {
             signal.changed().await.unwrap();
         }
     };

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod histories;
 pub(crate) mod issuer;
 pub(crate) mod outage;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod site;

@@ -121,7 +121,7 @@ fn start(binaries: &Path) -> Server {
 }
 
 /// The user and group that run the server when the tests run as root.
-fn unprivileged_user() -> (u32, u32) {
+pub(crate) fn unprivileged_user() -> (u32, u32) {
     let users = std::fs::read_to_string("/etc/passwd").expect("a list of users");
     let find = |name: &str| {
         let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name)?;
