@@ -43,7 +43,7 @@ pub(crate) async fn measure(binary: &Path, database: &str, history: &History) ->
 }
 
 /// The seconds that a process takes, and its memory at the peak.
-async fn finish(mut process: Child) -> Result<(f64, f64), Failed> {
+pub(crate) async fn finish(mut process: Child) -> Result<(f64, f64), Failed> {
     let started = Instant::now();
     let mut peak_mib = 0.0;
     loop {

@@ -1,9 +1,11 @@
 //! What plain SQL over one row for each sample takes, of a part of the tenants.
 
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
+use crate::export::finish;
 use crate::load::History;
 use crate::report::{self, Target};
 use crate::{Failed, execute, number};
@@ -21,6 +23,11 @@ insert into plain_samples
 select s.tenant_id, s.space_type, x.at, s.allocated_gb, s.total_gb
 from space_snapshots s
 cross join generate_series(s.first_at, s.last_at, s.interval_s * interval '1 second') as x (at)";
+
+/// A sample of each tenant after the others.
+const ROUND: &str = "
+insert into plain_samples
+select tenant_id, 0, timestamptz '2100-01-01', 1, 1 from tenants where exists (select from plain_samples s where s.tenant_id = tenants.tenant_id)";
 
 /// Measures and prints.
 pub(crate) async fn measure(database: &str, history: &History, tenants: u32) -> Result<(), Failed> {
@@ -47,7 +54,23 @@ pub(crate) async fn measure(database: &str, history: &History, tenants: u32) -> 
          where observed_at >= timestamptz '{to}' - interval '30 days' group by 1) x"
     );
     report::print("those that grew most in 30 days", "ms", 1, &times(database, &growth).await?, Target::None);
+    let newest = "select max(u)::float8 from (select distinct on (tenant_id, space_type) allocated_gb::float8 / nullif(total_gb, 0) as u \
+         from plain_samples order by tenant_id, space_type, observed_at desc) x";
+    report::print("those that use most of what they have", "ms", 1, &times(database, newest).await?, Target::None);
+    let copied = copy(database).await?;
+    report::print("all samples by psql \\copy, sorted by tenant", "s", 1, &[copied], Target::None);
+    let started = Instant::now();
+    execute(database, ROUND).await?;
+    let added = started.elapsed().as_secs_f64() * 1000.0;
+    report::print("one more sample of each, committed", "ms", 1, &[added], Target::None);
     execute(database, "drop table plain_samples").await
+}
+
+/// The seconds that it takes to write all rows to nowhere.
+async fn copy(database: &str) -> Result<f64, Failed> {
+    let copy = "\\copy (select * from plain_samples order by tenant_id, space_type, observed_at) to '/dev/null'";
+    let copy = Command::new("psql").args(["-X", "-q", "-d", database, "-c", copy]).stdout(Stdio::null()).spawn()?;
+    Ok(finish(copy).await?.0)
 }
 
 /// The mean over the tenants' sum, which is right only because no sample is missing here.
