@@ -31,7 +31,7 @@ pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) 
         let body = read_body(&head.headers, body, state.limits.body_bytes).await?;
         caller.answer(&state, view, body, |body| parse_body(body, state.limits.batch)).await
     };
-    caller.reply(reply.await).await
+    caller.reply(&state, reply.await).await
 }
 
 /// `GET /graphql`
@@ -47,7 +47,7 @@ pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -
         let query = head.uri.query().unwrap_or_default().to_owned();
         caller.answer(&state, view, query.into(), parse_query_string).await
     };
-    caller.reply(reply.await).await
+    caller.reply(&state, reply.await).await
 }
 
 /// Who calls, and how. The head is the request's own: copies of headers would cost more than all else on the way of a repeated query.
@@ -88,8 +88,7 @@ impl Caller<'_> {
         let key = match state.kept.find(&view, method, media_type, request.clone()) {
             Ok(finished) => {
                 state.metrics.http.requests.inc();
-                let keeping = state.kept.remaining_freshness(&finished);
-                return Ok(Reply::Answer(Answer::finished(finished.body, keeping)));
+                return Ok(Reply::Answer(state.kept.answer(finished)));
             }
             Err(key) => key,
         };
@@ -123,7 +122,7 @@ impl Caller<'_> {
         send_events(state, view, operation, &self.head.headers).map(Reply::Events)
     }
 
-    async fn reply(&self, reply: Result<Reply, Refusal>) -> Response {
+    async fn reply(&self, state: &HttpState, reply: Result<Reply, Refusal>) -> Response {
         let answer = match reply {
             Ok(Reply::Events(response)) => return response,
             Ok(Reply::Answer(answer)) => answer,
@@ -131,6 +130,6 @@ impl Caller<'_> {
         };
         // Whoever accepts events alone is refused in JSON.
         let media_type = self.accepted.media_type.unwrap_or(MediaType::Json);
-        respond(answer, media_type, &self.head.headers, &self.method).await
+        respond(answer, media_type, &self.head.headers, &self.method, &state.kept.answers).await
     }
 }

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::http::Method;
 
 use super::accept::MediaType;
-use super::answer::Keeping;
+use super::answer::{Answer, Keeping};
 use crate::access::View;
 use crate::allocations::Allocations;
 use crate::answers::{AnswerKey, Answers, Finished, Ingredients, Present};
@@ -32,17 +32,24 @@ impl Kept {
         self.answers.get(&key, self.present(view)).ok_or(key)
     }
 
-    /// Keeps the answer to a query if its ingredients allow, and tells what its caller may keep.
-    pub(super) fn keep(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, view: &View) -> Keeping {
-        match self.answers.put(key, body, ingredients, self.present(view)) {
-            Some(finished) => self.remaining_freshness(&finished),
+    /// Keeps the answer to a query if its ingredients allow, and notes what its caller may keep.
+    pub(super) fn keep(&self, key: AnswerKey, answer: &mut Answer, ingredients: &Ingredients, view: &View) {
+        answer.finished = self.answers.put(key, &answer.body, ingredients, self.present(view));
+        answer.keeping = match &answer.finished {
+            Some(finished) => self.remaining_freshness(finished),
             None if ingredients.is_live() => Keeping::Never,
             None => Keeping::Revalidated,
-        }
+        };
+    }
+
+    /// A finished answer as it is sent.
+    pub(super) fn answer(&self, finished: Finished) -> Answer {
+        let keeping = self.remaining_freshness(&finished);
+        Answer::finished(finished, keeping)
     }
 
     /// How long a caller may keep a finished answer. One that does not depend on time ends with the tenants, which nobody foresees.
-    pub(super) fn remaining_freshness(&self, finished: &Finished) -> Keeping {
+    fn remaining_freshness(&self, finished: &Finished) -> Keeping {
         let rest = finished.remaining_freshness(self.clock.now()).and_then(|rest| Duration::try_from(rest).ok());
         rest.map_or(Keeping::Revalidated, Keeping::For)
     }
