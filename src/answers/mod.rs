@@ -4,7 +4,8 @@
 //! tells how the answer was made.
 //!
 //! **Key.** What the caller may see and do, the media type, and the request to the letter. Callers who see different things never
-//! share an answer; a request that differs in a space only is executed once more.
+//! share an answer; a request that differs in a space only is executed once more. Each operation of a list is a request of its own here: it has the
+//! answer of a lone one, and gives it its own.
 //!
 //! **Ingredients.** While a document is executed its resolvers note what they use ([`Ingredients`]):
 //!

@@ -25,11 +25,17 @@ pub struct Kept {
 
 impl Kept {
     /// The finished answer to a request to the letter, or the key under which its answer is to be kept.
-    pub(super) fn find(&self, view: &View, method: &Method, media_type: MediaType, request: Bytes) -> Result<Finished, AnswerKey> {
+    pub(super) fn find(&self, view: &View, method: &Method, media_type: MediaType, request: Bytes) -> Result<Answer, AnswerKey> {
         // The address of a GET and the body of a POST are two languages.
         let form = 2 * u8::from(*method == Method::GET) + media_type as u8;
         let key = Answers::key(view, form, request);
-        self.answers.get(&key, self.present(view)).ok_or(key)
+        match self.answers.get(&key, self.present(view)) {
+            Some(finished) => {
+                let keeping = self.remaining_freshness(&finished);
+                Ok(Answer::finished(finished, keeping))
+            }
+            None => Err(key),
+        }
     }
 
     /// Keeps the answer to a query if its ingredients allow, and notes what its caller may keep.
@@ -40,12 +46,6 @@ impl Kept {
             None if ingredients.is_live() => Keeping::Never,
             None => Keeping::Revalidated,
         };
-    }
-
-    /// A finished answer as it is sent.
-    pub(super) fn answer(&self, finished: Finished) -> Answer {
-        let keeping = self.remaining_freshness(&finished);
-        Answer::finished(finished, keeping)
     }
 
     /// How long a caller may keep a finished answer. One that does not depend on time ends with the tenants, which nobody foresees.
