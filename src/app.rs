@@ -183,7 +183,7 @@ impl App {
             metrics: metrics.collector.clone(),
         };
         let sockets = TaskTracker::new();
-        let known = KnownDocuments::default();
+        let known = KnownDocuments::new(metrics.http.validations.clone());
         let state = HttpState {
             schema: graphql::schema(services, document_limits(config), known.clone()),
             known,
