@@ -3,7 +3,7 @@
 //! **Promise.** A caller never gets an answer from here that executing the document now would not give it, but for `source`, which
 //! tells how the answer was made.
 //!
-//! **Key.** What the caller may see and do, the media type, and the request to the letter. Callers who see different things never
+//! **Key.** What the caller may see and do, the media type, the version of the trusted documents, and the request to the letter. Callers who see different things never
 //! share an answer; a request that differs in a space only is executed once more. Each operation of a list is a request of its own here: it has the
 //! answer of a lone one, and gives it its own.
 //!
@@ -49,6 +49,7 @@ const LARGEST: usize = 1 << 20;
 pub struct AnswerKey {
     sight: Sight,
     form: u8,
+    documents: u64,
     request: Bytes,
 }
 
@@ -79,10 +80,11 @@ impl Answers {
         Self { finished, metrics }
     }
 
-    /// The key of a request, as a view of the tenants and a form of the answer make it. `form` tells media types apart.
+    /// The key of a request, as a view of the tenants and a form of the answer make it. `form` tells media types apart, `documents` the versions
+    /// of the documents that requests name without sending them; taken before the request's own is looked up.
     #[must_use]
-    pub fn key(view: &View, form: u8, request: Bytes) -> AnswerKey {
-        AnswerKey { sight: Sight::of(view.principal()), form, request }
+    pub fn key(view: &View, form: u8, documents: u64, request: Bytes) -> AnswerKey {
+        AnswerKey { sight: Sight::of(view.principal()), form, documents, request }
     }
 
     /// The answer to a request, if there is one that is valid in the present.

@@ -18,7 +18,7 @@ fn answers(bytes_at_most: u64) -> Answers {
 
 fn key(request: &str) -> AnswerKey {
     let view = View::new(Arc::new(Principal::anybody()), Tenants::default().current());
-    Answers::key(&view, 0, Bytes::copy_from_slice(request.as_bytes()))
+    Answers::key(&view, 0, 0, Bytes::copy_from_slice(request.as_bytes()))
 }
 
 fn put(answers: &Answers, request: &str, length: usize) -> Finished {

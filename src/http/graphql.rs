@@ -147,7 +147,7 @@ fn find_finished(
     media_type: MediaType,
     request: Bytes,
 ) -> Result<Answer, AnswerKey> {
-    let answer = state.kept.find(view, method, media_type, request)?;
+    let answer = state.kept.find(view, method, media_type, state.documents.version(), request)?;
     state.metrics.http.requests.inc();
     Ok(answer)
 }

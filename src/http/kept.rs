@@ -24,11 +24,18 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// The finished answer to a request to the letter, or the key under which its answer is to be kept.
-    pub(super) fn find(&self, view: &View, method: &Method, media_type: MediaType, request: Bytes) -> Result<Answer, AnswerKey> {
+    /// The finished answer to a request to the letter, by trusted documents of this version, or the key under which its answer is to be kept.
+    pub(super) fn find(
+        &self,
+        view: &View,
+        method: &Method,
+        media_type: MediaType,
+        documents: u64,
+        request: Bytes,
+    ) -> Result<Answer, AnswerKey> {
         // The address of a GET and the body of a POST are two languages.
         let form = 2 * u8::from(*method == Method::GET) + media_type as u8;
-        let key = Answers::key(view, form, request);
+        let key = Answers::key(view, form, documents, request);
         match self.answers.get(&key, self.present(view)) {
             Some(finished) => {
                 let keeping = self.remaining_freshness(&finished);
