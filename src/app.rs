@@ -102,6 +102,7 @@ pub struct AppHandle {
     store: SharedStore,
     clock: SharedClock,
     metrics: Arc<Metrics>,
+    documents: Arc<Documents>,
     stop: CancellationToken,
 }
 
@@ -119,7 +120,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let tls = config.server.tls.as_ref();
         let certificate = tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()?;
-        let documents = Documents::open(document_settings(config))?;
+        let documents = Arc::new(Documents::open(document_settings(config))?);
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
@@ -152,6 +153,7 @@ impl App {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            documents: Arc::clone(&documents),
             stop: CancellationToken::new(),
         };
         handle.register().await?;
@@ -183,11 +185,11 @@ impl App {
             metrics: metrics.collector.clone(),
         };
         let sockets = TaskTracker::new();
-        let known = KnownDocuments::default();
+        let known = KnownDocuments::new(metrics.http.validations.clone());
         let state = HttpState {
             schema: graphql::schema(services, document_limits(config), known.clone()),
             known,
-            documents: Arc::new(documents),
+            documents,
             gate: Arc::new(gate),
             kept,
             exports,
@@ -331,6 +333,17 @@ impl AppHandle {
             "the tenants were replaced"
         );
         Ok(replacement)
+    }
+
+    /// Reads the file of trusted documents again, if it has changed or somebody asks for it.
+    ///
+    /// # Errors
+    /// When it cannot be used; the former documents stay in force.
+    pub fn reload_documents(&self, asked: bool) -> Result<(), AppError> {
+        if let Some(documents) = self.documents.reload(asked)? {
+            info!(documents, "the trusted documents were replaced");
+        }
+        Ok(())
     }
 
     /// The collector, to be stepped by hand.

@@ -39,8 +39,13 @@ pub struct Credentials<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No credentials, or none that is known.
-    #[error("give {}", .0.wanted())]
-    Unauthenticated(Proof),
+    #[error("give {}", .proof.wanted())]
+    Unauthenticated {
+        /// What is accepted instead.
+        proof: Proof,
+        /// Whether a token was sent and does not count.
+        token_refused: bool,
+    },
     /// Too many requests or failed attempts; seconds until the next one.
     #[error("too many requests; try again in {0} s")]
     RateLimited(u64),
@@ -68,13 +73,16 @@ impl Proof {
         }
     }
 
-    /// The challenges of a `WWW-Authenticate`.
+    /// The challenges of a `WWW-Authenticate`. It tells those who sent a token that it does not count, and nothing to those who sent none (RFC 6750
+    /// section 3.1).
     #[must_use]
-    pub fn challenges(self) -> &'static str {
-        match self {
-            Self::Key => "ApiKey realm=\"quotagraph\"",
-            Self::Token => "Bearer realm=\"quotagraph\"",
-            Self::KeyOrToken => "Bearer realm=\"quotagraph\", ApiKey realm=\"quotagraph\"",
+    pub fn challenges(self, token_refused: bool) -> &'static str {
+        match (self, token_refused) {
+            (Self::Key, _) => "ApiKey realm=\"quotagraph\"",
+            (Self::Token, false) => "Bearer realm=\"quotagraph\"",
+            (Self::Token, true) => "Bearer realm=\"quotagraph\", error=\"invalid_token\"",
+            (Self::KeyOrToken, false) => "Bearer realm=\"quotagraph\", ApiKey realm=\"quotagraph\"",
+            (Self::KeyOrToken, true) => "Bearer realm=\"quotagraph\", error=\"invalid_token\", ApiKey realm=\"quotagraph\"",
         }
     }
 }
@@ -121,7 +129,10 @@ impl Gate {
     pub async fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, Refusal> {
         let (principal, expires_at) = match self.proof {
             None => (Arc::clone(&self.anybody), None),
-            Some(proof) => self.authenticate(credentials).await.ok_or_else(|| self.refuse(proof, address))?,
+            Some(proof) => {
+                let authenticated = self.authenticate(credentials).await;
+                authenticated.map_err(|unproven| self.refuse(proof, unproven, address))?
+            }
         };
         self.count(&principal)?;
         Ok(View::new(principal, self.tenants.current()).until(expires_at))
@@ -136,7 +147,8 @@ impl Gate {
             && view.is_expired(self.clock.now())
         {
             info!(target: "quotagraph::audit", principal = %view.principal().name, outcome = "UNAUTHENTICATED", "request refused");
-            return Err(Refusal::Unauthenticated(proof));
+            // Only tokens expire.
+            return Err(Refusal::Unauthenticated { proof, token_refused: true });
         }
         self.count(view.principal())?;
         let mut view = view.clone();
@@ -156,31 +168,37 @@ impl Gate {
     }
 
     /// Who calls, and until when the proof counts. The key counts where both are sent.
-    async fn authenticate(&self, credentials: Credentials<'_>) -> Option<(Arc<Principal>, Option<Timestamp>)> {
+    async fn authenticate(&self, credentials: Credentials<'_>) -> Result<(Arc<Principal>, Option<Timestamp>), Unproven> {
         match (credentials, &self.tokens) {
             (Credentials { api_key: Some(key), .. }, _) if !self.keys.is_empty() => {
-                find_principal(&self.keys, key).map(|principal| (principal, None))
+                find_principal(&self.keys, key).map(|principal| (principal, None)).ok_or(Unproven { token_refused: false })
             }
             (Credentials { token: Some(token), .. }, Some(tokens)) => {
                 let found = tokens.find_principal(token).await;
                 let found =
-                    found.inspect_err(|fault| info!(target: "quotagraph::audit", reason = %fault, "a token does not count")).ok();
-                found.map(|(principal, expires_at)| (principal, Some(expires_at)))
+                    found.inspect_err(|fault| info!(target: "quotagraph::audit", reason = %fault, "a token does not count"));
+                found.map(|(principal, expires_at)| (principal, Some(expires_at))).map_err(|_| Unproven { token_refused: true })
             }
-            _ => None,
+            _ => Err(Unproven { token_refused: false }),
         }
     }
 
     /// Only failures count against an address: many callers may share one, and a valid key is let in whatever others try.
-    fn refuse(&self, proof: Proof, address: IpAddr) -> Refusal {
+    fn refuse(&self, proof: Proof, Unproven { token_refused }: Unproven, address: IpAddr) -> Refusal {
         let refusal = match self.failures.as_ref().map(|failures| failures.take(&whose(address))) {
             Some(Err(seconds)) => Refusal::RateLimited(seconds),
-            _ => Refusal::Unauthenticated(proof),
+            _ => Refusal::Unauthenticated { proof, token_refused },
         };
-        let outcome = if matches!(refusal, Refusal::Unauthenticated(_)) { "UNAUTHENTICATED" } else { "RATE_LIMITED" };
+        let outcome = if matches!(refusal, Refusal::Unauthenticated { .. }) { "UNAUTHENTICATED" } else { "RATE_LIMITED" };
         info!(target: "quotagraph::audit", %address, outcome, "request refused");
         refusal
     }
+}
+
+/// A caller did not prove who it is.
+struct Unproven {
+    /// Whether it tried with a token.
+    token_refused: bool,
 }
 
 /// Who is held liable for an address: of IPv6 its /64, since that is what one machine gets, with all its addresses.

@@ -3,8 +3,9 @@
 //! **Promise.** A caller never gets an answer from here that executing the document now would not give it, but for `source`, which
 //! tells how the answer was made.
 //!
-//! **Key.** What the caller may see and do, the media type, and the request to the letter. Callers who see different things never
-//! share an answer; a request that differs in a space only is executed once more.
+//! **Key.** What the caller may see and do, the media type, the version of the trusted documents, and the request to the letter. Callers who see different things never
+//! share an answer; a request that differs in a space only is executed once more. Each operation of a list is a request of its own here: it has the
+//! answer of a lone one, and gives it its own.
 //!
 //! **Ingredients.** While a document is executed its resolvers note what they use ([`Ingredients`]):
 //!
@@ -22,15 +23,19 @@
 //! **Dropping.** An answer is not searched for when something changes; it is found invalid when it is asked for. That costs a few loads of
 //! counters for each ingredient, and nothing when samples come in. What is never asked for again goes when the memory is needed: the
 //! bytes that are kept are bounded.
+//!
+//! **Encodings.** An answer is encoded once for each encoding that somebody asks for. The encoded bytes are kept with the answer, go with it, and
+//! count within the bound: the answer is weighed anew when it gets another form.
 
+mod finished;
 mod ingredients;
 mod sight;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use moka::ops::compute::Op;
 
+pub use self::finished::{ENCODINGS, Finished};
 pub use self::ingredients::{Ingredients, Recipe};
 use self::sight::Sight;
 use crate::access::View;
@@ -38,31 +43,14 @@ use crate::metrics::AnswerMetrics;
 
 /// The largest answer that is kept, in bytes.
 const LARGEST: usize = 1 << 20;
-/// What an entry takes besides its bytes, about.
-const OVERHEAD: usize = 300;
 
 /// A request as far as its answer depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AnswerKey {
     sight: Sight,
     form: u8,
+    documents: u64,
     request: Bytes,
-}
-
-/// A finished answer.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// The body, ready to be sent.
-    pub body: Bytes,
-    recipe: Arc<Recipe>,
-}
-
-impl Finished {
-    /// How long the answer will still be fresh if nothing changes; `None` when it does not depend on time.
-    #[must_use]
-    pub fn remaining_freshness(&self, now: Timestamp) -> Option<SignedDuration> {
-        self.recipe.remaining_freshness(now)
-    }
 }
 
 /// The finished answers. Cheap to clone; clones share everything.
@@ -87,25 +75,23 @@ impl Answers {
     /// Keeps answers of so many bytes together at most.
     #[must_use]
     pub fn new(bytes_at_most: u64, metrics: AnswerMetrics) -> Self {
-        let weigh = |key: &AnswerKey, finished: &Finished| {
-            let bytes = key.request.len() + finished.body.len() + finished.recipe.weight() + OVERHEAD;
-            u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
+        let weigh = |_: &AnswerKey, finished: &Finished| finished.weight();
         let finished = moka::sync::Cache::builder().max_capacity(bytes_at_most).weigher(weigh).build();
         Self { finished, metrics }
     }
 
-    /// The key of a request, as a view of the tenants and a form of the answer make it. `form` tells media types apart.
+    /// The key of a request, as a view of the tenants and a form of the answer make it. `form` tells media types apart, `documents` the versions
+    /// of the documents that requests name without sending them; taken before the request's own is looked up.
     #[must_use]
-    pub fn key(view: &View, form: u8, request: Bytes) -> AnswerKey {
-        AnswerKey { sight: Sight::of(view.principal()), form, request }
+    pub fn key(view: &View, form: u8, documents: u64, request: Bytes) -> AnswerKey {
+        AnswerKey { sight: Sight::of(view.principal()), form, documents, request }
     }
 
     /// The answer to a request, if there is one that is valid in the present.
     #[must_use]
     pub fn get(&self, key: &AnswerKey, present: Present) -> Option<Finished> {
         match self.finished.get(key) {
-            Some(finished) if finished.recipe.holds(present) => {
+            Some(finished) if finished.holds(present) => {
                 self.metrics.hits.inc();
                 Some(finished)
             }
@@ -124,13 +110,50 @@ impl Answers {
     /// Gives back what could be kept, too large or not.
     pub fn put(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, present: Present) -> Option<Finished> {
         let recipe = ingredients.recipe(present.tenants).filter(|recipe| recipe.holds(present))?;
-        let finished = Finished { body: body.clone(), recipe: Arc::new(recipe) };
+        // A copy: the request is a part of the connection's buffer, which would be kept whole.
+        let key = AnswerKey { request: Bytes::copy_from_slice(&key.request), ..key };
+        let finished = Finished::new(key, body.clone(), recipe);
         if body.len() <= LARGEST {
-            // A copy: the request is a part of the connection's buffer, which would be kept whole.
-            let key = AnswerKey { request: Bytes::copy_from_slice(&key.request), ..key };
-            self.finished.insert(key, finished.clone());
+            self.finished.insert(finished.key().clone(), finished.clone());
         }
         Some(finished)
+    }
+
+    /// The body of an answer in an encoding, a number below [`ENCODINGS`] of the caller's choice. It is made when it is asked for the first
+    /// time, and kept as long as the answer is.
+    ///
+    /// # Errors
+    /// That of `encode`; the next one who asks tries again.
+    pub async fn encoded<E>(
+        &self,
+        finished: &Finished,
+        encoding: usize,
+        encode: impl AsyncFnOnce(Bytes) -> Result<Bytes, E>,
+    ) -> Result<Bytes, E> {
+        let form = finished.encoded(encoding);
+        if let Some(encoded) = form.get() {
+            return Ok(encoded.clone());
+        }
+        let mut made = false;
+        let encoded = form.get_or_try_init(async || {
+            let encoded = encode(finished.body().clone()).await?;
+            made = true;
+            Ok(encoded)
+        });
+        let encoded = encoded.await?.clone();
+        if made {
+            self.metrics.encodings.inc();
+            self.weigh_anew(finished);
+        }
+        Ok(encoded)
+    }
+
+    /// Counts what an answer has become, if it is still kept.
+    fn weigh_anew(&self, finished: &Finished) {
+        self.finished.entry_by_ref(finished.key()).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().is(finished) => Op::Put(finished.clone()),
+            _ => Op::Nop,
+        });
     }
 
     /// How many bytes the answers take, about.
@@ -139,3 +162,6 @@ impl Answers {
         self.finished.weighted_size()
     }
 }
+
+#[cfg(test)]
+mod tests;

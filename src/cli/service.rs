@@ -1,4 +1,4 @@
-//! A service's life in a process: signals, and tenants that change while it runs.
+//! A service's life in a process: signals, and tenants and trusted documents that change while it runs.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::app::{App, AppHandle};
 use crate::config::{self, Config, TenantsWatch};
 use crate::telemetry;
 
-/// How often the files that tenants are made of are looked at.
+/// How often the files that tenants are made of, and the one of trusted documents, are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What is needed to read the tenants again.
+/// What is needed to read tenants and trusted documents again.
 pub(super) struct Reload {
     /// The settings; they stay as they are.
     pub config: Config,
@@ -31,7 +31,7 @@ pub(super) struct Reload {
 pub(super) async fn run_service(app: App, mut signals: Signals, reload: Option<Reload>) -> Result<ExitCode, Failed> {
     let handle = app.handle();
     let over = CancellationToken::new();
-    let reloading = reload.map(|reload| tokio::spawn(reload_tenants(handle.clone(), reload, over.clone())));
+    let reloading = reload.map(|reload| tokio::spawn(keep_reloaded(handle.clone(), reload, over.clone())));
     let mut running = std::pin::pin!(app.run());
     let outcome = tokio::select! {
         outcome = &mut running => outcome,
@@ -56,8 +56,9 @@ pub(super) async fn run_service(app: App, mut signals: Signals, reload: Option<R
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the tenants again on SIGHUP and when a file that they are made of has changed. A bad version is refused and the old one stays.
-async fn reload_tenants(handle: AppHandle, reload: Reload, over: CancellationToken) {
+/// Reads tenants and trusted documents again on SIGHUP and when a file that they are made of has changed. A bad version is refused and the old one
+/// stays.
+async fn keep_reloaded(handle: AppHandle, reload: Reload, over: CancellationToken) {
     let Reload { config, mut watch, mut hang_up } = reload;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -69,6 +70,9 @@ async fn reload_tenants(handle: AppHandle, reload: Reload, over: CancellationTok
             Some(()) = hang_up.recv() => true,
             _ = look.tick() => false,
         };
+        if let Err(refusal) = handle.reload_documents(asked) {
+            error!(%refusal, "the trusted documents were not replaced; the former ones stay in force");
+        }
         // Looked at in any case, so that a change is not taken up twice.
         let changed = watch.changed();
         if !(asked || changed || unfinished) {

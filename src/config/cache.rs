@@ -20,7 +20,7 @@ pub struct Cache {
     pub stale_for: Duration,
     /// Tenants kept in memory at most; at least 1. Default 100,000.
     pub max_tenants: u64,
-    /// Bytes of finished answers kept for repeated queries; 0 keeps none. Default 67,108,864 (64 MiB).
+    /// Bytes of finished answers, as they are and encoded, kept for repeated queries; 0 keeps none. Default 67,108,864 (64 MiB).
     pub answer_bytes: u64,
 }
 

@@ -17,7 +17,8 @@ pub struct Graphql {
     pub graphiql: bool,
     /// Whether documents of a file can be asked for by their ids, and whether others are executed too. Default `off`.
     pub trusted_documents: TrustedDocuments,
-    /// The file of trusted documents; relative to the folder of the config file. Needed unless `trusted_documents` is `off`.
+    /// The file of trusted documents; relative to the folder of the config file. Needed unless `trusted_documents` is `off`. Read again on
+    /// SIGHUP and when it changes.
     pub trusted_documents_file: Option<PathBuf>,
     /// Bytes of automatic persisted queries that are remembered, at most; 0 switches them off. Default 8,388,608 (8 MiB).
     pub persisted_queries_bytes: u64,

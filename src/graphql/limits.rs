@@ -157,6 +157,7 @@ impl Extension for DocumentCheck {
         if let Some(result) = current.as_ref().and_then(|(known, kinds)| known.valid(kinds)) {
             return Ok(result);
         }
+        self.known.count_validation();
         let result = next.run(ctx).await?;
         let DocumentLimits { depth, complexity, .. } = self.limits;
         for (what, found, limit) in [("depth", result.depth, depth), ("complexity", result.complexity, complexity)] {

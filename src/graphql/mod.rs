@@ -2,12 +2,14 @@
 
 mod cursor;
 mod error;
+mod inputs;
 mod json;
 mod known;
 mod limits;
 mod loaders;
 mod measure;
 mod mutation;
+mod placement;
 mod query;
 mod scalars;
 mod services;

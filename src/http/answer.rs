@@ -9,6 +9,7 @@ use serde::Serialize;
 use tracing::error;
 
 use super::execute::is_executed;
+use crate::answers::Finished;
 use crate::graphql::Json;
 use crate::telemetry::explain;
 
@@ -20,6 +21,8 @@ pub(super) struct Answer {
     /// Headers of this answer besides those that every answer gets.
     pub headers: HeaderMap,
     pub keeping: Keeping,
+    /// The finished answer that this one is, whose encoded forms are kept.
+    pub finished: Option<Finished>,
 }
 
 /// What a client may keep.
@@ -56,7 +59,7 @@ impl Answer {
     /// An answer of these data and errors.
     pub fn new(status: StatusCode, data: Option<&Value>, errors: &[ServerError], keeping: Keeping) -> Self {
         match serde_json::to_vec(&Members { data: data.map(Json), errors }) {
-            Ok(body) => Self { status, body: body.into_boxed_slice().into(), headers: HeaderMap::new(), keeping },
+            Ok(body) => Self { status, body: body.into_boxed_slice().into(), headers: HeaderMap::new(), keeping, finished: None },
             Err(cause) => {
                 error!(error = explain(&cause), "cannot write an answer");
                 Self::internal()
@@ -70,12 +73,14 @@ impl Answer {
             body: Bytes::from_static(br#"{"errors":[{"message":"An internal error occurred.","extensions":{"code":"INTERNAL"}}]}"#),
             headers: HeaderMap::new(),
             keeping: Keeping::Never,
+            finished: None,
         }
     }
 
     /// An answer that was finished before.
-    pub fn finished(body: Bytes, keeping: Keeping) -> Self {
-        Self { status: StatusCode::OK, body, headers: HeaderMap::new(), keeping }
+    pub fn finished(finished: Finished, keeping: Keeping) -> Self {
+        let body = finished.body().clone();
+        Self { status: StatusCode::OK, body, headers: HeaderMap::new(), keeping, finished: Some(finished) }
     }
 
     /// The answer to a list of operations. Its status tells that the list was understood; each member has its own errors.
@@ -86,6 +91,12 @@ impl Answer {
             body.extend_from_slice(&answer.body);
         }
         body.push(b']');
-        Self { status: StatusCode::OK, body: body.into_boxed_slice().into(), headers: HeaderMap::new(), keeping: Keeping::Never }
+        Self {
+            status: StatusCode::OK,
+            body: body.into_boxed_slice().into(),
+            headers: HeaderMap::new(),
+            keeping: Keeping::Never,
+            finished: None,
+        }
     }
 }

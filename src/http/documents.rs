@@ -2,16 +2,19 @@
 //! automatic persisted queries, which clients tell once (Apollo's protocol, version 1).
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
 use moka::sync::Cache;
+use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 
 use super::manifest::{Manifest, ManifestError, read_manifest};
 use super::refusal::Refusal;
 use super::request::{Object, Params};
+use crate::file_stamp::FileStamp;
 use crate::graphql::code;
 
 /// What a remembered document takes in memory besides its text, in bytes.
@@ -19,11 +22,24 @@ const OVERHEAD: usize = 200;
 
 /// The documents that the server knows.
 pub struct Documents {
-    trusted: Manifest,
-    /// The texts of the trusted documents when no others are executed.
-    only: Option<HashSet<Box<str>>>,
+    file: Option<PathBuf>,
+    /// How the file was when it was read last.
+    stamp: Mutex<Option<FileStamp>>,
+    /// Whether no others than trusted documents are executed.
+    only: bool,
+    trusted: RwLock<Arc<Trusted>>,
+    /// Tells the trusted documents from former ones.
+    version: AtomicU64,
     /// What clients told, by its SHA-256; within a bound of bytes. `None` when nothing is remembered.
     remembered: Option<Cache<[u8; 32], Arc<str>>>,
+}
+
+/// The trusted documents at one moment.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Trusted {
+    documents: Manifest,
+    /// Their texts when no others are executed.
+    only: Option<HashSet<Box<str>>>,
 }
 
 /// What is known and allowed.
@@ -43,31 +59,67 @@ impl Documents {
     /// # Errors
     /// When it cannot be used.
     pub fn open(settings: DocumentSettings<'_>) -> Result<Self, ManifestError> {
-        let trusted = settings.trusted.map(read_manifest).transpose()?.unwrap_or_default();
-        let only = settings.only.then(|| trusted.values().map(|document| document.as_str().into()).collect());
+        let stamp = settings.trusted.and_then(FileStamp::of);
+        let trusted = Trusted::read(settings.trusted, settings.only)?;
         // Where trusted documents alone are executed, there is nothing to tell.
         let remembered = (settings.remembered_bytes > 0 && !settings.only).then(|| {
             let weight = |_: &[u8; 32], document: &Arc<str>| u32::try_from(document.len() + OVERHEAD).unwrap_or(u32::MAX);
             Cache::builder().max_capacity(settings.remembered_bytes).weigher(weight).build()
         });
-        Ok(Self { trusted, only, remembered })
+        Ok(Self {
+            file: settings.trusted.map(Path::to_owned),
+            stamp: Mutex::new(stamp),
+            only: settings.only,
+            trusted: RwLock::new(Arc::new(trusted)),
+            version: AtomicU64::default(),
+            remembered,
+        })
+    }
+
+    /// Reads the file of trusted documents again, if there is one and it has changed or somebody asks for it. Gives how many documents it has when
+    /// it was read.
+    ///
+    /// # Errors
+    /// When it cannot be used. The former documents stay in force, and this version of the file is not looked at again unless asked for.
+    pub fn reload(&self, asked: bool) -> Result<Option<usize>, ManifestError> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let stamp = FileStamp::of(file);
+        if std::mem::replace(&mut *self.stamp.lock(), stamp.clone()) == stamp && !asked {
+            return Ok(None);
+        }
+        let trusted = Trusted::read(Some(file), self.only)?;
+        let count = trusted.documents.len();
+        let mut current = self.trusted.write();
+        if **current != trusted {
+            *current = Arc::new(trusted);
+            self.version.fetch_add(1, Ordering::Release);
+        }
+        Ok(Some(count))
+    }
+
+    /// Tells the trusted documents from former ones. What is resolved after this was read is resolved by documents of this version or a later one.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// The document that the request means.
     pub(super) fn resolve(&self, params: &mut Params) -> Result<String, Refusal> {
+        let trusted = Arc::clone(&self.trusted.read());
         let sent = params.query.take().filter(|query| !query.trim().is_empty());
         let hash = params.extensions.as_ref().and_then(|extensions| extensions.get("persistedQuery"));
         let hash = hash.map(read_hash).transpose()?;
         let known = match (&params.document_id, &hash) {
             (Some(_), _) if sent.is_some() => return Err(Refusal::bad_request("send query or documentId, not both")),
-            (Some(id), _) => self.trusted.get(id),
-            (None, Some(hash)) => self.trusted.get(&hash.text).or_else(|| self.trusted.get(&format!("sha256:{}", hash.text))),
+            (Some(id), _) => trusted.documents.get(id),
+            (None, Some(hash)) => {
+                trusted.documents.get(&hash.text).or_else(|| trusted.documents.get(&format!("sha256:{}", hash.text)))
+            }
             (None, None) => None,
         };
         match (known, sent, hash) {
             (Some(known), None, _) => Ok(known.clone()),
             (_, Some(sent), hash) => {
-                if let Some(only) = &self.only
+                if let Some(only) = &trusted.only
                     && !only.contains(sent.as_str())
                 {
                     return Err(untrusted());
@@ -77,7 +129,7 @@ impl Documents {
                 }
                 Ok(sent)
             }
-            (None, None, _) if self.only.is_some() => Err(untrusted()),
+            (None, None, _) if self.only => Err(untrusted()),
             (None, None, Some(hash)) if params.document_id.is_none() => self.recall(&hash),
             (None, None, _) if params.document_id.is_some() => Err(not_found("there is no trusted document of this id")),
             (None, None, _) => Err(Refusal::bad_request("query is missing: send a GraphQL document")),
@@ -104,6 +156,14 @@ impl Documents {
             }
             None => Err(Refusal { code: code::PERSISTED_QUERY_NOT_SUPPORTED, ..not_found("PersistedQueryNotSupported") }),
         }
+    }
+}
+
+impl Trusted {
+    fn read(file: Option<&Path>, only: bool) -> Result<Self, ManifestError> {
+        let documents = file.map(read_manifest).transpose()?.unwrap_or_default();
+        let only = only.then(|| documents.values().map(|document| document.as_str().into()).collect());
+        Ok(Self { documents, only })
     }
 }
 
@@ -163,5 +223,30 @@ mod tests {
         assert_eq!(documents.resolve(&mut told(&large)).unwrap(), large);
         remembered.run_pending_tasks();
         assert!(remembered.weighted_size() <= bound);
+    }
+
+    #[test]
+    fn a_file_is_read_again_when_it_has_changed_or_when_asked_and_its_version_tells_what_is_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("documents.json");
+        let write = |text: &str| std::fs::write(&file, text).unwrap();
+        let ask = |id: &str| Params { document_id: Some(id.to_owned()), ..Params::default() };
+        write(r#"{ "a": "{ a }" }"#);
+        let documents = Documents::open(DocumentSettings { trusted: Some(&file), only: true, remembered_bytes: 0 }).unwrap();
+        assert_eq!((documents.reload(false).unwrap(), documents.reload(true).unwrap(), documents.version()), (None, Some(1), 0));
+
+        write(r#"{ "a": "{ aa }", "b": "{ b }" }"#);
+        assert_eq!((documents.reload(false).unwrap(), documents.reload(false).unwrap(), documents.version()), (Some(2), None, 1));
+        assert_eq!(documents.resolve(&mut ask("a")).unwrap(), "{ aa }");
+        assert!(documents.resolve(&mut Params { query: Some("{ a }".to_owned()), ..Params::default() }).is_err());
+
+        write(r#"{ "a": "{" }"#);
+        assert!(documents.reload(false).is_err());
+        assert_eq!((documents.reload(false).unwrap(), documents.version()), (None, 1));
+        assert!(documents.reload(true).is_err());
+        assert_eq!(documents.resolve(&mut ask("b")).unwrap(), "{ b }");
+
+        let none = Documents::open(DocumentSettings { trusted: None, only: false, remembered_bytes: 0 }).unwrap();
+        assert_eq!(none.reload(true).unwrap(), None);
     }
 }

@@ -6,6 +6,8 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use flate2::write::GzEncoder;
 
+use crate::answers::ENCODINGS;
+
 /// Shorter bodies go out as they are: one packet holds them either way.
 const WORTH_ENCODING: usize = 1024;
 
@@ -24,7 +26,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
+    const ALL: [Self; ENCODINGS] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
     /// What `Content-Encoding` calls it.
     pub fn name(self) -> &'static str {
@@ -64,20 +66,22 @@ impl Encoding {
     }
 
     fn encode_now(self, body: &[u8]) -> io::Result<Bytes> {
-        match self {
-            Self::Zstd => zstd::bulk::compress(body, 3).map(Bytes::from),
+        let encoded = match self {
+            Self::Zstd => zstd::bulk::compress(body, 3)?,
             Self::Brotli => {
                 let params = brotli::enc::BrotliEncoderParams { quality: 4, size_hint: body.len(), ..Default::default() };
                 let mut encoded = Vec::with_capacity(body.len() / 4);
                 brotli::BrotliCompress(&mut &body[..], &mut encoded, &params)?;
-                Ok(encoded.into())
+                encoded
             }
             Self::Gzip => {
                 let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::new(5));
                 encoder.write_all(body)?;
-                encoder.finish().map(Bytes::from)
+                encoder.finish()?
             }
-        }
+        };
+        // Without the room that an encoder was given in excess: what is kept takes what it is long.
+        Ok(encoded.into_boxed_slice().into())
     }
 }
 

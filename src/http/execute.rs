@@ -84,11 +84,11 @@ pub(super) async fn answer_operation(
     let mut answer = write_answer(run(state, request).await, media_type);
     // What was not executed without errors is marked already.
     if answer.keeping != Keeping::Never {
-        answer.keeping = match (operation.of_type, key) {
-            (Some(OperationType::Query), Some(key)) => state.kept.keep(key, &answer.body, &ingredients, &view),
-            (Some(OperationType::Query), None) => Keeping::Revalidated,
-            _ => Keeping::Never,
-        };
+        match (operation.of_type, key) {
+            (Some(OperationType::Query), Some(key)) => state.kept.keep(key, &mut answer, &ingredients, &view),
+            (Some(OperationType::Query), None) => answer.keeping = Keeping::Revalidated,
+            _ => answer.keeping = Keeping::Never,
+        }
     }
     Ok(answer)
 }

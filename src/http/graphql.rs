@@ -16,10 +16,11 @@ use super::caller::admit;
 use super::events::send_events;
 use super::execute::{Operation, answer_operation};
 use super::refusal::Refusal;
-use super::request::{Asked, parse_body, parse_query_string, read_body};
+use super::request::{Asked, Listed, is_list, parse_body, parse_query_string, read_body};
 use super::respond::{not_acceptable, respond};
 use super::socket;
 use crate::access::View;
+use crate::answers::AnswerKey;
 
 /// `POST /graphql`
 pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) -> Response {
@@ -31,7 +32,7 @@ pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) 
         let body = read_body(&head.headers, body, state.limits.body_bytes).await?;
         caller.answer(&state, view, body, |body| parse_body(body, state.limits.batch)).await
     };
-    caller.reply(reply.await).await
+    caller.reply(&state, reply.await).await
 }
 
 /// `GET /graphql`
@@ -45,9 +46,9 @@ pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -
     let reply = async {
         let view = caller.admit(&state).await?;
         let query = head.uri.query().unwrap_or_default().to_owned();
-        caller.answer(&state, view, query.into(), parse_query_string).await
+        caller.answer(&state, view, query.into(), |query| parse_query_string(query)).await
     };
-    caller.reply(reply.await).await
+    caller.reply(&state, reply.await).await
 }
 
 /// Who calls, and how. The head is the request's own: copies of headers would cost more than all else on the way of a repeated query.
@@ -76,7 +77,7 @@ impl Caller<'_> {
         state: &Arc<HttpState>,
         view: View,
         request: Bytes,
-        parse: impl FnOnce(&[u8]) -> Result<Asked, Refusal>,
+        parse: impl FnOnce(&Bytes) -> Result<Asked, Refusal>,
     ) -> Result<Reply, Refusal> {
         let method = &self.method;
         let Some(media_type) = self.accepted.media_type else {
@@ -85,13 +86,11 @@ impl Caller<'_> {
             };
             return self.answer_by_events(state, view, Operation::prepare(state, *params)?);
         };
-        let key = match state.kept.find(&view, method, media_type, request.clone()) {
-            Ok(finished) => {
-                state.metrics.http.requests.inc();
-                let keeping = state.kept.remaining_freshness(&finished);
-                return Ok(Reply::Answer(Answer::finished(finished.body, keeping)));
-            }
-            Err(key) => key,
+        // The operations of a list are looked for one by one.
+        let key = match (!is_list(&request)).then(|| find_finished(state, &view, method, media_type, request.clone())) {
+            Some(Ok(answer)) => return Ok(Reply::Answer(answer)),
+            Some(Err(key)) => Some(key),
+            None => None,
         };
         match parse(&request)? {
             Asked::One(params) => {
@@ -99,16 +98,21 @@ impl Caller<'_> {
                 if self.accepted.events && operation.is_subscription() {
                     return self.answer_by_events(state, view, operation);
                 }
-                answer_operation(state, view, operation, method, media_type, Some(key)).await.map(Reply::Answer)
+                answer_operation(state, view, operation, method, media_type, key).await.map(Reply::Answer)
             }
             Asked::Batch(operations) => {
                 // Against the caller's rate each operation counts.
                 for _ in 1..operations.len() {
                     self.admit(state).await?;
                 }
-                let answers = operations.into_iter().map(async |params| {
+                let answers = operations.into_iter().map(async |Listed { params, text }| {
+                    let key = match text.map(|text| find_finished(state, &view, method, media_type, text)) {
+                        Some(Ok(answer)) => return answer,
+                        Some(Err(key)) => Some(key),
+                        None => None,
+                    };
                     let answer = match Operation::prepare(state, params) {
-                        Ok(operation) => answer_operation(state, view.clone(), operation, method, media_type, None).await,
+                        Ok(operation) => answer_operation(state, view.clone(), operation, method, media_type, key).await,
                         Err(refusal) => Err(refusal),
                     };
                     answer.unwrap_or_else(Refusal::answer)
@@ -123,7 +127,7 @@ impl Caller<'_> {
         send_events(state, view, operation, &self.head.headers).map(Reply::Events)
     }
 
-    async fn reply(&self, reply: Result<Reply, Refusal>) -> Response {
+    async fn reply(&self, state: &HttpState, reply: Result<Reply, Refusal>) -> Response {
         let answer = match reply {
             Ok(Reply::Events(response)) => return response,
             Ok(Reply::Answer(answer)) => answer,
@@ -131,6 +135,19 @@ impl Caller<'_> {
         };
         // Whoever accepts events alone is refused in JSON.
         let media_type = self.accepted.media_type.unwrap_or(MediaType::Json);
-        respond(answer, media_type, &self.head.headers, &self.method).await
+        respond(answer, media_type, &self.head.headers, &self.method, &state.kept.answers).await
     }
+}
+
+/// The finished answer to an operation to the letter, or the key under which its answer is to be kept.
+fn find_finished(
+    state: &HttpState,
+    view: &View,
+    method: &Method,
+    media_type: MediaType,
+    request: Bytes,
+) -> Result<Answer, AnswerKey> {
+    let answer = state.kept.find(view, method, media_type, state.documents.version(), request)?;
+    state.metrics.http.requests.inc();
+    Ok(answer)
 }

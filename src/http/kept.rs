@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::http::Method;
 
 use super::accept::MediaType;
-use super::answer::Keeping;
+use super::answer::{Answer, Keeping};
 use crate::access::View;
 use crate::allocations::Allocations;
 use crate::answers::{AnswerKey, Answers, Finished, Ingredients, Present};
@@ -24,25 +24,39 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// The finished answer to a request to the letter, or the key under which its answer is to be kept.
-    pub(super) fn find(&self, view: &View, method: &Method, media_type: MediaType, request: Bytes) -> Result<Finished, AnswerKey> {
+    /// The finished answer to a request to the letter, by trusted documents of this version, or the key under which its answer is to be kept.
+    pub(super) fn find(
+        &self,
+        view: &View,
+        method: &Method,
+        media_type: MediaType,
+        documents: u64,
+        request: Bytes,
+    ) -> Result<Answer, AnswerKey> {
         // The address of a GET and the body of a POST are two languages.
         let form = 2 * u8::from(*method == Method::GET) + media_type as u8;
-        let key = Answers::key(view, form, request);
-        self.answers.get(&key, self.present(view)).ok_or(key)
-    }
-
-    /// Keeps the answer to a query if its ingredients allow, and tells what its caller may keep.
-    pub(super) fn keep(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, view: &View) -> Keeping {
-        match self.answers.put(key, body, ingredients, self.present(view)) {
-            Some(finished) => self.remaining_freshness(&finished),
-            None if ingredients.is_live() => Keeping::Never,
-            None => Keeping::Revalidated,
+        let key = Answers::key(view, form, documents, request);
+        match self.answers.get(&key, self.present(view)) {
+            Some(finished) => {
+                let keeping = self.remaining_freshness(&finished);
+                Ok(Answer::finished(finished, keeping))
+            }
+            None => Err(key),
         }
     }
 
+    /// Keeps the answer to a query if its ingredients allow, and notes what its caller may keep.
+    pub(super) fn keep(&self, key: AnswerKey, answer: &mut Answer, ingredients: &Ingredients, view: &View) {
+        answer.finished = self.answers.put(key, &answer.body, ingredients, self.present(view));
+        answer.keeping = match &answer.finished {
+            Some(finished) => self.remaining_freshness(finished),
+            None if ingredients.is_live() => Keeping::Never,
+            None => Keeping::Revalidated,
+        };
+    }
+
     /// How long a caller may keep a finished answer. One that does not depend on time ends with the tenants, which nobody foresees.
-    pub(super) fn remaining_freshness(&self, finished: &Finished) -> Keeping {
+    fn remaining_freshness(&self, finished: &Finished) -> Keeping {
         let rest = finished.remaining_freshness(self.clock.now()).and_then(|rest| Duration::try_from(rest).ok());
         rest.map_or(Keeping::Revalidated, Keeping::For)
     }

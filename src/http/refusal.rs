@@ -69,9 +69,9 @@ impl From<access::Refusal> for Refusal {
     fn from(refusal: access::Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            access::Refusal::Unauthenticated(proof) => Self {
+            access::Refusal::Unauthenticated { proof, token_refused } => Self {
                 code: code::UNAUTHENTICATED,
-                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(proof.challenges()))),
+                header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(proof.challenges(token_refused)))),
                 ..Self::new(StatusCode::UNAUTHORIZED, message)
             },
             access::Refusal::RateLimited(seconds) => Self {

@@ -3,6 +3,7 @@
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::refusal::Refusal;
 use crate::graphql::code;
@@ -28,7 +29,15 @@ pub(super) enum Asked {
     /// One operation.
     One(Box<Params>),
     /// A list of operations, answered by a list.
-    Batch(Vec<Params>),
+    Batch(Vec<Listed>),
+}
+
+/// One operation of a list.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub params: Params,
+    /// The operation to the letter, as the body of a request of its own would have it. `None` when it is not in UTF-8 throughout.
+    pub text: Option<Bytes>,
 }
 
 /// Reads the body of a POST of at most so many bytes.
@@ -49,10 +58,15 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
     to_bytes(body, limit).await.map_err(|_| too_large())
 }
 
+/// Whether the body of a POST is a list of operations.
+pub(super) fn is_list(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"[")
+}
+
 /// Understands the body of a POST. A list may have at most so many operations.
-pub(super) fn parse_body(bytes: &[u8], batch: usize) -> Result<Asked, Refusal> {
+pub(super) fn parse_body(bytes: &Bytes, batch: usize) -> Result<Asked, Refusal> {
     let not_understood = |error| Refusal::bad_request(format!("the request is not understood: {error}"));
-    if !bytes.trim_ascii_start().starts_with(b"[") {
+    if !is_list(bytes) {
         return serde_json::from_slice(bytes).map(Asked::One).map_err(not_understood);
     }
     let refuse = |code, message: String| Err(Refusal { code, ..Refusal::bad_request(message) });
@@ -65,8 +79,18 @@ pub(super) fn parse_body(bytes: &[u8], batch: usize) -> Result<Asked, Refusal> {
         length if length > batch => {
             refuse(code::QUERY_TOO_COMPLEX, format!("the request has {length} operations; the limit is {batch}"))
         }
-        _ => Ok(Asked::Batch(operations)),
+        _ => {
+            let mut texts = split_list(bytes).into_iter();
+            let listed = operations.into_iter().map(|params| Listed { params, text: texts.next() });
+            Ok(Asked::Batch(listed.collect()))
+        }
     }
+}
+
+/// The members of a JSON list to the letter; none when the reader of texts is stricter than the one of operations.
+fn split_list(bytes: &Bytes) -> Vec<Bytes> {
+    let members: Vec<&RawValue> = serde_json::from_slice(bytes).unwrap_or_default();
+    members.into_iter().map(|member| bytes.slice_ref(member.get().as_bytes())).collect()
 }
 
 /// Understands the query of a GET's address.
@@ -86,4 +110,26 @@ pub(super) fn parse_query_string(query: &[u8]) -> Result<Asked, Refusal> {
         }
     }
     Ok(Asked::One(Box::new(params)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_a_list_are_known_by_their_own_text_alone() {
+        let body = Bytes::from(" [ {\"query\": \"{ a }\"} ,{\"query\":\"{ b } # ]\",\n\"variables\":{\"x\":[1.50]}}\t]");
+        let Asked::Batch(listed) = parse_body(&body, 2).unwrap() else { panic!("a list") };
+        let texts: Vec<_> = listed.iter().map(|listed| listed.text.as_deref().map(String::from_utf8_lossy)).collect();
+        let second = "{\"query\":\"{ b } # ]\",\n\"variables\":{\"x\":[1.50]}}";
+        assert_eq!(texts, [Some("{\"query\": \"{ a }\"}".into()), Some(second.into())]);
+        assert_eq!(listed[1].params.query.as_deref(), Some("{ b } # ]"));
+    }
+
+    #[test]
+    fn an_operation_with_a_member_that_is_no_text_is_read_and_has_no_text_to_be_known_by() {
+        let body = Bytes::from_static(b"[{\"query\":\"{ a }\",\"other\":\"\xff\"}]");
+        let Asked::Batch(listed) = parse_body(&body, 2).unwrap() else { panic!("a list") };
+        assert_eq!((listed[0].params.query.as_deref(), &listed[0].text), (Some("{ a }"), &None));
+    }
 }

@@ -9,14 +9,21 @@ use tracing::error;
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
 use super::encoding::Encoding;
+use crate::answers::Answers;
 use crate::telemetry::explain;
 
 /// What of a request decides about the answer to a GET, besides its address.
 const VARY: &str = "Accept, Accept-Encoding, Authorization, X-Api-Key";
 
-/// Writes the answer as the caller likes it best.
-pub(super) async fn respond(answer: Answer, media_type: MediaType, headers: &HeaderMap, method: &Method) -> Response {
-    let Answer { status, body, headers: mut to, keeping } = answer;
+/// Writes the answer as the caller likes it best. A finished one is encoded once and then kept so.
+pub(super) async fn respond(
+    answer: Answer,
+    media_type: MediaType,
+    headers: &HeaderMap,
+    method: &Method,
+    answers: &Answers,
+) -> Response {
+    let Answer { status, body, headers: mut to, keeping, finished } = answer;
     let encoding = Encoding::negotiate(headers, body.len());
     if keeping == Keeping::Never {
         to.insert(header::CACHE_CONTROL, cache_control(keeping));
@@ -32,7 +39,11 @@ pub(super) async fn respond(answer: Answer, media_type: MediaType, headers: &Hea
     }
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.content_type()));
     let Some(encoding) = encoding else { return write(status, to, body) };
-    match encoding.encode(body).await {
+    let encoded = match &finished {
+        Some(finished) => answers.encoded(finished, encoding as usize, async |body| encoding.encode(body).await).await,
+        None => encoding.encode(body).await,
+    };
+    match encoded {
         Ok(encoded) => {
             to.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
             write(status, to, encoded)

@@ -12,6 +12,8 @@ pub struct AnswerMetrics {
     pub outdated: Counter,
     /// There was none.
     pub misses: Counter,
+    /// Answers that may be kept were encoded, once for each encoding.
+    pub encodings: Counter,
 }
 
 impl AnswerMetrics {
@@ -25,6 +27,11 @@ impl AnswerMetrics {
             metrics.outdated.clone(),
         );
         registry.register("quotagraph_answer_misses", "Requests for which there was no finished answer", metrics.misses.clone());
+        registry.register(
+            "quotagraph_answer_encodings",
+            "Finished answers encoded; each counts once for an encoding",
+            metrics.encodings.clone(),
+        );
         metrics
     }
 }

@@ -19,6 +19,8 @@ pub struct HttpMetrics {
     pub requests: Counter,
     /// How long they took, in seconds.
     pub duration: Histogram,
+    /// Documents validated. Those that are known to be valid with such variables are not.
+    pub validations: Counter,
     errors: Family<CodeLabel, Counter>,
 }
 
@@ -26,9 +28,19 @@ impl HttpMetrics {
     /// Makes the figures known to a registry.
     pub fn register(registry: &mut Registry) -> Self {
         let buckets = [0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
-        let metrics = Self { requests: Counter::default(), duration: Histogram::new(buckets), errors: Family::default() };
+        let metrics = Self {
+            requests: Counter::default(),
+            duration: Histogram::new(buckets),
+            validations: Counter::default(),
+            errors: Family::default(),
+        };
         registry.register("quotagraph_graphql_requests", "GraphQL requests answered", metrics.requests.clone());
         registry.register("quotagraph_graphql_duration_seconds", "How long GraphQL requests took", metrics.duration.clone());
+        registry.register(
+            "quotagraph_graphql_validations",
+            "GraphQL documents validated, which those that are known to be valid with such variables are not",
+            metrics.validations.clone(),
+        );
         registry.register("quotagraph_graphql_errors", "Errors in GraphQL answers, by code", metrics.errors.clone());
         metrics
     }

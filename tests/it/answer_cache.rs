@@ -62,7 +62,7 @@ async fn an_answer_that_shows_the_instant_ends_with_the_next_sample_and_any_answ
 async fn answers_with_errors_live_demands_history_and_mutations_are_never_kept() {
     let world = World::new(Database::sqlite(), vec![tenant("t0", 1, 9), tenant("broken", 1, 2)]).await;
     world.set_behaviour("broken", json!({ "status": 401 }));
-    let app = world.start_with(|config| config.limits.refreshes_per_minute = 100).await;
+    let app = world.start_with(|config| config.limits.refreshes_per_minute = 1000).await;
     app.collect().await;
     for query in [
         "{ tenant(id: \"broken\") { name spaceAllocation { allocated } } }",
@@ -75,11 +75,80 @@ async fn answers_with_errors_live_demands_history_and_mutations_are_never_kept()
         "{ tenant(id: \"t0\") { collection { lastAttemptAt } } }",
         "mutation { refreshSpaceAllocation(tenantId: \"t0\") { allocated } }",
     ] {
+        let body = json!({ "query": query, "variables": {} });
         for _ in 0..3 {
             app.ask(query).await;
+            app.post(&json!([body, body])).await;
         }
         assert_eq!(hits(&app).await, 0, "{query}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_operation_of_a_list_has_the_kept_answer_of_a_lone_one_and_the_other_way_round() {
+    let world = World::new(Database::sqlite(), vec![tenant("t0", 1, 9)]).await;
+    let app = world.start().await;
+    app.collect().await;
+    let misses = async || app.metric("quotagraph_answer_misses_total").await;
+    let (quota, name) = (json!({ "query": QUOTA }), json!({ "query": "{ tenant(id: \"t0\") { name } }" }));
+    let answers = [
+        json!({ "data": { "tenant": { "spaceAllocation": { "allocated": 1.0, "total": 9.0 } } } }),
+        json!({ "data": { "tenant": { "name": "t0 Ltd" } } }),
+    ];
+    assert_eq!(app.post(&quota).await, (200, answers[0].clone()));
+    assert_eq!((hits(&app).await, misses().await), (0, 1));
+    assert_eq!(app.post(&json!([quota, name])).await, (200, json!(answers)));
+    assert_eq!((hits(&app).await, misses().await), (1, 2), "the list as a whole is not looked for");
+    assert_eq!(app.post(&json!([name, quota, name])).await, (200, json!([answers[1], answers[0], answers[1]])));
+    assert_eq!(app.post(&name).await, (200, answers[1].clone()));
+    assert_eq!((hits(&app).await, misses().await), (5, 2));
+
+    world.set_values("t0", &[(0, 2, 9)]);
+    world.advance_s(300);
+    app.collect().await;
+    let (_, changed) = app.post(&json!([quota, name])).await;
+    assert_eq!((&changed[0]["data"]["tenant"]["spaceAllocation"]["allocated"], &changed[1]), (&json!(2.0), &answers[1]));
+    assert_eq!(hits(&app).await, 6);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_is_refused_as_a_whole_for_a_member_that_is_no_operation_whatever_is_kept_of_the_others() {
+    let world = World::new(Database::sqlite(), vec![tenant("t0", 1, 9)]).await;
+    let app = world.start().await;
+    app.collect().await;
+    let quota = json!({ "query": QUOTA });
+    // An operation may be a list of its members, which alone is a list of operations.
+    let odd = json!([QUOTA, null, null, null, null]);
+    for _ in 0..2 {
+        assert!(app.post(&json!([quota, odd])).await.1[1]["data"]["tenant"].is_object());
+        for list in [json!([quota, 7]), json!([quota, { "query": 7 }]), odd.clone()] {
+            let (status, answer) = app.post(&list).await;
+            assert_eq!((status, answer["errors"].as_array().unwrap().len()), (400, 1), "{list}");
+            let message = answer["errors"][0]["message"].as_str().unwrap();
+            assert!(message.starts_with("the request is not understood: "), "{message}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_kept_answers_of_one_caller_are_not_those_of_another_in_a_list_either() {
+    let world = World::new(Database::sqlite(), (0..4).map(|i| tenant(&format!("t{i}"), i, 9)).collect()).await;
+    let app = world.start_with(with_keys).await;
+    app.collect().await;
+    let names = json!({ "query": "{ tenants { totalCount } }" }).to_string();
+    let list = format!("[{names},{}]", json!({ "query": QUOTA }));
+    for _ in 0..2 {
+        for (key, count, sees) in [("all", 4, true), ("few", 3, true), ("one", 1, false), ("few-too", 3, true)] {
+            let answer = ask_as(&app, key, list.clone()).await;
+            assert_eq!(answer[0], json!({ "data": { "tenants": { "totalCount": count } } }), "{key}");
+            assert_eq!(answer[1]["data"]["tenant"].is_object(), sees, "{key}");
+            assert_eq!(ask_as(&app, key, names.clone()).await, answer[0]);
+        }
+    }
+    assert!(hits(&app).await >= 12, "{}", hits(&app).await);
     app.stop().await;
 }
 
@@ -189,19 +258,34 @@ async fn random_queries_of_random_callers_are_answered_as_if_nothing_were_kept()
     let app = world.start_with(with_keys).await;
     app.collect().await;
     let queries: Vec<_> = (0..40).map(|_| random_query(&mut random)).collect();
-    let body = |query: &str| json!({ "query": query }).to_string();
+    let operation = |query: &str| json!({ "query": query }).to_string();
     for step in 0..1500 {
         if random.random_range(0..4) == 0 {
             stir(&world, &app, &mut random).await;
         }
         let key = *["all", "few", "few-too", "one"].choose(&mut random).unwrap();
-        let query = queries.choose(&mut random).unwrap();
+        let count = *[1, 1, 1, 2, 3].choose(&mut random).unwrap();
+        let asked: Vec<_> = (0..count).map(|_| queries.choose(&mut random).unwrap().clone()).collect();
         // A request that was never made before is executed. A stale value is refreshed behind, so what is known may change between.
-        let before = ask_as(&app, key, body(&format!("{query} # before {step}"))).await;
-        let kept = ask_as(&app, key, body(query)).await;
+        let execute = async |place: &str| {
+            let mut answers = Vec::new();
+            for query in &asked {
+                answers.push(ask_as(&app, key, operation(&format!("{query} # {place} {step} {}", answers.len()))).await);
+            }
+            answers
+        };
+        let before = execute("before").await;
+        let list: Vec<_> = asked.iter().map(|query| operation(query)).collect();
+        let kept = match &*list {
+            [alone] => vec![ask_as(&app, key, alone.clone()).await],
+            _ => ask_as(&app, key, format!("[{}]", list.join(", "))).await.as_array().unwrap().clone(),
+        };
         if kept != before {
-            let after = ask_as(&app, key, body(&format!("{query} # after {step}"))).await;
-            assert_eq!(kept, after, "step {step}: {key} asked {query}; before: {before}");
+            let after = execute("after").await;
+            for place in 0..count {
+                let expected = [&before[place], &after[place]];
+                assert!(expected.contains(&&kept[place]), "step {step}: {key} asked {asked:?}: {kept:?}, but {expected:?}");
+            }
         }
     }
     assert!(hits(&app).await > 200, "the test meets kept answers: {}", hits(&app).await);

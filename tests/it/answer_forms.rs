@@ -32,6 +32,10 @@ impl Got {
     }
 
     fn json(&self) -> Value {
+        serde_json::from_slice(&self.decoded()).unwrap()
+    }
+
+    fn decoded(&self) -> Vec<u8> {
         let mut body = Vec::new();
         match self.header(CONTENT_ENCODING) {
             "" => body.clone_from(&self.body),
@@ -40,7 +44,7 @@ impl Got {
             "zstd" => body = zstd::stream::decode_all(&*self.body).unwrap(),
             other => panic!("{other}"),
         }
-        serde_json::from_slice(&body).unwrap()
+        body
     }
 }
 
@@ -159,6 +163,50 @@ async fn a_finished_answer_is_found_by_get_and_has_the_same_tag() {
     assert_eq!((first.header(ETAG), &first.body), (again.header(ETAG), &again.body));
     let encoded = send(get(&app, LARGE).header(ACCEPT_ENCODING, "zstd")).await;
     assert_eq!((encoded.header(CONTENT_ENCODING), encoded.json()), ("zstd", again.json()));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_answer_is_encoded_once_for_each_encoding_until_it_changes() {
+    let (world, app) = start().await;
+    let body = json!({ "query": LARGE });
+    for round in 1..=2 {
+        let bare = send(post(&app, &body)).await;
+        for (made, encoding) in ["gzip", "br", "zstd"].into_iter().enumerate() {
+            for _ in 0..3 {
+                let got = send(post(&app, &body).header(ACCEPT_ENCODING, encoding)).await;
+                assert_eq!((got.header(CONTENT_ENCODING), got.decoded()), (encoding, bare.body.clone()));
+            }
+            let encodings = app.metric("quotagraph_answer_encodings_total").await;
+            assert_eq!(encodings, 3 * (round - 1) + u64::try_from(made).unwrap() + 1, "{encoding} in round {round}");
+        }
+        world.set_values("t07", &[(0, 8, 100)]);
+        world.advance_s(300);
+        app.collect().await;
+    }
+    // An answer that is not kept is encoded each time, and not counted.
+    let history =
+        LARGE.replace("allocated total", "allocated").replace("name", "name snapshots(last: 1) { nodes { allocated total } }");
+    for _ in 0..2 {
+        let got = send(post(&app, &json!({ "query": history })).header(ACCEPT_ENCODING, "zstd")).await;
+        assert_eq!((got.header(CONTENT_ENCODING), got.json()["errors"].is_null()), ("zstd", true));
+    }
+    assert_eq!(app.metric("quotagraph_answer_encodings_total").await, 6);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_said_beside_a_kept_encoded_body_is_of_the_moment() {
+    let (world, app) = start().await;
+    let request = || get(&app, LARGE).header(ACCEPT_ENCODING, "br");
+    let first = send(request()).await;
+    assert_eq!((first.header(CACHE_CONTROL), first.header(CONTENT_ENCODING)), ("private, max-age=360", "br"));
+    world.advance_s(60);
+    let again = send(request()).await;
+    assert_eq!((again.header(CACHE_CONTROL), again.header(ETAG)), ("private, max-age=300", first.header(ETAG)));
+    assert_eq!((&again.body, app.metric("quotagraph_answer_encodings_total").await), (&first.body, 1));
+    let known = send(request().header(IF_NONE_MATCH, first.header(ETAG))).await;
+    assert_eq!((known.status, known.body.len(), known.header(CONTENT_ENCODING)), (304, 0, ""));
     app.stop().await;
 }
 

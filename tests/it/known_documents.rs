@@ -166,37 +166,3 @@ async fn a_file_of_trusted_documents_that_cannot_be_used_keeps_the_service_from_
     assert!(matches!(error, AppError::Documents(_)));
     assert!(error.to_string().starts_with("graphql.trusted_documents_file: nowhere.json: cannot be read: "), "{error}");
 }
-
-#[tokio::test]
-async fn a_document_that_was_seen_before_is_judged_as_at_the_first_time() {
-    let world = World::new(Database::sqlite(), vec![tenant("acme", 100, 1000), tenant("other", 7, 70)]).await;
-    let documents = [
-        "query($id: ID!) { tenant(id: $id) { id spaceAllocation { allocated } } }",
-        "query($id: ID, $label: String = \"region\") { tenant(id: $id) { id } fleet { groups(label: $label) { value } } }",
-        "query($id: String!) { tenant(id: $id) { id } }",
-        "query($id: ID!) { tenant(id: $id) { nothing } }",
-        "query($id: ID!, $unit: StorageUnit) { tenant(id: $id) { spaceAllocation { allocated(unit: $unit) } } }",
-    ];
-    let variables = [
-        json!({ "id": "acme" }),
-        json!({ "id": "other" }),
-        json!({ "id": "nobody", "label": "x" }),
-        json!({ "id": 7 }),
-        json!({ "id": { "a": 1 } }),
-        json!({ "id": null }),
-        json!({}),
-        json!({ "id": "acme", "label": 7, "unit": "TB" }),
-        json!({ "id": "acme", "unit": "ELL" }),
-    ];
-    for document in documents {
-        let seasoned = world.start().await;
-        for variables in variables.iter().chain(&variables) {
-            let body = json!({ "query": document, "variables": variables });
-            let fresh = world.start().await;
-            let expected = fresh.post(&body).await;
-            fresh.stop().await;
-            assert_eq!(seasoned.post(&body).await, expected, "{document} {variables}");
-        }
-        seasoned.stop().await;
-    }
-}

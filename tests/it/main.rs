@@ -21,6 +21,7 @@ mod growth;
 mod http;
 mod https;
 mod known_documents;
+mod known_variables;
 mod lifecycle;
 mod lists;
 mod quota_query;

@@ -366,3 +366,61 @@ async fn keys_and_tokens_can_both_be_accepted_and_the_challenge_names_what_is() 
         app.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_token_that_was_sent_and_does_not_count_is_called_invalid_and_one_that_was_not_sent_is_not() {
+    let key = SigningKey::ed25519("k");
+    let server = JwksServer::start(&[&key]).await;
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let good = key.token(&claims(&world));
+    let expired = key.token(&with(claims(&world), "exp", json!(world.now().as_second() - 3600)));
+    let foreign = SigningKey::ed25519("k").token(&claims(&world));
+    let plain = "Bearer realm=\"quotagraph\"";
+    let invalid = "Bearer realm=\"quotagraph\", error=\"invalid_token\"";
+    let also_by_key = |challenge: &str| format!("{challenge}, ApiKey realm=\"quotagraph\"");
+    let only_by_key = || Some("ApiKey realm=\"quotagraph\"".to_owned());
+    for mode in [AuthMode::Jwt, AuthMode::KeysAndJwt, AuthMode::Keys] {
+        let api_key = KeyConfig {
+            name: "portal".to_owned(),
+            sha256: KeyDigest::of("the key").to_string(),
+            tenants: vec!["*".to_owned()],
+            roles: vec!["READ".to_owned()],
+        };
+        let keys = if mode == AuthMode::Jwt { Vec::new() } else { vec![api_key] };
+        let auth = Auth { keys, ..jwt_auth(mode, &server.url) };
+        let auth = if mode == AuthMode::Keys { Auth { jwt: None, ..auth } } else { auth };
+        let app = world.start_with(|config| config.auth = Some(auth)).await;
+        let challenge = async |path: &str, headers: &[(&str, String)]| {
+            let mut request = app.client.get(format!("{}{path}", app.base));
+            for (name, value) in headers {
+                request = request.header(*name, value);
+            }
+            let response = request.send().await.unwrap();
+            let challenge = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(challenge.is_some(), response.status() == 401, "{path} {headers:?}");
+            challenge
+        };
+        let bearer = |token: &str| ("Authorization", format!("Bearer {token}"));
+        let unknown_key = ("X-Api-Key", "no".to_owned());
+        let of_mode = |challenge: &str| match mode {
+            AuthMode::Jwt => Some(challenge.to_owned()),
+            AuthMode::KeysAndJwt => Some(also_by_key(challenge)),
+            _ => only_by_key(),
+        };
+        for path in ["/graphql?query=%7B__typename%7D", "/v1/export/usage"] {
+            for refused in ["a.b.c", &expired, &foreign] {
+                assert_eq!(challenge(path, &[bearer(refused)]).await, of_mode(invalid), "{mode:?} {path} {refused}");
+            }
+            let (basic, empty) = (("Authorization", "Basic YTpi".to_owned()), ("Authorization", "Bearer".to_owned()));
+            for headers in [&[][..], &[basic], &[empty], std::slice::from_ref(&unknown_key)] {
+                assert_eq!(challenge(path, headers).await, of_mode(plain), "{mode:?} {path} {headers:?}");
+            }
+        }
+        // Where both count, the key is what counts of both.
+        let of_both = challenge("/graphql?query=%7B__typename%7D", &[unknown_key, bearer(&expired)]).await;
+        assert_eq!(of_both, if mode == AuthMode::Jwt { of_mode(invalid) } else { of_mode(plain) }, "{mode:?}");
+        let of_good = challenge("/graphql?query=%7B__typename%7D", &[bearer(&good)]).await;
+        assert_eq!(of_good, if mode == AuthMode::Keys { only_by_key() } else { None }, "{mode:?}");
+        app.stop().await;
+    }
+}

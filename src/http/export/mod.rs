@@ -70,7 +70,7 @@ async fn export(state: &Arc<HttpState>, request: Request, kind: Kind) -> Respons
         }
         Err(refusal) => {
             state.metrics.http.count_error(refusal.code);
-            respond(refusal.answer(), MediaType::Json, &head.headers, &head.method).await
+            respond(refusal.answer(), MediaType::Json, &head.headers, &head.method, &state.kept.answers).await
         }
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
 /// that: browsers cannot send headers along, so they may come with the first message.
 pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response {
     if state.origins.refuse(&head.headers) {
-        return respond(Refusal::of_foreign_page().answer(), MediaType::Json, &head.headers, &Method::GET).await;
+        return respond(Refusal::of_foreign_page().answer(), MediaType::Json, &head.headers, &Method::GET, &state.kept.answers)
+            .await;
     }
     let mut upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
         Ok(upgrade) => upgrade,
