@@ -15,13 +15,19 @@ fn labelled(setup: TenantSetup, labels: &[(&'static str, &'static str)]) -> Tena
 /// Six hours of samples every five minutes from 2026-03-02T12:00Z. "b" pauses for an hour, "d" begins two hours late, "never" is never
 /// answered for.
 async fn history(database: Database) -> (World, TestApp) {
-    let tenants = vec![
+    history_among(database, 0).await
+}
+
+/// The same, with so many more tenants that are never asked.
+async fn history_among(database: Database, others: usize) -> (World, TestApp) {
+    let mut tenants = vec![
         labelled(tenant("a", 100, 1000), &[("region", "north")]),
         labelled(tenant("b", 200, 1000), &[("region", "south")]),
         labelled(tenant("c", 900, 1000), &[("region", "north"), ("tier", "gold")]),
         tenant("d", 10, 100),
         labelled(tenant("never", 1, 1), &[("region", "south")]),
     ];
+    tenants.extend((0..others).map(|number| tenant(&format!("other-{number}"), 1, 1)));
     let world = World::new(database, tenants).await;
     world.set_behaviour("never", json!({ "status": 500 }));
     world.set_behaviour("d", json!({ "status": 500 }));
@@ -96,6 +102,51 @@ async fn the_series_of_a_fleet_adds_up_the_series_of_its_tenants_with_both_store
         }
         // 14:30 to 15:00: "a" grows by 1 every 5 minutes from 130 + 5, "b" is carried at 200, "c" has 950, "d" 10.
         assert!((number(&points[0]["allocated"]["average"]) - (132.5 + 5.0 + 200.0 + 950.0 + 10.0)).abs() < 1e-9);
+        app.stop().await;
+    }
+}
+
+/// Whatever is asked about a few tenants comes from their runs, and about all from the log.
+#[tokio::test]
+async fn few_of_many_tenants_have_the_sums_that_all_have_when_the_others_have_nothing_with_both_stores() {
+    const FEW: &str = "(where: { ids: [\"a\", \"b\", \"c\", \"d\", \"never\"] })";
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let (world, app) = history_among(database, 1500).await;
+        pack(&app).await;
+        world.set_values("a", &[(0, 300, 1000)]);
+        app.data("mutation { refreshSpaceAllocation(tenantId: \"a\") { allocated } }").await;
+        world.advance_s(600);
+        for arguments in [
+            "from: \"2026-03-02T00:00:00Z\", interval: \"PT1H\"",
+            "from: \"2026-03-02T13:01:00Z\", to: \"2026-03-02T16:59:00Z\", interval: \"PT1H\"",
+            // "b" pauses from 14:00 to 15:00, and is covered for twelve and a half minutes of it.
+            "from: \"2026-03-02T14:00:00Z\", to: \"2026-03-02T14:30:00Z\", interval: \"PT5M\"",
+            // All pauses since 17:55.
+            "from: \"2026-03-02T18:05:00Z\", interval: \"PT1M\"",
+            "from: \"2026-03-02T12:00:00Z\", interval: \"P1D\", spaceType: 1",
+            "from: \"2026-03-01T00:00:00Z\", to: \"2026-03-02T00:00:00Z\", interval: \"P1D\"",
+        ] {
+            let few = fleet_series(&app, FEW, arguments).await;
+            let mut all = fleet_series(&app, "", arguments).await;
+            let of_few = |coverage: &Value| number(coverage) * 1505.0 / 5.0;
+            assert!((of_few(&all["coverage"]) - number(&few["coverage"])).abs() < 1e-9, "{arguments}: {few} {all}");
+            for (point, of_all) in few["points"].as_array().unwrap().iter().zip(all["points"].as_array_mut().unwrap()) {
+                assert!((of_few(&of_all["coverage"]) - number(&point["coverage"])).abs() < 1e-9, "{arguments}: {point} {of_all}");
+                of_all["coverage"] = point["coverage"].clone();
+                assert_eq!(point, of_all, "{arguments}");
+            }
+        }
+        let growth =
+            |filter: &str| format!("{{ fleet{filter} {{ top(by: GROWTH, over: \"PT4H\") {{ value tenant {{ id }} }} }} }}");
+        let few = app.data(&growth(FEW)).await;
+        assert_eq!(few["fleet"]["top"].as_array().unwrap().len(), 4);
+        assert_eq!(few, app.data(&growth("")).await);
+        let grouped = "groups(label: \"tier\") { value fleet { tenantCount usageOverTime(from: \"2026-03-02T12:00:00Z\", interval: \"PT1H\") { points { allocated { average last } } } } }";
+        let few = app.data(&format!("{{ fleet{FEW} {{ {grouped} }} }}")).await["fleet"]["groups"].take();
+        let all = app.data(&format!("{{ fleet {{ {grouped} }} }}")).await["fleet"]["groups"].take();
+        assert_eq!((few[0]["value"].clone(), few[1]["fleet"]["tenantCount"].clone()), (json!("gold"), json!(4)));
+        assert_eq!(few[1]["fleet"]["usageOverTime"], all[1]["fleet"]["usageOverTime"]);
+        assert_eq!(few[0], all[0]);
         app.stop().await;
     }
 }

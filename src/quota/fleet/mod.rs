@@ -19,7 +19,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Change, Step, difference, millis, steps};
+pub use change::{Change, Step, difference, millis, steps, steps_of_part};
 pub use daily::{Daily, DailyValues};
 pub use day::{CorruptDay, DAY_MILLIS, DayChanges, day_of, pack_day};
 pub use opening::{CorruptOpening, Opening, TypeStanding};
