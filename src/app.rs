@@ -161,12 +161,12 @@ impl App {
         let tokens = token_verifier(config, &clock)?;
         let gate = Gate::new(gate_settings(config, tokens), Arc::clone(&tenants), &clock);
         let kept_for = signed(config.database.changes_kept_for);
-        let feed = Feed::open(Arc::clone(&store), tenants, allocations.clone(), Arc::clone(&clock), kept_for).await?;
+        let feed = Feed::open(Arc::clone(&store), Arc::clone(&tenants), allocations.clone(), Arc::clone(&clock), kept_for).await?;
         let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
         let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
             allocations,
-            fleets: Fleets::new(Arc::clone(&store)),
+            fleets: Fleets::new(Arc::clone(&store), Arc::clone(&tenants)),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             default_tenant: config.server.default_tenant.clone(),

@@ -9,11 +9,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::SeriesRequest;
 use crate::quota::TimeRange;
-use crate::quota::fleet::{DAY_MILLIS, Member, Sweep, millis};
+use crate::quota::fleet::{DAY_MILLIS, DailyValues, Member, Sweep, millis};
+use crate::quota::forecast::hour_of;
 use crate::store::FleetMark;
 
-/// What is kept at most, in bytes.
+/// What is kept of series at most, in bytes.
 const CAPACITY: u64 = 32 << 20;
+/// What is kept of tenants' days at most, in bytes: those of twenty thousand tenants, 53 weeks each. Those of a larger fleet are read anew.
+const DAYS_CAPACITY: u64 = 64 << 20;
 /// How long something is kept that nobody asks for.
 const IDLE: Duration = Duration::from_mins(10);
 
@@ -31,19 +34,39 @@ pub(super) struct Question {
 impl Question {
     /// What a request about these members asks.
     pub(super) fn new(members: &[Member], sizes: Vec<usize>, request: &SeriesRequest) -> Self {
-        let mut hash = Sha256::new();
-        for member in members {
-            hash.update(member.tenant_no.to_le_bytes());
-            hash.update(member.group.to_le_bytes());
-        }
         Self {
-            members: hash.finalize().into(),
+            members: hash(members),
             sizes,
             buckets: Arc::clone(&request.buckets),
             asked_from: request.asked.from,
             space_type: request.space_type,
         }
     }
+}
+
+/// What a pass over tenants' days is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct DaysQuestion {
+    /// As with series; in this order.
+    members: [u8; 32],
+    /// When the days end, apart from the last one.
+    hour: Timestamp,
+}
+
+impl DaysQuestion {
+    /// The days of these members before an instant.
+    pub(super) fn new(members: &[Member], now: Timestamp) -> Self {
+        Self { members: hash(members), hour: hour_of(now) }
+    }
+}
+
+fn hash(members: &[Member]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for member in members {
+        hash.update(member.tenant_no.to_le_bytes());
+        hash.update(member.group.to_le_bytes());
+    }
+    hash.finalize().into()
 }
 
 #[derive(Clone)]
@@ -57,6 +80,7 @@ struct Checkpoint {
 #[derive(Clone)]
 pub(super) struct Kept {
     passes: Cache<Question, Checkpoint>,
+    days: Cache<DaysQuestion, (FleetMark, DailyValues)>,
 }
 
 impl Kept {
@@ -66,7 +90,11 @@ impl Kept {
             let weight = checkpoint.sweep.weight() + question.buckets.len() * size_of::<TimeRange>() + 1024;
             u32::try_from(weight).unwrap_or(u32::MAX)
         };
-        Self { passes: Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).weigher(weigh).build() }
+        let weigh_days = |_: &DaysQuestion, (_, pass): &(FleetMark, DailyValues)| u32::try_from(pass.weight()).unwrap_or(u32::MAX);
+        Self {
+            passes: Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).weigher(weigh).build(),
+            days: Cache::builder().max_capacity(DAYS_CAPACITY).time_to_idle(IDLE).weigher(weigh_days).build(),
+        }
     }
 
     /// A pass that the request may go on with.
@@ -84,6 +112,18 @@ impl Kept {
     pub(super) fn put(&self, question: Question, request: &SeriesRequest, mark: FleetMark, sweep: Sweep) {
         if millis(request.now) > mark.day * DAY_MILLIS {
             self.passes.insert(question, Checkpoint { mark, asked_to: request.asked.to, sweep: Arc::new(sweep) });
+        }
+    }
+    /// A pass over tenants' days that may be gone on with.
+    pub(super) fn get_days(&self, question: &DaysQuestion, now: Timestamp) -> Option<(FleetMark, DailyValues)> {
+        let (mark, pass) = self.days.get(question)?;
+        (millis(now) > mark.day * DAY_MILLIS).then(|| (mark, pass.go_on(now)))
+    }
+
+    /// Keeps a pass over tenants' days, if it is one that can be gone on with.
+    pub(super) fn put_days(&self, question: DaysQuestion, now: Timestamp, mark: FleetMark, pass: DailyValues) {
+        if millis(now) > mark.day * DAY_MILLIS {
+            self.days.insert(question, (mark, pass));
         }
     }
 }

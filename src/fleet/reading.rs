@@ -1,9 +1,11 @@
-//! One pass over the log, on a thread of its own.
+//! One pass, over the log or over runs, on a thread of its own.
+
+use std::collections::HashMap;
 
 use tokio::sync::mpsc;
 
-use crate::quota::TimeRange;
-use crate::quota::fleet::{Change, DAY_MILLIS, DayChanges, Pass};
+use crate::quota::fleet::{Change, DAY_MILLIS, DayChanges, Member, Pass, millis, steps_of_part};
+use crate::quota::{TenantId, TimeRange};
 use crate::store::{FleetMark, FleetPart, SharedStore, StoreError};
 
 /// Packed days that are read ahead of the pass.
@@ -18,7 +20,7 @@ pub(super) struct Done<P> {
 }
 
 /// Runs `fresh` through what the range needs of the log; or `kept`, if nothing before its mark has changed.
-pub(super) async fn run<P: Pass>(
+pub(super) async fn run_through_log<P: Pass>(
     store: &SharedStore,
     range: TimeRange,
     kept: Option<(FleetMark, P)>,
@@ -31,10 +33,40 @@ pub(super) async fn run<P: Pass>(
     drop(sender);
     let done = running.await;
     read?;
-    match done {
-        Ok(done) => done,
-        Err(failed) => Err(StoreError::Database { action: "reading of the log of changes", source: Box::new(failed) }),
-    }
+    done.map_err(failed)?
+}
+
+/// Runs `fresh` through what the range needs of the runs of these tenants, or of those of one space type. The members hold without end.
+pub(super) async fn run_through_runs<P: Pass>(
+    store: &SharedStore,
+    members: &HashMap<TenantId, Member>,
+    range: TimeRange,
+    space_type: Option<i32>,
+    fresh: P,
+) -> Result<Done<P>, StoreError> {
+    let ids: Vec<TenantId> = members.keys().cloned().collect();
+    let runs = store.runs(&ids, range, space_type).await?;
+    let numbered = runs.into_iter().filter_map(|(id, runs)| Some((members.get(&id)?.tenant_no, runs)));
+    let numbered: Vec<_> = numbered.collect();
+    let running = tokio::task::spawn_blocking(move || {
+        let mut changes = Vec::new();
+        for (tenant_no, runs) in numbered {
+            changes.extend(steps_of_part(&runs).into_iter().map(|step| Change { tenant_no, step }));
+        }
+        let end = millis(range.to);
+        changes.retain(|change| change.step.at < end);
+        changes.sort_by_key(|change| change.step.at);
+        let mut pass = fresh;
+        for change in changes {
+            pass.add(change);
+        }
+        Done { pass, checkpoint: None }
+    });
+    running.await.map_err(failed)
+}
+
+fn failed(cause: tokio::task::JoinError) -> StoreError {
+    StoreError::Database { action: "reading of the log of changes", source: Box::new(cause) }
 }
 
 fn consume<P: Pass>(mut parts: mpsc::Receiver<FleetPart>, mut kept: Option<P>, fresh: P) -> Result<Done<P>, StoreError> {

@@ -1,7 +1,8 @@
 //! Many tenants as one, through GraphQL.
 
-use jiff::Timestamp;
-use quotagraph::store::PackWhen;
+use jiff::{SignedDuration, Timestamp};
+use quotagraph::quota::{Run, Sample, SpaceAllocation, SpaceTypeAllocation};
+use quotagraph::store::{Observation, PackWhen};
 use serde_json::{Value, json};
 
 use crate::support::app::{Database, TenantSetup, TestApp, World, tenant};
@@ -15,13 +16,19 @@ fn labelled(setup: TenantSetup, labels: &[(&'static str, &'static str)]) -> Tena
 /// Six hours of samples every five minutes from 2026-03-02T12:00Z. "b" pauses for an hour, "d" begins two hours late, "never" is never
 /// answered for.
 async fn history(database: Database) -> (World, TestApp) {
-    let tenants = vec![
+    history_among(database, 0).await
+}
+
+/// The same, with so many more tenants that are never asked.
+async fn history_among(database: Database, others: usize) -> (World, TestApp) {
+    let mut tenants = vec![
         labelled(tenant("a", 100, 1000), &[("region", "north")]),
         labelled(tenant("b", 200, 1000), &[("region", "south")]),
         labelled(tenant("c", 900, 1000), &[("region", "north"), ("tier", "gold")]),
         tenant("d", 10, 100),
         labelled(tenant("never", 1, 1), &[("region", "south")]),
     ];
+    tenants.extend((0..others).map(|number| tenant(&format!("other-{number}"), 1, 1)));
     let world = World::new(database, tenants).await;
     world.set_behaviour("never", json!({ "status": 500 }));
     world.set_behaviour("d", json!({ "status": 500 }));
@@ -100,6 +107,51 @@ async fn the_series_of_a_fleet_adds_up_the_series_of_its_tenants_with_both_store
     }
 }
 
+/// Whatever is asked about a few tenants comes from their runs, and about all from the log.
+#[tokio::test]
+async fn few_of_many_tenants_have_the_sums_that_all_have_when_the_others_have_nothing_with_both_stores() {
+    const FEW: &str = "(where: { ids: [\"a\", \"b\", \"c\", \"d\", \"never\"] })";
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let (world, app) = history_among(database, 1500).await;
+        pack(&app).await;
+        world.set_values("a", &[(0, 300, 1000)]);
+        app.data("mutation { refreshSpaceAllocation(tenantId: \"a\") { allocated } }").await;
+        world.advance_s(600);
+        for arguments in [
+            "from: \"2026-03-02T00:00:00Z\", interval: \"PT1H\"",
+            "from: \"2026-03-02T13:01:00Z\", to: \"2026-03-02T16:59:00Z\", interval: \"PT1H\"",
+            // "b" pauses from 14:00 to 15:00, and is covered for twelve and a half minutes of it.
+            "from: \"2026-03-02T14:00:00Z\", to: \"2026-03-02T14:30:00Z\", interval: \"PT5M\"",
+            // All pauses since 17:55.
+            "from: \"2026-03-02T18:05:00Z\", interval: \"PT1M\"",
+            "from: \"2026-03-02T12:00:00Z\", interval: \"P1D\", spaceType: 1",
+            "from: \"2026-03-01T00:00:00Z\", to: \"2026-03-02T00:00:00Z\", interval: \"P1D\"",
+        ] {
+            let few = fleet_series(&app, FEW, arguments).await;
+            let mut all = fleet_series(&app, "", arguments).await;
+            let of_few = |coverage: &Value| number(coverage) * 1505.0 / 5.0;
+            assert!((of_few(&all["coverage"]) - number(&few["coverage"])).abs() < 1e-9, "{arguments}: {few} {all}");
+            for (point, of_all) in few["points"].as_array().unwrap().iter().zip(all["points"].as_array_mut().unwrap()) {
+                assert!((of_few(&of_all["coverage"]) - number(&point["coverage"])).abs() < 1e-9, "{arguments}: {point} {of_all}");
+                of_all["coverage"] = point["coverage"].clone();
+                assert_eq!(point, of_all, "{arguments}");
+            }
+        }
+        let growth =
+            |filter: &str| format!("{{ fleet{filter} {{ top(by: GROWTH, over: \"PT4H\") {{ value tenant {{ id }} }} }} }}");
+        let few = app.data(&growth(FEW)).await;
+        assert_eq!(few["fleet"]["top"].as_array().unwrap().len(), 4);
+        assert_eq!(few, app.data(&growth("")).await);
+        let grouped = "groups(label: \"tier\") { value fleet { tenantCount usageOverTime(from: \"2026-03-02T12:00:00Z\", interval: \"PT1H\") { points { allocated { average last } } } } }";
+        let few = app.data(&format!("{{ fleet{FEW} {{ {grouped} }} }}")).await["fleet"]["groups"].take();
+        let all = app.data(&format!("{{ fleet {{ {grouped} }} }}")).await["fleet"]["groups"].take();
+        assert_eq!((few[0]["value"].clone(), few[1]["fleet"]["tenantCount"].clone()), (json!("gold"), json!(4)));
+        assert_eq!(few[1]["fleet"]["usageOverTime"], all[1]["fleet"]["usageOverTime"]);
+        assert_eq!(few[0], all[0]);
+        app.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_question_that_is_asked_again_counts_what_came_since() {
     let (world, app) = history(Database::postgres().await).await;
@@ -169,6 +221,85 @@ async fn rankings_say_what_the_tenants_say_of_themselves() {
     assert_eq!(ids(&top("by: SOONEST_FULL").await), Vec::<String>::new(), "six hours are too little to foresee anything");
     assert!(top("first: 0").await.is_empty());
     app.stop().await;
+}
+
+/// Tenants "a" to "d" with sixty days of one value each, to which "a" adds 10 GB a day of 1000, "b" 5 and "c" 1; "d" stays as it is. There are so many others.
+async fn growing(database: Database, others: usize) -> (World, TestApp) {
+    let mut tenants = vec![tenant("a", 690, 1000), tenant("b", 395, 1000), tenant("c", 159, 1000), tenant("d", 100, 1000)];
+    tenants.extend((0..others).map(|number| tenant(&format!("other-{number}"), 1, 1)));
+    let world = World::new(database, tenants).await;
+    let app = world.start().await;
+    for (id, daily_gb) in [("a", 10), ("b", 5), ("c", 1), ("d", 0)] {
+        let run = |day: i64| {
+            let last_at = world.now() - SignedDuration::from_hours(24 * (59 - day) + 1);
+            let first_at = last_at - SignedDuration::from_hours(22);
+            let allocated_gb = 100 + daily_gb * day;
+            Run { space_type: 0, first_at, last_at, interval_s: 300, samples: 265, allocated_gb, total_gb: 1000, ended_at: None }
+        };
+        app.store.insert_runs(&id.parse().unwrap(), &(0..60).map(run).collect::<Vec<_>>()).await.unwrap();
+    }
+    pack(&app).await;
+    world.advance_s(60);
+    (world, app)
+}
+
+#[tokio::test]
+async fn the_soonest_full_are_those_by_their_own_forecasts_and_a_change_is_seen_at_once_with_both_stores() {
+    // All of four, by the log; four of many, by their runs.
+    for (database, others) in
+        [(Database::sqlite(), 0), (Database::postgres().await, 0), (Database::sqlite(), 1500), (Database::postgres().await, 1500)]
+    {
+        let (world, app) = growing(database, others).await;
+        let soonest = async || {
+            let filter = "(where: { ids: [\"a\", \"b\", \"c\", \"d\"] })";
+            let query = format!(
+                "{{ fleet{filter} {{ top(by: SOONEST_FULL) {{ value tenant {{ id forecast(threshold: 1) {{ reachesThresholdAt }} }} }} }} }}"
+            );
+            let found = app.data(&query).await["fleet"]["top"].take();
+            for ranked in found.as_array().unwrap() {
+                let at: Timestamp = ranked["tenant"]["forecast"]["reachesThresholdAt"].as_str().unwrap().parse().unwrap();
+                let days = at.duration_since(world.now()).as_secs_f64() / 86_400.0;
+                assert!((number(&ranked["value"]) - days).abs() < 2.0 / 86_400.0, "{ranked} {days}");
+            }
+            found
+        };
+        let ids = |ranked: &Value| {
+            let id = |ranked: &Value| ranked["tenant"]["id"].as_str().unwrap().to_owned();
+            ranked.as_array().unwrap().iter().map(id).collect::<Vec<_>>()
+        };
+        let first = soonest().await;
+        assert_eq!(ids(&first), ["a", "b"], "others: {others}");
+        assert!((number(&first[0]["value"]) - 31.0).abs() < 0.5, "{first}");
+        assert_eq!(soonest().await, first);
+        // Another pass over the packed days than the kept one says the same.
+        let fresh = world.start().await;
+        let query = "{ fleet { top(by: SOONEST_FULL) { value tenant { id } } } }";
+        let of_all = fresh.data(query).await;
+        assert_eq!(app.data(query).await, of_all);
+        assert_eq!(app.data(query).await, of_all);
+        fresh.stop().await;
+
+        world.advance_s(300);
+        world.set_values("d", &[(0, 1000, 1000)]);
+        app.data("mutation { refreshSpaceAllocation(tenantId: \"d\") { allocated } }").await;
+        world.advance_s(1);
+        let changed = soonest().await;
+        assert_eq!(ids(&changed), ["d", "a", "b"]);
+        assert_eq!(changed[0]["value"], 0.0);
+        // Late ones change the past: "b" has stood still for the last weeks.
+        let late = |day: i64, allocated_gb: i64| {
+            let at = world.now() - SignedDuration::from_hours(24 * day) - SignedDuration::from_mins(36);
+            let value = SpaceTypeAllocation { space_type: 0, allocated_gb, total_gb: 1000 };
+            let sample = Sample { allocation: SpaceAllocation::new(at, vec![value]), interval_s: 300 };
+            Observation { tenant: "b".parse().unwrap(), attempted_at: at, outcome: Ok(sample), next_due_at: None }
+        };
+        app.store.record(&(1..20).map(|day| late(day, 395)).collect::<Vec<_>>()).await.unwrap();
+        let after = soonest().await;
+        assert_ne!(after, changed);
+        world.advance_s(3600);
+        assert!(ids(&soonest().await).starts_with(&["d".to_owned(), "a".to_owned()]));
+        app.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl Forecast {
 
 /// Either an expectation or the reason why there is none; never a guess from too little.
 ///
-/// It rests on one value for each of the last 53 weeks' days, taken at the present time of the day.
+/// It rests on one value for each of the last 53 weeks' days, taken at the beginning of the present hour; the newest one is of now.
 #[Object]
 impl Forecast {
     /// Why there is no forecast; null when there is one. `TOO_LITTLE_HISTORY`: observations span less than 28 days. `TOO_MANY_GAPS`: more

@@ -9,15 +9,10 @@ use super::super::error::ApiError;
 use super::super::scalars::Duration;
 use super::super::services::Services;
 use super::Tenant;
-use crate::quota::fleet::{Daily, Standing};
-use crate::quota::forecast::{MAX_DAYS, forecast};
+use crate::quota::fleet::Standing;
 use crate::quota::{SpaceAllocation, TenantId};
 use crate::tenants::WatchedTenant;
 
-/// How far ahead `SOONEST_FULL` looks: the default horizon of a tenant's forecast.
-const SOONEST_FULL_DAYS: usize = 180;
-/// Of no consequence for the expected line.
-const DEFAULT_CONFIDENCE: f64 = 0.9;
 /// Microseconds of a day of 24 hours.
 const DAY_MICROS: f64 = 86_400_000_000.0;
 
@@ -68,20 +63,11 @@ pub async fn by_history(
     let ids: Vec<TenantId> = members.iter().map(|watched| watched.tenant.id.clone()).collect();
     let from = over.as_stretch("over", now)?.before(now);
     if by == Ranking::SoonestFull {
-        return days_until_full(services, &ids, now).await;
+        let days = services.fleets.days_until_full(&ids, now).await?;
+        return Ok(ids.iter().map(|id| days.get(id).copied()).collect());
     }
     let standings = services.fleets.standings(&ids, from, now).await?;
     Ok(ids.iter().map(|id| measure(by, standings.get(id), now)).collect())
-}
-
-/// In how many days each tenant's allocated is expected to reach its total. Ten thousand forecasts take a second or two.
-async fn days_until_full(services: &Services, ids: &[TenantId], now: Timestamp) -> Result<Vec<Option<f64>>, ApiError> {
-    let days_until_full = |daily: Daily| {
-        let forecast = forecast(&daily.allocated_gb, daily.total_gb, SOONEST_FULL_DAYS, DEFAULT_CONFIDENCE).ok()?;
-        forecast.reaching(1.0).expected
-    };
-    let found = services.fleets.map_daily_values(ids, MAX_DAYS, now, days_until_full).await?;
-    Ok(ids.iter().map(|id| found.get(id).copied().flatten()).collect())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the API gives doubles")]

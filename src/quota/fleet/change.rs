@@ -30,6 +30,15 @@ pub struct Change {
     pub step: Step,
 }
 
+/// How far the newest run of a type holds, if the type has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NewestRun {
+    /// Without end.
+    HoldsOn,
+    /// As far as its samples reach.
+    Ends,
+}
+
 /// Amounts that steps add up to: allocated, total, held.
 type Amounts = (i128, i128, i32);
 
@@ -45,15 +54,26 @@ pub fn millis(at: Timestamp) -> i64 {
 /// known from elsewhere.
 #[must_use]
 pub fn steps(runs: &[Run]) -> Vec<Step> {
-    in_steps(amounts(runs))
+    in_steps(amounts(runs, NewestRun::HoldsOn))
+}
+
+/// The steps of a part of one tenant's runs: those that start in a range, and the newest one before it of each type; sorted by space type and
+/// then by start. Every run holds as far as its samples reach.
+///
+/// From the range's start to its end they add up to what the steps of the whole history do: what is carried and covered at the start is that of
+/// the newest runs before, one of which also shows that the tenant has begun, and whether a run after the range cuts one short is of no
+/// account before its end. So a [`Pass`](super::Pass) over the range comes out the same, if its members hold without end.
+#[must_use]
+pub fn steps_of_part(runs: &[Run]) -> Vec<Step> {
+    in_steps(amounts(runs, NewestRun::Ends))
 }
 
 /// The steps that turn the history `before` into `after`. Both are parts of the runs of one tenant, sorted by space type and then by start,
 /// that reach on either side up to a run that is the same in both, or to the end of the history.
 #[must_use]
 pub fn difference(before: &[Run], after: &[Run]) -> Vec<Step> {
-    let mut changed = amounts(after);
-    for (key, (allocated, total, held)) in amounts(before) {
+    let mut changed = amounts(after, NewestRun::HoldsOn);
+    for (key, (allocated, total, held)) in amounts(before, NewestRun::HoldsOn) {
         let amount = changed.entry(key).or_default();
         *amount = (amount.0 - allocated, amount.1 - total, amount.2 - held);
     }
@@ -61,7 +81,7 @@ pub fn difference(before: &[Run], after: &[Run]) -> Vec<Step> {
 }
 
 /// What changes at each instant of each type.
-fn amounts(runs: &[Run]) -> BTreeMap<(i64, i32), Amounts> {
+fn amounts(runs: &[Run], newest: NewestRun) -> BTreeMap<(i64, i32), Amounts> {
     let mut amounts = BTreeMap::new();
     let mut add = |at: Timestamp, space_type: i32, (allocated, total, held): Amounts| {
         let amount: &mut Amounts = amounts.entry((millis(at), space_type)).or_default();
@@ -76,7 +96,7 @@ fn amounts(runs: &[Run]) -> BTreeMap<(i64, i32), Amounts> {
         add(run.first_at, run.space_type, (value.0 - carried.0, value.1 - carried.1, 1));
         carried = value;
         let next = runs.get(index + 1).filter(|next| next.space_type == run.space_type);
-        if next.is_some() || run.ended_at.is_some() {
+        if newest == NewestRun::Ends || next.is_some() || run.ended_at.is_some() {
             add(run.holds_until(next.map(|next| next.first_at)), run.space_type, (0, 0, -1));
         }
         if let Some(ended_at) = run.ended_at {

@@ -1,31 +1,32 @@
 //! One pass over the log of changes: what each tenant had allocated day by day.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::{Change, DAY_MILLIS, Member, Pass, millis};
+use super::{Change, Member, Pass, millis};
+use crate::quota::forecast::marks;
 
 /// A tenant's recent days.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Daily {
-    /// Allocated in GB at the same time of each day, the newest last: the last known value of the 24 hours before, `None` when nothing was
-    /// observed in them.
+    /// Allocated in GB at the [`marks`] of each day, the newest last: the last known value since the mark before, `None` when nothing was
+    /// observed since.
     pub allocated_gb: Vec<Option<f64>>,
     /// The newest total in GB.
     pub total_gb: f64,
 }
 
-/// The pass.
+/// The pass. A clone can go on from where it was taken, in the same hour, and shares the days that are over.
 #[derive(Clone, Debug)]
 pub struct DailyValues {
-    now: i64,
     /// By tenant number: the place among the members.
-    place_of: Vec<Option<usize>>,
+    place_of: Arc<[Option<usize>]>,
     tallies: Vec<Tally>,
-    /// The end of each day, ascending; the last one is now.
+    /// When each day ends, ascending; the last one is now. The first one is the beginning of the first day.
     marks: Vec<i64>,
-    next_mark: usize,
-    /// By mark, and then by member; not a number where nothing was observed.
-    values: Vec<f64>,
+    /// Of the days that are over, by member; not a number where nothing was observed.
+    days: Vec<Arc<[f64]>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,21 @@ struct Tally {
     held: i32,
     /// Up to when observations covered the tenant; of no meaning while they do.
     covered_until: i64,
-    holds_until: i64,
+}
+
+/// What the pass found.
+#[derive(Clone, Debug)]
+pub struct FoundDays {
+    marks: Vec<i64>,
+    days: Vec<Arc<[f64]>>,
+    newest: Vec<Newest>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    total_gb: f64,
+    /// Up to when the newest sample covers the tenant.
+    covered_until: i64,
 }
 
 impl DailyValues {
@@ -47,49 +62,55 @@ impl DailyValues {
         for (place, member) in members.iter().enumerate() {
             place_of[member.tenant_no as usize] = Some(place);
         }
-        let tally = |member: &Member| Tally {
-            allocated: 0,
-            total: 0,
-            held: 0,
-            covered_until: i64::MIN,
-            holds_until: member.holds_until.map_or(i64::MIN, millis),
-        };
-        let now = millis(now);
-        let values = Vec::with_capacity(days * members.len());
-        let days = i64::try_from(days).unwrap_or(i64::MAX);
-        let marks = (0..days).rev().map(|ago| now - ago * DAY_MILLIS).collect();
-        Self { now, place_of, tallies: members.iter().map(tally).collect(), marks, next_mark: 0, values }
+        let tally = Tally { allocated: 0, total: 0, held: 0, covered_until: i64::MIN };
+        let (tallies, days_over) = (vec![tally; members.len()], Vec::with_capacity(days));
+        Self { place_of: place_of.into(), tallies, marks: ascending(now, days), days: days_over }
+    }
+
+    /// Goes on with another `now`, from a pause that was before both the former and the new one, which are of the same hour.
+    #[must_use]
+    pub fn go_on(mut self, now: Timestamp) -> Self {
+        self.marks = ascending(now, self.marks.len() - 1);
+        self
     }
 
     /// From when on the log must be read.
     #[must_use]
     pub fn from(&self) -> Timestamp {
-        let first = self.marks.first().copied().unwrap_or(self.now);
-        Timestamp::from_millisecond(first.saturating_sub(DAY_MILLIS)).unwrap_or(Timestamp::MIN)
+        Timestamp::from_millisecond(self.marks[0]).unwrap_or(Timestamp::MIN)
     }
 
-    /// Ends the pass: the days of each member, by its number, made one after the other.
+    /// What it takes in memory, in bytes, roughly.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.place_of.len() * 16 + self.tallies.len() * (size_of::<Tally>() + 8 * self.days.len())
+    }
+
+    /// Ends the pass. `members` are those of the beginning, with what is known now of how far their newest samples reach.
+    #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a forecast is an estimate")]
-    pub fn finish(mut self, members: &[Member]) -> impl Iterator<Item = (u32, Daily)> + use<'_> {
+    pub fn finish(mut self, members: &[Member]) -> FoundDays {
         self.pass_marks(i64::MAX);
-        let count = self.tallies.len();
-        let daily = move |(place, member): (usize, &Member)| {
-            let values = self.values.iter().skip(place).step_by(count.max(1));
-            let allocated_gb = values.map(|value| (!value.is_nan()).then_some(*value)).collect();
-            (member.tenant_no, Daily { allocated_gb, total_gb: self.tallies[place].total as f64 })
+        let newest = |(tally, member): (&Tally, &Member)| Newest {
+            total_gb: tally.total as f64,
+            // The log has the newest run hold without end.
+            covered_until: if tally.held > 0 { member.holds_until.map_or(i64::MIN, millis) } else { tally.covered_until },
         };
-        members.iter().enumerate().map(daily)
+        let newest = self.tallies.iter().zip(members).map(newest).collect();
+        FoundDays { marks: self.marks, days: self.days, newest }
     }
 
-    /// Notes the days that end before an instant.
+    /// Notes the days that end at an instant or before: they go before what changes at it.
     #[expect(clippy::cast_precision_loss, reason = "a forecast is an estimate")]
     fn pass_marks(&mut self, until: i64) {
-        while let Some(mark) = self.marks.get(self.next_mark).copied().filter(|mark| *mark < until) {
-            self.values.extend(self.tallies.iter().map(|tally| {
-                let covered_until = if tally.held > 0 { tally.holds_until } else { tally.covered_until };
-                if covered_until > mark - DAY_MILLIS { tally.allocated as f64 } else { f64::NAN }
-            }));
-            self.next_mark += 1;
+        while let [begin, end, ..] = self.marks[self.days.len()..]
+            && end <= until
+        {
+            let value = |tally: &Tally| {
+                let is_covered = tally.held > 0 || tally.covered_until > begin;
+                if is_covered { tally.allocated as f64 } else { f64::NAN }
+            };
+            self.days.push(self.tallies.iter().map(value).collect());
         }
     }
 }
@@ -97,7 +118,7 @@ impl DailyValues {
 impl Pass for DailyValues {
     #[inline]
     fn add(&mut self, Change { tenant_no, step }: Change) {
-        if step.at > self.now {
+        if self.marks.last().is_none_or(|now| step.at >= *now) {
             return;
         }
         let Some(place) = self.place_of.get(tenant_no as usize).copied().flatten() else { return };
@@ -112,4 +133,29 @@ impl Pass for DailyValues {
             }
         }
     }
+
+    fn pause(&mut self, day_start: i64) {
+        self.pass_marks(day_start);
+    }
+}
+
+impl FoundDays {
+    /// The days of the member at a place.
+    ///
+    /// # Panics
+    /// When there are fewer members.
+    #[must_use]
+    pub fn of(&self, place: usize) -> Daily {
+        let newest = self.newest[place];
+        let is_known = |begin: i64, value: f64| !value.is_nan() && newest.covered_until > begin;
+        let value = |(begin, day): (&i64, &Arc<[f64]>)| Some(day[place]).filter(|value| is_known(*begin, *value));
+        Daily { allocated_gb: self.marks.iter().zip(&self.days).map(value).collect(), total_gb: newest.total_gb }
+    }
+}
+
+/// The marks of so many days and of the one before, in milliseconds since 1970.
+fn ascending(now: Timestamp, days: usize) -> Vec<i64> {
+    let mut marks: Vec<i64> = marks(now, days + 1).map(millis).collect();
+    marks.reverse();
+    marks
 }

@@ -26,7 +26,7 @@ use self::stats::real;
 use self::trend::Trends;
 use self::trials::Trials;
 
-pub use daily::{MAX_DAYS, daily_values};
+pub use daily::{MAX_DAYS, daily_values, hour_of, marks};
 
 /// What the method is called in the API.
 pub const METHOD: &str = "weekly season and a blend of robust trends, weighted by backtest";

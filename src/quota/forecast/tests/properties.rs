@@ -1,4 +1,4 @@
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::quota::forecast::{Expected, Forecast, MAX_DAYS, backtest_error, daily_values, forecast};
@@ -85,13 +85,15 @@ proptest! {
 
     #[test]
     #[expect(clippy::cast_precision_loss, reason = "the same rounding")]
-    fn daily_values_are_the_last_known_of_each_24_hours(runs in any_runs(), now in 0..40 * 86_400_000_000_i64) {
+    fn daily_values_are_the_last_known_of_each_day_that_ends_with_this_hour(runs in any_runs(), now in 0..40 * 86_400_000_000_i64) {
         let now = Timestamp::from_microsecond(BASE_MS * 1000 + now).unwrap();
         let found = daily_values(&segments(&runs, now), now);
         prop_assert_eq!(found.len(), MAX_DAYS);
         for (place, found) in found.into_iter().rev().enumerate().take(45) {
-            let end = now - SignedDuration::from_hours(24 * i64::try_from(place).unwrap());
-            let parts = oracle::parts(&runs, end - SignedDuration::from_hours(24), end, now);
+            let hour = now.as_millisecond() / 3_600_000 * 3_600_000;
+            let mark = |ago: i64| if ago == 0 { now } else { Timestamp::from_millisecond(hour - ago * 86_400_000).unwrap() };
+            let ago = i64::try_from(place).unwrap();
+            let parts = oracle::parts(&runs, mark(ago + 1), mark(ago), now);
             let expected = parts.into_iter().rev().find_map(|(micros, sums)| sums.filter(|_| micros > 0)).map(|sums| sums.0 as f64);
             prop_assert_eq!(found, expected, "{} days ago", place);
         }
