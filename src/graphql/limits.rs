@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextSubscribe, NextValidation,
+    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextResolve, NextSubscribe, NextValidation,
+    ResolveInfo,
 };
-use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
-use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ServerResult, ValidationResult};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationType, Selection};
+use async_graphql::{ErrorExtensionValues, Positioned, Request, Response, ServerError, ServerResult, ValidationResult, Value};
 use parking_lot::Mutex;
 
 use super::error::{code, coded_error};
@@ -86,6 +87,18 @@ fn with_codes(mut response: Response) -> Response {
     response
 }
 
+/// Names the argument in an error of the library for a value that is not of its type, which only tells where it stands. The validation
+/// finds most of these before; not what is given for an input object.
+fn with_argument(error: ServerError, field: &Field) -> ServerError {
+    let is_given_at = |(_, value): &&(_, Positioned<_>)| error.locations.contains(&value.pos);
+    match field.arguments.iter().find(is_given_at) {
+        Some((name, _)) if error.extensions.is_none() => {
+            ServerError { message: format!("{}: {}", name.node, error.message), ..error }
+        }
+        _ => error,
+    }
+}
+
 /// A subscription has one field at its root, as the specification says; here it must stand there itself, since the library does not look
 /// into fragments there.
 fn check_subscriptions(document: &ExecutableDocument) -> ServerResult<()> {
@@ -150,6 +163,16 @@ impl Extension for DocumentCheck {
         }
         *self.current.lock() = current;
         next.run(ctx, request).await
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let field = info.field;
+        next.run(ctx, info).await.map_err(|error| with_argument(error, field))
     }
 
     async fn validation(&self, ctx: &ExtensionContext<'_>, next: NextValidation<'_>) -> Result<ValidationResult, Vec<ServerError>> {
