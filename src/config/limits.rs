@@ -18,7 +18,7 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Levels of a query; at least 3, which the smallest useful query has. Default 15.
     pub depth: usize,
-    /// Fields of a query's answer, lists counted by their page size; at least 10. Default 20,000.
+    /// Fields of a query's answer, lists counted by their page size, series by their points; at least 10. Default 20,000.
     pub complexity: usize,
     /// Fields of a query with another name than their own, fragments put in. Default 100.
     pub aliases: usize,

@@ -10,9 +10,11 @@ use async_graphql::parser::types::{ExecutableDocument, Field, OperationType, Sel
 use async_graphql::{ErrorExtensionValues, Positioned, Request, Response, ServerError, ServerResult, ValidationResult, Value};
 use parking_lot::Mutex;
 
+use super::complexity::count_at;
 use super::error::{code, coded_error};
 use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
+use super::services::Services;
 use super::tokens::count_tokens;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -22,7 +24,7 @@ use futures_util::stream::BoxStream;
 pub struct DocumentLimits {
     /// How deep fields may be nested.
     pub depth: usize,
-    /// The sum over the fields, lists counted by their page size.
+    /// The sum over the fields, lists counted by their page size, and series by the points that are asked for.
     pub complexity: usize,
     /// Fields with another name than their own.
     pub aliases: usize,
@@ -180,14 +182,16 @@ impl Extension for DocumentCheck {
         if let Some(result) = current.as_ref().and_then(|(known, kinds)| known.valid(kinds)) {
             return Ok(result);
         }
-        let result = next.run(ctx).await?;
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        let (result, holds_now_only) = count_at(now, next.run(ctx)).await;
+        let result = result?;
         let DocumentLimits { depth, complexity, .. } = self.limits;
         for (what, found, limit) in [("depth", result.depth, depth), ("complexity", result.complexity, complexity)] {
             if found > limit {
                 return Err(vec![too_complex(format!("the document's {what} is {found}; the limit is {limit}"))]);
             }
         }
-        if let Some((known, kinds)) = current {
+        if let Some((known, kinds)) = current.filter(|_| !holds_now_only) {
             known.remember(kinds, &result);
         }
         Ok(result)
