@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, Readiness};
+use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, PatientListener, Readiness};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -90,6 +90,7 @@ pub struct App {
     writer: Writer,
     ages: Ages,
     shutdown_timeout: Duration,
+    stall_timeout: Duration,
     handle: AppHandle,
 }
 
@@ -214,6 +215,7 @@ impl App {
             writer,
             ages: retention_ages(config),
             shutdown_timeout: config.server.shutdown_timeout,
+            stall_timeout: config.limits.stall_timeout,
             handle,
         })
     }
@@ -242,12 +244,16 @@ impl App {
                 warn!(error = telemetry::explain(&cause), "a connection keeps its small-packet delay");
             }
         });
+        let listener = PatientListener::new(listener, self.stall_timeout);
         let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
+        // The taps do nothing but make the address known to the routes.
         let mut server = match self.certificate {
-            None => tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future()),
+            None => {
+                let listener = listener.tap_io(|_| {});
+                tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
+            }
             Some(certificate) => {
-                // The tap does nothing but make the address known to the routes.
                 let listener = TlsListener::new(listener, certificate).tap_io(|_| {});
                 tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
             }

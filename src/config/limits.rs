@@ -16,9 +16,12 @@ pub struct Limits {
     /// How long answering may take. Default 30 s.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it before its connection is cut. Default 60 s.
+    #[serde(with = "humantime_serde")]
+    pub stall_timeout: Duration,
     /// Levels of a query; at least 3, which the smallest useful query has. Default 15.
     pub depth: usize,
-    /// Fields of a query's answer, lists counted by their page size; at least 10. Default 20,000.
+    /// Fields of a query's answer, lists counted by their page size, series by their points; at least 10. Default 20,000.
     pub complexity: usize,
     /// Fields of a query with another name than their own, fragments put in. Default 100.
     pub aliases: usize,
@@ -49,6 +52,7 @@ impl Default for Limits {
         Self {
             body_bytes: 256 * 1024,
             request_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_mins(1),
             depth: 15,
             complexity: 20_000,
             aliases: 100,
@@ -70,6 +74,7 @@ impl Limits {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         text::require_within("limits.body_bytes", self.body_bytes, 1024..=1 << 30)?;
         duration::require_positive("limits.request_timeout", self.request_timeout)?;
+        duration::require_positive("limits.stall_timeout", self.stall_timeout)?;
         text::require_within("limits.depth", self.depth, 3..=100)?;
         text::require_within("limits.complexity", self.complexity, 10..=1_000_000_000)?;
         text::require_within("limits.aliases", self.aliases, 0..=1_000_000)?;

@@ -3,7 +3,8 @@
 //! Whether a document is valid depends on its variables too, since a value may not be one of its type. But all values that are of the type are
 //! valid alike, whether they are texts, instants, names of an enum, lists or objects: one validation holds for each of them. Whole numbers
 //! are told apart by their value, since lists are counted by them: the complexity of a document is a matter of `first`, `last` and `steps`, all
-//! of the type `Int`, and of no other arguments. Whoever lets an argument of another type count must tell its values apart here too.
+//! of the type `Int`, and of the points of series, which are a matter of instants, intervals and the time. A document with series is
+//! parsed once, but validated each time. Whoever lets an argument of another type count must tell its values apart here too.
 //!
 //! A value that is not of its type has the document validated, so that the error is that of the first time.
 

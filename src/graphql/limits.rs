@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextSubscribe, NextValidation,
+    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextResolve, NextSubscribe, NextValidation,
+    ResolveInfo,
 };
-use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
-use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ServerResult, ValidationResult};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationType, Selection};
+use async_graphql::{ErrorExtensionValues, Positioned, Request, Response, ServerError, ServerResult, ValidationResult, Value};
 use parking_lot::Mutex;
 
+use super::complexity::count_at;
 use super::error::{code, coded_error};
 use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
+use super::services::Services;
 use super::tokens::count_tokens;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -21,7 +24,7 @@ use futures_util::stream::BoxStream;
 pub struct DocumentLimits {
     /// How deep fields may be nested.
     pub depth: usize,
-    /// The sum over the fields, lists counted by their page size.
+    /// The sum over the fields, lists counted by their page size, and series by the points that are asked for.
     pub complexity: usize,
     /// Fields with another name than their own.
     pub aliases: usize,
@@ -84,6 +87,18 @@ fn with_codes(mut response: Response) -> Response {
         }
     }
     response
+}
+
+/// Names the argument in an error of the library for a value that is not of its type, which only tells where it stands. The validation
+/// finds most of these before; not what is given for an input object.
+fn with_argument(error: ServerError, field: &Field) -> ServerError {
+    let is_given_at = |(_, value): &&(_, Positioned<_>)| error.locations.contains(&value.pos);
+    match field.arguments.iter().find(is_given_at) {
+        Some((name, _)) if error.extensions.is_none() => {
+            ServerError { message: format!("{}: {}", name.node, error.message), ..error }
+        }
+        _ => error,
+    }
 }
 
 /// A subscription has one field at its root, as the specification says; here it must stand there itself, since the library does not look
@@ -152,20 +167,33 @@ impl Extension for DocumentCheck {
         next.run(ctx, request).await
     }
 
+    async fn resolve(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let field = info.field;
+        next.run(ctx, info).await.map_err(|error| with_argument(error, field))
+    }
+
     async fn validation(&self, ctx: &ExtensionContext<'_>, next: NextValidation<'_>) -> Result<ValidationResult, Vec<ServerError>> {
         let current = self.current.lock().take();
         if let Some(result) = current.as_ref().and_then(|(known, kinds)| known.valid(kinds)) {
             return Ok(result);
         }
         self.known.count_validation();
-        let result = next.run(ctx).await?;
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        let (result, counted_points) = count_at(now, next.run(ctx)).await;
+        let result = result?;
         let DocumentLimits { depth, complexity, .. } = self.limits;
         for (what, found, limit) in [("depth", result.depth, depth), ("complexity", result.complexity, complexity)] {
             if found > limit {
                 return Err(vec![too_complex(format!("the document's {what} is {found}; the limit is {limit}"))]);
             }
         }
-        if let Some((known, kinds)) = current {
+        // What points count depends on the values of variables and on the time, not on kinds.
+        if let Some((known, kinds)) = current.filter(|_| !counted_points) {
             known.remember(kinds, &result);
         }
         Ok(result)

@@ -1,5 +1,6 @@
 //! The public schema. Resolvers are thin: they read arguments, ask the cache or the store through a loader, and wrap what comes back.
 
+mod complexity;
 mod cursor;
 mod error;
 mod inputs;

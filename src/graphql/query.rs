@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, Object};
 
 use super::error::ApiError;
 use super::ingredients;
+use super::scalars::Integer;
 use super::services::Services;
 use super::types::{Fleet, Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
 use crate::access::{Role, View};
@@ -54,9 +55,9 @@ impl Query {
     async fn tenants(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many; 50 without first and last.")] first: Option<i32>,
+        #[graphql(desc = "The first so many; 50 without first and last.")] first: Option<Integer>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
+        #[graphql(desc = "The last so many.")] last: Option<Integer>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
         #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
         #[graphql(desc = "The order of the list; by id when not given.")] order_by: Option<TenantOrder>,

@@ -1,4 +1,7 @@
-//! The scalars that GraphQL does not have.
+//! The scalars that GraphQL does not have, and integers.
+//!
+//! A scalar that is given does not know the name of its argument, which an error must tell. So the validation looks at its kind only, and
+//! what it means is read where the name is known.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use jiff::{SignedDuration, Timestamp};
@@ -15,11 +18,13 @@ pub struct DateTime(pub Timestamp);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => text.parse().map(Self).map_err(|_| {
-                InputValueError::custom(format!("{text:?} is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z"))
-            }),
+            Value::String(text) => Ok(Self(text.parse()?)),
             _ => Err(InputValueError::expected_type(value)),
         }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        is_text(value)
     }
 
     fn to_value(&self) -> Value {
@@ -27,9 +32,48 @@ impl ScalarType for DateTime {
     }
 }
 
+/// A [`DateTime`] that was given: any text until it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instant(String);
+
+/// An instant. RFC 3339 with any offset on the way in, UTC with Z on the way out.
+#[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
+impl ScalarType for Instant {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Self(text_of(value)))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        is_text(value)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+impl Instant {
+    /// The instant.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn read(&self, argument: &str) -> Result<Timestamp, ApiError> {
+        let mend = |_| refuse(&self.0, argument, " is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
+        self.0.parse().map_err(mend)
+    }
+
+    /// The instant of an argument that may be left out.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn read_optional(given: Option<&Self>, argument: &str) -> Result<Option<Timestamp>, ApiError> {
+        given.map(|given| given.read(argument)).transpose()
+    }
+}
+
 /// A span of time, ISO 8601: PT5M, PT1H, P1D, P1W, P1M, P1Y. Days and longer follow the calendar of the time zone at hand.
 ///
-/// Any text until it is read for what it is to be: the scalar does not know the name of its argument, which an error must tell.
+/// Any text until it is read for what it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration(String);
 
@@ -37,10 +81,11 @@ pub struct Duration(String);
 #[Scalar(name = "Duration")]
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match value {
-            Value::String(text) => Ok(Self(text)),
-            _ => Err(InputValueError::expected_type(value)),
-        }
+        Ok(Self(text_of(value)))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        is_text(value)
     }
 
     fn to_value(&self) -> Value {
@@ -82,15 +127,80 @@ impl Duration {
     /// # Errors
     /// When no calendar bucket has that length.
     pub fn as_interval(&self, argument: &str) -> Result<Interval, ApiError> {
-        self.0.parse().map_err(|refused| self.refuse(argument, refused))
+        self.0.parse().map_err(|refused| refuse(&self.0, argument, format_args!(": {refused}")))
     }
 
     fn as_period(&self, argument: &str) -> Result<Period, ApiError> {
-        self.0.parse().map_err(|refused| self.refuse(argument, refused))
+        self.0.parse().map_err(|refused| refuse(&self.0, argument, format_args!(": {refused}")))
+    }
+}
+
+/// A whole number that was given, of 32 bits as GraphQL's `Int` is: any number until it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Integer(Option<i64>);
+
+/// The `Int` scalar type represents non-fractional whole numeric values.
+#[Scalar(name = "Int")]
+impl ScalarType for Integer {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let number = if let Value::Number(number) = value { number.as_i64() } else { None };
+        Ok(Self(number))
     }
 
-    fn refuse(&self, argument: &str, refused: impl std::fmt::Display) -> ApiError {
-        let shown: String = self.0.chars().take(40).collect();
-        ApiError::argument(argument, format_args!("{shown:?}: {refused}"))
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::Number(number) if number.is_i64())
     }
+
+    fn to_value(&self) -> Value {
+        self.0.map_or(Value::Null, Value::from)
+    }
+}
+
+impl From<i32> for Integer {
+    fn from(number: i32) -> Self {
+        Self(Some(number.into()))
+    }
+}
+
+impl Integer {
+    /// The number of an argument that may be left out.
+    ///
+    /// # Errors
+    /// When it has more than 32 bits.
+    pub fn read_optional(given: Option<Self>, argument: &str) -> Result<Option<i32>, ApiError> {
+        let read = |given: Self| given.0.and_then(|number| i32::try_from(number).ok());
+        let mend = || ApiError::argument(argument, format_args!("must be an integer from {} to {}", i32::MIN, i32::MAX));
+        given.map(|given| read(given).ok_or_else(mend)).transpose()
+    }
+
+    /// How many there are to be.
+    ///
+    /// # Errors
+    /// When the number is negative or more than the limit.
+    pub fn read_count(self, argument: &str, limit: usize) -> Result<usize, ApiError> {
+        match self.0.map(usize::try_from) {
+            Some(Ok(count)) if count <= limit => Ok(count),
+            Some(Err(_)) => Err(ApiError::argument(argument, "must not be negative")),
+            _ => Err(ApiError::argument(argument, format_args!("must be at most {limit}"))),
+        }
+    }
+
+    /// How many a document asks for, as far as its complexity goes: wrong numbers count nothing, for they are refused anyway.
+    pub fn asked(self) -> usize {
+        self.0.and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
+    }
+}
+
+fn is_text(value: &Value) -> bool {
+    matches!(value, Value::String(_))
+}
+
+/// The text that is given. The validation has refused all else; as a text it is nothing that can be read.
+fn text_of(value: Value) -> String {
+    if let Value::String(text) = value { text } else { value.to_string() }
+}
+
+fn refuse(given: &str, argument: &str, mend: impl std::fmt::Display) -> ApiError {
+    let shown: String = given.chars().take(40).collect();
+    ApiError::argument(argument, format_args!("{shown:?}{mend}"))
 }

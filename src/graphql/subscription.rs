@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::error::ApiError;
 use super::ingredients;
-use super::scalars::DateTime;
+use super::scalars::Instant;
 use super::services::Services;
 use super::types::SpaceAllocationChange;
 use crate::access::{Role, View};
@@ -49,7 +49,7 @@ impl Subscription {
         #[graphql(
             desc = "Where to go on: recordedAt of the last event that was received, or any instant of the past. Only what comes from now on without it."
         )]
-        since: Option<DateTime>,
+        since: Option<Instant>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<SpaceAllocationChange>> + use<>> {
         let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
         let delivery = ctx.data_unchecked::<Delivery>().clone();
@@ -59,8 +59,9 @@ impl Subscription {
         let no_such_tenant = || ApiError::argument("tenantId", "there is no such tenant");
         let tenant = tenant_id.map(|id| view.get(id.as_str()).map(|watched| watched.tenant.id.clone()).ok_or_else(no_such_tenant));
         let tenant = tenant.transpose()?;
+        let since = Instant::read_optional(since.as_ref(), "since")?;
         let stay = services.subscribers.enter(view.principal()).map_err(ApiError::from)?;
-        let since = delivery.resume_after.or(since.map(|since| since.0));
+        let since = delivery.resume_after.or(since);
         let subscription = services.feed.subscribe(view.clone(), tenant, since);
         let open = services.metrics.begin(delivery.transport);
         Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
@@ -34,12 +33,12 @@ impl<L> TlsListener<L> {
     }
 }
 
-impl<L: Listener<Io = TcpStream, Addr = SocketAddr>> Listener for TlsListener<L> {
-    type Io = TlsConnection;
+impl<L: Listener<Addr = SocketAddr>> Listener for TlsListener<L> {
+    type Io = TlsConnection<L::Io>;
     type Addr = SocketAddr;
 
     /// The handshake is left to whoever reads first, so that a slow one delays nobody else.
-    async fn accept(&mut self) -> (TlsConnection, SocketAddr) {
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         let (connection, address) = self.listener.accept().await;
         let accept = TlsAcceptor::from(self.certificate.current()).accept(connection);
         (TlsConnection(State::Handshake(Box::new((accept, Box::pin(sleep(HANDSHAKE_TIMEOUT)))))), address)
@@ -51,17 +50,17 @@ impl<L: Listener<Io = TcpStream, Addr = SocketAddr>> Listener for TlsListener<L>
 }
 
 /// A connection with TLS.
-pub struct TlsConnection(State);
+pub struct TlsConnection<C>(State<C>);
 
-enum State {
-    Handshake(Box<(Accept<TcpStream>, Pin<Box<Sleep>>)>),
-    Open(Box<TlsStream<TcpStream>>),
+enum State<C> {
+    Handshake(Box<(Accept<C>, Pin<Box<Sleep>>)>),
+    Open(Box<TlsStream<C>>),
     Failed,
 }
 
-impl TlsConnection {
+impl<C: AsyncRead + AsyncWrite + Unpin> TlsConnection<C> {
     /// The stream, once the handshake is over.
-    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<TcpStream>>>> {
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<C>>>> {
         if let State::Handshake(handshake) = &mut self.0 {
             let (accept, deadline) = &mut **handshake;
             let outcome = match Pin::new(accept).poll(context) {
@@ -83,7 +82,7 @@ impl TlsConnection {
         Poll::Ready(self.open().ok_or_else(|| io::ErrorKind::NotConnected.into()))
     }
 
-    fn open(&mut self) -> Option<Pin<&mut TlsStream<TcpStream>>> {
+    fn open(&mut self) -> Option<Pin<&mut TlsStream<C>>> {
         match &mut self.0 {
             State::Open(stream) => Some(Pin::new(&mut **stream)),
             State::Handshake(_) | State::Failed => None,
@@ -91,13 +90,13 @@ impl TlsConnection {
     }
 }
 
-impl AsyncRead for TlsConnection {
+impl<C: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsConnection<C> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_open(context))?.poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for TlsConnection {
+impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsConnection<C> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_open(context))?.poll_write(context, bytes)
     }

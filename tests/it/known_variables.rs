@@ -199,7 +199,7 @@ async fn values_that_come_for_the_first_time_are_not_validated_when_others_of_th
         ("query($v: Boolean!) { tenants { totalCount @include(if: $v) } }", "v", "Boolean"),
         ("query($v: Float) { fleet(where: { utilizationAtLeast: $v }) { tenantCount } }", "v", "Float"),
         ("query($v: StorageUnit!) { tenant(id: \"acme\") { spaceAllocation { total(unit: $v) } } }", "v", "StorageUnit"),
-        ("query($v: DateTime!) { tenant(id: \"acme\") { usageOverTime(from: $v) { coverage } } }", "v", "DateTime"),
+        ("query($v: DateTime) { tenant(id: \"acme\") { snapshots(from: $v) { pageInfo { hasNextPage } } } }", "v", "DateTime"),
         ("query($v: Duration!) { tenant(id: \"acme\") { growth(over: $v) { from } } }", "v", "Duration"),
         ("query($v: TenantFilter) { fleet(where: $v) { tenantCount } }", "v", "TenantFilter"),
         ("query($v: TenantOrder) { tenants(orderBy: $v) { nodes { id } } }", "v", "TenantOrder"),
@@ -218,6 +218,22 @@ async fn values_that_come_for_the_first_time_are_not_validated_when_others_of_th
         ask(&app, document, &absent, 0).await;
         assert_eq!(validations(&app).await, before + 2, "without a value {document} is judged anew");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn series_are_counted_by_their_points_each_time() {
+    let (_world, app) = start().await;
+    let document = "query($i: Duration!) { tenant(id: \"acme\") { usageOverTime(from: \"2026-01-01T00:00:00Z\", \
+        to: \"2026-03-01T00:00:00Z\", interval: $i) { coverage } } }";
+    let of =
+        async |interval: &str, number| ask(&app, document, &Map::from_iter([("i".to_owned(), json!(interval))]), number).await.1;
+    for round in 0..2 {
+        assert!(of("P1M", round).await["errors"].is_null());
+        let refused = of("PT15M", round).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX", "{refused}");
+    }
+    assert_eq!(validations(&app).await, 4);
     app.stop().await;
 }
 

@@ -5,6 +5,7 @@
 mod access;
 mod answer_cache;
 mod answer_forms;
+mod arguments;
 mod browsers;
 mod collector;
 mod commands;

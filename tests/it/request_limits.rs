@@ -5,7 +5,7 @@ use std::time::Duration;
 use quotagraph::config::Config;
 use serde_json::{Value, json};
 
-use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::app::{Database, TenantSetup, TestApp, World, tenant};
 
 async fn start_with(configure: impl FnOnce(&mut Config)) -> (World, TestApp) {
     let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 2)]).await;
@@ -109,6 +109,76 @@ async fn complexity_counts_pages_whose_size_is_a_variable() {
         let answer = app.ask_with(query, variables.clone()).await;
         assert_eq!(answer.get("errors").is_none(), good, "{variables}: {answer}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn complexity_counts_the_points_of_series_by_the_values_of_variables_and_the_time() {
+    let (world, app) = start_with(|config| config.limits.complexity = 100).await;
+    let query = "query Q($from: DateTime!, $to: DateTime, $interval: Duration! = \"P1D\") {
+        tenant { usageOverTime(from: $from, to: $to, interval: $interval) { coverage } } }";
+    let (from, to) = ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z");
+    for (variables, complexity) in [
+        (json!({ "from": from, "to": to }), None),
+        (json!({ "from": from, "to": to, "interval": "PT1H" }), Some(22 + 31 * 24)),
+        (json!({ "from": from, "to": to, "interval": "PT6H" }), Some(22 + 31 * 4)),
+        (json!({ "from": from, "to": to, "interval": "P1D" }), None),
+        // It is noon on the 2nd of March.
+        (json!({ "from": from }), None),
+        (json!({ "from": "2025-12-01T00:00:00Z" }), Some(22 + 92)),
+        (json!({ "from": "2025-12-01T00:00:00Z", "to": null }), Some(22 + 92)),
+    ] {
+        let answer = app.ask_with(query, variables.clone()).await;
+        let sentence = complexity.map(|found| format!("the document's complexity is {found}; the limit is 100"));
+        assert_eq!(answer["errors"][0]["message"].as_str(), sentence.as_deref(), "{variables}");
+    }
+    // What was let through once is counted again as time goes by.
+    let growing = "{ tenant { usageOverTime(from: \"2026-01-01T00:00:00Z\") { coverage } } }";
+    app.data(growing).await;
+    world.advance_s(18 * 86_400);
+    let complexity = "the document's complexity is 101; the limit is 100";
+    assert_eq!(app.error(growing).await, ("QUERY_TOO_COMPLEX".to_owned(), complexity.to_owned()));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_default_limits_let_long_series_through_and_refuse_absurd_ones() {
+    let (_world, app) = start_with(|_| {}).await;
+    let points = "points { start end complete coverage allocated { average min max first last } total { average } utilization { average max } }";
+    let year = "from: \"2025-01-01T00:00:00Z\", to: \"2026-01-01T00:00:00Z\"";
+    let month = "from: \"2026-01-01T00:00:00Z\", to: \"2026-02-01T00:00:00Z\"";
+    for good in [
+        format!("{{ tenant {{ usageOverTime({year}, interval: \"PT1H\") {{ coverage {points} }} }} }}"),
+        format!("{{ fleet {{ usageOverTime({year}) {{ {points} }} }} }}"),
+        format!("{{ tenants(first: 100) {{ nodes {{ id name usageOverTime({month}) {{ coverage {points} }} }} }} }}"),
+    ] {
+        app.data(&good).await;
+    }
+    for absurd in [
+        format!("{{ tenants(first: 1000) {{ nodes {{ usageOverTime({year}, interval: \"PT15M\") {{ coverage }} }} }} }}"),
+        format!("{{ tenants(first: 10) {{ nodes {{ usageOverTime({year}, interval: \"PT1H\") {{ coverage }} }} }} }}"),
+    ] {
+        assert_eq!(app.error(&absurd).await.0, "QUERY_TOO_COMPLEX");
+    }
+    // Too many points for one series are told by the argument that makes them.
+    let (code, message) = app.error(&format!("{{ tenant {{ usageOverTime({year}, interval: \"PT1M\") {{ coverage }} }} }}")).await;
+    assert_eq!((code.as_str(), message.starts_with("interval: at most 10000 points")), ("BAD_USER_INPUT", true), "{message}");
+    app.stop().await;
+    let regional = TenantSetup { labels: vec![("region", "north")], ..tenant("acme", 1, 2) };
+    let world = World::new(Database::sqlite(), vec![regional]).await;
+    let app = world.start().await;
+    let groups = format!("groups(label: \"region\") {{ value fleet {{ usageOverTime({year}) {{ {points} }} }} }}");
+    app.data(&format!("{{ fleet {{ usageOverTime({year}) {{ {points} }} {groups} }} }}")).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn lists_within_lists_are_never_so_long_that_they_count_for_nothing() {
+    let (_world, app) = start_with(|_| {}).await;
+    let top = "top(first: 2147483647) { tenant { snapshots(first: 2147483647) { nodes { spaceType total } } } }";
+    let groups = |within: &str| format!("groups(label: \"region\") {{ fleet {{ {within} }} }}");
+    let query = format!("{{ fleet {{ {} }} }}", groups(&groups(top)));
+    assert_eq!(app.error(&query).await.0, "QUERY_TOO_COMPLEX");
     app.stop().await;
 }
 

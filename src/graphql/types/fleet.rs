@@ -7,12 +7,14 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Object, SimpleObject};
 use jiff::Timestamp;
 
+use super::super::complexity::points_asked;
 use super::super::error::ApiError;
 use super::super::ingredients;
 use super::super::loaders::Loaders;
-use super::super::scalars::{DateTime, Duration};
+use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
 use super::fleet_allocation::FleetAllocation;
+use super::page::list_complexity;
 use super::ranking::{self, RankedTenant, Ranking};
 use super::tenants::{TenantFilter, kept};
 use super::usage::{Fill, UsageRequest, UsageSeries};
@@ -66,8 +68,9 @@ impl Fleet {
     async fn space_allocation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
     ) -> Result<FleetAllocation, async_graphql::Error> {
+        let space_type = Integer::read_optional(space_type, "spaceType")?;
         // It tells when the oldest observation was made, which an equal sample changes.
         if ctx.look_ahead().field("observedAt").exists() {
             ingredients(ctx).never_keep();
@@ -76,28 +79,29 @@ impl Fleet {
     }
 
     /// Sums over the tenants; a tenant's gap is carried by its last value, and coverage tells how much was carried: it is the mean of the
-    /// tenants' own. A tenant counts from its first observation on.
-    #[graphql(complexity = "50 + child_complexity")]
+    /// tenants' own. A tenant counts from its first observation on. It counts 50 in the complexity of a document, and one more for each
+    /// interval of the stretch.
+    #[graphql(complexity = "50 + points_asked(&from, to.as_ref(), &interval) + child_complexity")]
     async fn usage_over_time(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The start of the stretch.")] from: DateTime,
-        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<DateTime>,
+        #[graphql(desc = "The start of the stretch.")] from: Instant,
+        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<Instant>,
         #[graphql(
             default_with = "Duration::from_static(\"P1D\")",
             desc = "The length of a bucket: a part of a day (PT5M, PT1H), or days, weeks, months or years."
         )]
         interval: Duration,
         #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
     ) -> Result<UsageSeries, async_graphql::Error> {
         ingredients(ctx).never_keep();
-        let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, Fill::None, self.now)?;
+        let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
         Ok(request.answer_of_fleet(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.members).await?)
     }
 
     /// The tenants that lead by a measure; those that have none are left out, and those of equal measure come by id.
-    #[graphql(complexity = "50 + usize::try_from(first).unwrap_or(0) * child_complexity")]
+    #[graphql(complexity = "50 + list_complexity(first.asked(), child_complexity)")]
     async fn top(
         &self,
         ctx: &Context<'_>,
@@ -107,19 +111,16 @@ impl Fleet {
             desc = "The stretch that GROWTH and COVERAGE look at; it ends now."
         )]
         over: Duration,
-        #[graphql(default = 10, desc = "How many.")] first: i32,
+        #[graphql(default_with = "Integer::from(10)", desc = "How many.")] first: Integer,
     ) -> Result<Vec<RankedTenant>, async_graphql::Error> {
         let services = ctx.data_unchecked::<Services>();
-        let first = match usize::try_from(first) {
-            Ok(first) if first <= services.page_size => first,
-            Ok(_) => return Err(ApiError::argument("first", format_args!("must be at most {}", services.page_size)).into()),
-            Err(_) => return Err(ApiError::argument("first", "must not be negative").into()),
-        };
+        let first = first.read_count("first", services.page_size)?;
+        let from = over.as_stretch("over", self.now)?.before(self.now);
         let measures = match by {
             Ranking::Utilization | Ranking::Allocated => ranking::by_newest(by, &self.known(ctx).await?),
             Ranking::Growth | Ranking::Coverage | Ranking::SoonestFull => {
                 ingredients(ctx).never_keep();
-                ranking::by_history(services, &self.members, by, &over, self.now).await?
+                ranking::by_history(services, &self.members, by, from, self.now).await?
             }
         };
         Ok(ranking::rank(&self.members, measures, by, first))
@@ -127,13 +128,13 @@ impl Fleet {
 
     /// How many tenants lie in each of so many equal steps of utilization from 0 to 1, and above. Tenants without a known utilization are in
     /// none.
-    #[graphql(complexity = "5 + usize::try_from(steps).unwrap_or(0) * child_complexity")]
+    #[graphql(complexity = "5 + list_complexity(steps.asked(), child_complexity)")]
     async fn distribution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 10, desc = "How many steps from 0 to 1.")] steps: i32,
+        #[graphql(default_with = "Integer::from(10)", desc = "How many steps from 0 to 1.")] steps: Integer,
     ) -> Result<Vec<DistributionStep>, async_graphql::Error> {
-        let count = usize::try_from(steps).ok().filter(|steps| (1..=MAX_GROUPS).contains(steps));
+        let count = Some(steps.asked()).filter(|steps| (1..=MAX_GROUPS).contains(steps));
         let count = count.ok_or_else(|| ApiError::argument("steps", format_args!("must be from 1 to {MAX_GROUPS}")))?;
         let known = self.known(ctx).await?;
         let utilizations = known.iter().flatten().filter_map(|allocation| allocation.utilization());
@@ -141,7 +142,7 @@ impl Fleet {
     }
 
     /// The same fleet, split by the values of a label, in their order; tenants without it come under null, last.
-    #[graphql(complexity = "5 + 20 * child_complexity")]
+    #[graphql(complexity = "5 + list_complexity(20, child_complexity)")]
     #[expect(clippy::unused_async, reason = "resolvers are async")]
     async fn groups(
         &self,

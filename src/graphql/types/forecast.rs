@@ -6,7 +6,7 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::super::error::ApiError;
 use super::super::loaders::{Loaders, RunsKey};
-use super::super::scalars::{DateTime, Duration};
+use super::super::scalars::{DateTime, Duration, Integer};
 use super::StorageUnit;
 use crate::quota::forecast::{Expected, MAX_DAYS, METHOD, Reaching, Unavailable, backtest_error, daily_values, forecast};
 use crate::quota::usage::segments;
@@ -31,7 +31,7 @@ impl ForecastRequest {
         horizon: &Duration,
         threshold: f64,
         confidence: f64,
-        space_type: Option<i32>,
+        space_type: Option<Integer>,
         now: Timestamp,
     ) -> Result<Self, ApiError> {
         let length = horizon.as_stretch("horizon", now)?.after(now).duration_since(now);
@@ -45,6 +45,7 @@ impl ForecastRequest {
         if !(confidence > 0.0 && confidence < 1.0) {
             return Err(ApiError::argument("confidence", "must be more than 0 and less than 1: 0.9 for 90 %"));
         }
+        let space_type = Integer::read_optional(space_type, "spaceType")?;
         Ok(Self { days, threshold, confidence, space_type, now })
     }
 

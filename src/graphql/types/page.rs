@@ -4,6 +4,7 @@ use async_graphql::SimpleObject;
 
 use super::super::cursor::Cursor;
 use super::super::error::ApiError;
+use super::super::scalars::Integer;
 
 /// Where a page lies in its list.
 #[derive(Clone, Debug, SimpleObject)]
@@ -47,21 +48,16 @@ pub const DEFAULT_PAGE: usize = 50;
 impl<C: Cursor> Page<C> {
     /// Reads the arguments of a connection.
     pub fn parse(
-        first: Option<i32>,
+        first: Option<Integer>,
         after: Option<&str>,
-        last: Option<i32>,
+        last: Option<Integer>,
         before: Option<&str>,
         limit: usize,
     ) -> Result<Self, ApiError> {
-        let count = |name: &str, count: i32| match usize::try_from(count) {
-            Ok(count) if count <= limit => Ok(count),
-            Ok(_) => Err(ApiError::argument(name, format_args!("must be at most {limit}"))),
-            Err(_) => Err(ApiError::argument(name, "must not be negative")),
-        };
         let (backwards, limit) = match (first, last) {
             (Some(_), Some(_)) => return Err(ApiError::argument("last", "cannot go with first; give one of them")),
-            (Some(first), None) => (false, count("first", first)?),
-            (None, Some(last)) => (true, count("last", last)?),
+            (Some(first), None) => (false, first.read_count("first", limit)?),
+            (None, Some(last)) => (true, last.read_count("last", limit)?),
             (None, None) => (false, DEFAULT_PAGE.min(limit)),
         };
         let place = |name: &str, text: Option<&str>| {
@@ -73,7 +69,11 @@ impl<C: Cursor> Page<C> {
 
 /// What a page adds to a document's complexity: every entry of it as much as its fields. Wrong arguments count little: they are refused
 /// anyway. However long the pages within pages, the sum over a document stays within its type.
-pub fn page_complexity(first: Option<i32>, last: Option<i32>, of_entry: usize) -> usize {
-    let entries = first.or(last).map_or(DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(0));
-    entries.saturating_mul(of_entry).min(1 << 32) + 3
+pub fn page_complexity(first: Option<Integer>, last: Option<Integer>, of_entry: usize) -> usize {
+    list_complexity(first.or(last).map_or(DEFAULT_PAGE, Integer::asked), of_entry) + 3
+}
+
+/// What the entries of a list add to a document's complexity.
+pub fn list_complexity(entries: usize, of_entry: usize) -> usize {
+    entries.saturating_mul(of_entry).min(1 << 32)
 }

@@ -6,7 +6,6 @@ use async_graphql::{Enum, SimpleObject};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
-use super::super::scalars::Duration;
 use super::super::services::Services;
 use super::Tenant;
 use crate::quota::fleet::Standing;
@@ -52,16 +51,15 @@ pub fn by_newest(by: Ranking, known: &[Option<Arc<SpaceAllocation>>]) -> Vec<Opt
     known.iter().map(|known| known.as_deref().and_then(measure)).collect()
 }
 
-/// The measures that the history over a stretch which ends now gives; `None` for tenants that have none.
+/// The measures that the history from an instant to now gives; `None` for tenants that have none.
 pub async fn by_history(
     services: &Services,
     members: &[Arc<WatchedTenant>],
     by: Ranking,
-    over: &Duration,
+    from: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<Option<f64>>, ApiError> {
     let ids: Vec<TenantId> = members.iter().map(|watched| watched.tenant.id.clone()).collect();
-    let from = over.as_stretch("over", now)?.before(now);
     if by == Ranking::SoonestFull {
         let days = services.fleets.days_until_full(&ids, now).await?;
         return Ok(ids.iter().map(|id| days.get(id).copied()).collect());

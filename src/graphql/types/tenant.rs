@@ -6,10 +6,11 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use jiff::SignedDuration;
 
+use super::super::complexity::points_asked;
 use super::super::error::ApiError;
 use super::super::ingredients;
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
-use super::super::scalars::{DateTime, Duration};
+use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
 use super::usage::{Fill, UsageRequest};
 use super::{
@@ -84,12 +85,16 @@ impl Tenant {
     async fn space_allocation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
         #[graphql(desc = "The oldest answer that will do; older ones are fetched anew before answering.")] max_age: Option<
             Duration,
         >,
         #[graphql(default_with = "OnFailure::Stale", desc = "What to do when the upstream cannot answer.")] on_failure: OnFailure,
     ) -> Option<Result<SpaceAllocation, async_graphql::Error>> {
+        let space_type = match Integer::read_optional(space_type, "spaceType") {
+            Ok(space_type) => space_type,
+            Err(error) => return Some(Err(error.into())),
+        };
         match self.answer(ctx, max_age, on_failure).await {
             Ok(answer) => match space_type {
                 None => Some(Ok(answer.into())),
@@ -100,26 +105,26 @@ impl Tenant {
     }
 
     /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the stretch
-    /// touches is given whole.
-    #[graphql(complexity = "20 + child_complexity")]
+    /// touches is given whole. It counts 20 in the complexity of a document, and one more for each interval of the stretch.
+    #[graphql(complexity = "20 + points_asked(&from, to.as_ref(), &interval) + child_complexity")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn usage_over_time(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The start of the stretch.")] from: DateTime,
-        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<DateTime>,
+        #[graphql(desc = "The start of the stretch.")] from: Instant,
+        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<Instant>,
         #[graphql(
             default_with = "Duration::from_static(\"P1D\")",
             desc = "The length of a bucket: a part of a day (PT5M, PT1H), or days, weeks, months or years."
         )]
         interval: Duration,
         #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
         #[graphql(default_with = "Fill::None", desc = "What a bucket without observations says.")] fill: Fill,
     ) -> Result<UsageSeries, async_graphql::Error> {
         ingredients(ctx).never_keep();
         let now = ctx.data_unchecked::<Services>().clock.now();
-        let request = UsageRequest::parse(from, to, &interval, time_zone, space_type, fill, now)?;
+        let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, fill, now)?;
         Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
     }
 
@@ -131,10 +136,11 @@ impl Tenant {
         ctx: &Context<'_>,
         #[graphql(default_with = "Duration::from_static(\"P30D\")", desc = "How long the stretch is; by the calendar in UTC.")]
         over: Duration,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
     ) -> Result<Option<Growth>, async_graphql::Error> {
         ingredients(ctx).never_keep();
         let now = ctx.data_unchecked::<Services>().clock.now();
+        let space_type = Integer::read_optional(space_type, "spaceType")?;
         Ok(Growth::of(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id, &over, space_type, now).await?)
     }
 
@@ -148,7 +154,7 @@ impl Tenant {
         #[graphql(default = 1.0, desc = "The share of total that is waited for, 0.9 for 90 %; more than 0.")] threshold: f64,
         #[graphql(default = 0.9, desc = "The share of the truth that the band is to hold; between 0 and 1, both excluded.")]
         confidence: f64,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<i32>,
+        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
     ) -> Result<Forecast, async_graphql::Error> {
         ingredients(ctx).never_keep();
         let now = ctx.data_unchecked::<Services>().clock.now();
@@ -162,18 +168,19 @@ impl Tenant {
     async fn snapshots(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only runs that were observed at or after this instant.")] from: Option<DateTime>,
-        #[graphql(desc = "Only runs that were observed before this instant.")] to: Option<DateTime>,
-        #[graphql(desc = "Only this space type.")] space_type: Option<i32>,
-        #[graphql(desc = "The first so many; 50 without first and last.")] first: Option<i32>,
+        #[graphql(desc = "Only runs that were observed at or after this instant.")] from: Option<Instant>,
+        #[graphql(desc = "Only runs that were observed before this instant.")] to: Option<Instant>,
+        #[graphql(desc = "Only this space type.")] space_type: Option<Integer>,
+        #[graphql(desc = "The first so many; 50 without first and last.")] first: Option<Integer>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
+        #[graphql(desc = "The last so many.")] last: Option<Integer>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<SnapshotConnection, async_graphql::Error> {
         ingredients(ctx).never_keep();
         let services = ctx.data_unchecked::<Services>();
         let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
-        let (from, to) = (from.map(|at| at.0), to.map(|at| at.0));
+        let (from, to) = (Instant::read_optional(from.as_ref(), "from")?, Instant::read_optional(to.as_ref(), "to")?);
+        let space_type = Integer::read_optional(space_type, "spaceType")?;
         if let (Some(from), Some(to)) = (from, to)
             && to <= from
         {

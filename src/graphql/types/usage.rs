@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::super::error::ApiError;
 use super::super::loaders::{FleetKey, Loaders, RunsKey};
-use super::super::scalars::{DateTime, Duration};
+use super::super::scalars::{DateTime, Duration, Instant, Integer};
 use super::super::services::MAX_POINTS;
 use super::StorageUnit;
 use super::points::Points;
@@ -41,15 +41,16 @@ pub struct UsageRequest {
 impl UsageRequest {
     /// Reads the arguments of a series; `to` is `now` when it is not given.
     pub fn parse(
-        from: DateTime,
-        to: Option<DateTime>,
+        from: &Instant,
+        to: Option<&Instant>,
         interval: &Duration,
         zone: String,
-        space_type: Option<i32>,
+        space_type: Option<Integer>,
         fill: Fill,
         now: Timestamp,
     ) -> Result<Self, ApiError> {
-        let range = TimeRange { from: from.0, to: to.map_or(now, |to| to.0) };
+        let (from, to) = (from.read("from")?, Instant::read_optional(to, "to")?);
+        let range = TimeRange { from, to: to.unwrap_or(now) };
         if range.to <= range.from {
             return Err(match to {
                 Some(_) => ApiError::argument("to", "must be after from"),
@@ -58,6 +59,7 @@ impl UsageRequest {
         }
         let interval = interval.as_interval("interval")?;
         let tz = time_zone(&zone).map_err(|unknown| ApiError::argument("timeZone", unknown))?;
+        let space_type = Integer::read_optional(space_type, "spaceType")?;
         let buckets = buckets_within(range, interval, &tz, MAX_POINTS).map_err(|many| ApiError::argument("interval", many))?;
         Ok(Self { range, interval, time_zone: zone, buckets, space_type, fill: fill.into(), now })
     }

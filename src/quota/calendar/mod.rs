@@ -52,8 +52,7 @@ pub fn buckets(range: TimeRange, interval: Interval, tz: &TimeZone) -> Buckets<'
 /// # Errors
 /// [`TooManyBuckets`] when there are more.
 pub fn buckets_within(range: TimeRange, interval: Interval, tz: &TimeZone, limit: usize) -> Result<Vec<TimeRange>, TooManyBuckets> {
-    let seconds = ceil_seconds(range.to).saturating_sub(floor_seconds(range.from)).max(0);
-    let estimate = (seconds / interval.nominal_seconds()).unsigned_abs();
+    let estimate = estimate_count(range, interval);
     let refused = TooManyBuckets { limit, interval, estimate: estimate.max(limit as u64 + 1) };
     // Clock changes and the unequal lengths of months make far less of a difference than this margin.
     if estimate > limit as u64 + limit as u64 / 8 + 16 {
@@ -61,6 +60,14 @@ pub fn buckets_within(range: TimeRange, interval: Interval, tz: &TimeZone, limit
     }
     let found: Vec<_> = buckets(range, interval, tz).take(limit.saturating_add(1)).collect();
     if found.len() > limit { Err(refused) } else { Ok(found) }
+}
+
+/// How many buckets of the interval's usual length the range has room for, rounded up: what [`buckets`] gives, give or take those at the
+/// ends, clock changes and the unequal lengths of months. Costs nothing.
+#[must_use]
+pub fn estimate_count(range: TimeRange, interval: Interval) -> u64 {
+    let seconds = ceil_seconds(range.to).saturating_sub(floor_seconds(range.from)).max(0);
+    seconds.unsigned_abs().div_ceil(interval.nominal_seconds().unsigned_abs())
 }
 
 /// The stretch from the start of the first bucket to the end of the last. Runs must be read for all of it, not only for the range

@@ -2,10 +2,14 @@
 
 use std::fmt::Write as _;
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::app::{Database, World, tenant};
-use crate::support::process::until;
+use crate::support::process::{patiently, until};
 
 /// So many that they are read by many statements, and that their rows do not fit into the buffers on the way.
 const TENANTS: usize = 400;
@@ -74,6 +78,32 @@ async fn a_client_that_goes_away_ends_its_export_and_frees_its_place() {
     until("the end of both exports", async || app.get("/metrics").await.1.contains("quotagraph_exports_total{outcome=\"GONE\"} 2"))
         .await;
     let whole = app.client.get(&url).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(whole.split(|byte| *byte == b'\n').count(), 2 + TENANTS * 28 * 48);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_loses_its_place_and_notices_that_the_file_is_not_whole() {
+    let world = many(Database::sqlite()).await;
+    let app = world
+        .start_with(|config| {
+            config.limits.exports = 1;
+            config.limits.stall_timeout = Duration::from_millis(500);
+        })
+        .await;
+    let mut stalled = TcpStream::connect(app.base.trim_start_matches("http://")).await.unwrap();
+    stalled.write_all(format!("GET {LONG} HTTP/1.1\r\nHost: quotagraph\r\n\r\n").as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    stalled.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    until("the end of the export", async || app.get("/metrics").await.1.contains("quotagraph_exports_total{outcome=\"GONE\"} 1"))
+        .await;
+    let mut rest = Vec::new();
+    // Either the end comes, or the connection is reset.
+    let _ = patiently("the end of the connection", stalled.read_to_end(&mut rest)).await;
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "the file ended as if it were whole, after {} bytes", rest.len());
+    // One that reads has the place now, and the whole file.
+    let whole = app.client.get(format!("{}{LONG}", app.base)).send().await.unwrap().bytes().await.unwrap();
     assert_eq!(whole.split(|byte| *byte == b'\n').count(), 2 + TENANTS * 28 * 48);
     app.stop().await;
 }
