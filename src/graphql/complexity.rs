@@ -1,4 +1,4 @@
-//! What series count in the complexity of a document: each point that is asked for counts one.
+//! What series count in the complexity of a document: every ten points that are asked for count one.
 //!
 //! The library counts while it validates, field by field, and does not know the time. A series without an end ends now, so counting is told
 //! the time, and tells whether there was a series to count.
@@ -29,9 +29,17 @@ pub(super) async fn count_at<F: Future>(now: Timestamp, counts: F) -> (F::Output
     (counted, counted_points.load(Ordering::Relaxed))
 }
 
+/// Points that count one: about as much work as one other field.
+const POINTS_OF_ONE: usize = 10;
+
+/// What the points count that a series is asked for.
+pub(super) fn count_points(from: &Instant, to: Option<&Instant>, interval: &Duration) -> usize {
+    points_asked(from, to, interval).div_ceil(POINTS_OF_ONE)
+}
+
 /// How many points a series is asked for, as near as the usual length of the interval tells. Nothing for what cannot be read, and no more
 /// than may be given: both are refused by a better sentence when they are resolved.
-pub(super) fn points_asked(from: &Instant, to: Option<&Instant>, interval: &Duration) -> usize {
+fn points_asked(from: &Instant, to: Option<&Instant>, interval: &Duration) -> usize {
     let now = begin_to_count();
     let readable = || {
         let from = from.read("from").ok()?;

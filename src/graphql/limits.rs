@@ -24,7 +24,7 @@ use futures_util::stream::BoxStream;
 pub struct DocumentLimits {
     /// How deep fields may be nested.
     pub depth: usize,
-    /// The sum over the fields, lists counted by their page size, and series by the points that are asked for.
+    /// The sum over the fields, lists counted by their page size, and series by tens of the points that are asked for.
     pub complexity: usize,
     /// Fields with another name than their own.
     pub aliases: usize,

@@ -7,7 +7,7 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Object, SimpleObject};
 use jiff::Timestamp;
 
-use super::super::complexity::points_asked;
+use super::super::complexity::count_points;
 use super::super::error::ApiError;
 use super::super::ingredients;
 use super::super::loaders::Loaders;
@@ -79,9 +79,9 @@ impl Fleet {
     }
 
     /// Sums over the tenants; a tenant's gap is carried by its last value, and coverage tells how much was carried: it is the mean of the
-    /// tenants' own. A tenant counts from its first observation on. It counts 50 in the complexity of a document, and one more for each
-    /// interval of the stretch.
-    #[graphql(complexity = "50 + points_asked(&from, to.as_ref(), &interval) + child_complexity")]
+    /// tenants' own. A tenant counts from its first observation on. It counts 50 in the complexity of a document, and one more for every ten
+    /// intervals of the stretch.
+    #[graphql(complexity = "50 + count_points(&from, to.as_ref(), &interval) + child_complexity")]
     async fn usage_over_time(
         &self,
         ctx: &Context<'_>,

@@ -6,7 +6,7 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use jiff::SignedDuration;
 
-use super::super::complexity::points_asked;
+use super::super::complexity::count_points;
 use super::super::error::ApiError;
 use super::super::ingredients;
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
@@ -105,8 +105,8 @@ impl Tenant {
     }
 
     /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the stretch
-    /// touches is given whole. It counts 20 in the complexity of a document, and one more for each interval of the stretch.
-    #[graphql(complexity = "20 + points_asked(&from, to.as_ref(), &interval) + child_complexity")]
+    /// touches is given whole. It counts 20 in the complexity of a document, and one more for every ten intervals of the stretch.
+    #[graphql(complexity = "20 + count_points(&from, to.as_ref(), &interval) + child_complexity")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn usage_over_time(
         &self,
