@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use self::settings::{
     at_least_one, cache_settings, collector_settings, document_limits, gate_settings, longest_lag, request_limits, retention_ages,
-    signed, subscription_limits, token_verifier,
+    signed, socket_limits, subscription_limits, token_verifier,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence};
@@ -201,6 +201,7 @@ impl App {
             trusted_proxies: config.server.trusted_proxies.as_slice().into(),
             stop: handle.stop.clone(),
             sockets: sockets.clone(),
+            open_sockets: Presence::new(socket_limits(config)),
         };
         let router = http::router(state, config.graphql.graphiql);
         let collector = config.collector.enabled.then_some(collector);

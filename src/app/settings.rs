@@ -68,7 +68,12 @@ pub(super) fn gate_settings(config: &Config, tokens: Option<Arc<TokenVerifier>>)
 }
 
 pub(super) fn subscription_limits(config: &Config) -> PresenceLimits {
-    PresenceLimits { total: config.limits.subscriptions, per_principal: config.limits.subscriptions_per_principal }
+    let limits = &config.limits;
+    PresenceLimits { name: "subscriptions", total: limits.subscriptions, per_principal: limits.subscriptions_per_principal }
+}
+
+pub(super) fn socket_limits(config: &Config) -> PresenceLimits {
+    PresenceLimits { name: "sockets", total: config.limits.sockets, per_principal: config.limits.sockets_per_principal }
 }
 
 pub(super) fn at_least_one(count: u32) -> NonZeroU32 {

@@ -45,6 +45,10 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Subscriptions of one principal at the same time. Default 2000.
     pub subscriptions_per_principal: usize,
+    /// `WebSocket`s open at the same time, with and without subscriptions. Default 20,000.
+    pub sockets: usize,
+    /// `WebSocket`s of one principal open at the same time. Default 2000.
+    pub sockets_per_principal: usize,
 }
 
 impl Default for Limits {
@@ -66,6 +70,8 @@ impl Default for Limits {
             exports: 8,
             subscriptions: 20_000,
             subscriptions_per_principal: 2000,
+            sockets: 20_000,
+            sockets_per_principal: 2000,
         }
     }
 }
@@ -89,6 +95,8 @@ impl Limits {
         text::require_within("limits.refreshes_per_minute", self.refreshes_per_minute, 1..=1_000_000)?;
         text::require_within("limits.exports", self.exports, 1..=1000)?;
         text::require_within("limits.subscriptions", self.subscriptions, 0..=10_000_000)?;
-        text::require_within("limits.subscriptions_per_principal", self.subscriptions_per_principal, 0..=10_000_000)
+        text::require_within("limits.subscriptions_per_principal", self.subscriptions_per_principal, 0..=10_000_000)?;
+        text::require_within("limits.sockets", self.sockets, 0..=10_000_000)?;
+        text::require_within("limits.sockets_per_principal", self.sockets_per_principal, 0..=10_000_000)
     }
 }

@@ -41,7 +41,7 @@ pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
 pub use self::origin::AllowedOrigins;
 pub use self::patience::PatientListener;
-use crate::access::Gate;
+use crate::access::{Gate, Presence};
 use crate::graphql::{KnownDocuments, Schema};
 use crate::metrics::Metrics;
 use crate::telemetry;
@@ -74,6 +74,8 @@ pub struct HttpState {
     pub stop: CancellationToken,
     /// The WebSocket connections, which no longer belong to the server that accepted them.
     pub sockets: TaskTracker,
+    /// Whose `WebSocket`s are open.
+    pub open_sockets: Presence,
 }
 
 /// Limits on single requests.

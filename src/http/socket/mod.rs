@@ -11,7 +11,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 
-use self::session::{HeldCredentials, Session};
+use self::protocol::Close;
+use self::session::{HeldCredentials, Session, refuse};
 use super::HttpState;
 use super::accept::MediaType;
 use super::caller::address_of;
@@ -48,8 +49,13 @@ pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response 
     let credentials = HeldCredentials::of(&head.headers);
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);
+    // Browsers do not tell a page why it may not connect, but why a connection is closed.
+    let arrival = if speaks_ours { state.open_sockets.arrive().map_err(Close::Crowded) } else { Err(Close::Subprotocol) };
     upgrade.on_upgrade(move |socket| async move {
-        Session::new(state, address, credentials).run(socket, speaks_ours).await;
+        match arrival {
+            Ok(stay) => Session::new(state, address, credentials, stay).run(socket).await,
+            Err(refused) => refuse(socket, refused).await,
+        }
         drop(running);
     })
 }

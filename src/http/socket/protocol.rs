@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::answer::Payload;
 use super::super::request::{Object, Params};
+use crate::access::Crowded;
 
 /// What a client says.
 #[derive(Debug, Deserialize)]
@@ -46,6 +47,8 @@ pub(super) enum ServerMessage<'a> {
 pub(super) enum Close {
     /// The service ends.
     GoingAway,
+    /// There are as many connections as may be; the sentence says whose.
+    Crowded(Crowded),
     /// A message is not understood; the sentence says why.
     Invalid(String),
     /// An operation came before the connection was acknowledged.
@@ -70,6 +73,8 @@ impl From<Close> for CloseFrame {
         // The texts of graphql-ws, where it has one.
         let (code, mut reason) = match close {
             Close::GoingAway => (1001, "the service is stopping".to_owned()),
+            // Of the registry of RFC 6455: "try again later".
+            Close::Crowded(crowded) => (1013, crowded.to_string()),
             Close::Invalid(why) => (4400, why),
             Close::Unauthorized => (4401, "Unauthorized".to_owned()),
             Close::Forbidden(why) => (4403, why),

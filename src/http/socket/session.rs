@@ -20,7 +20,7 @@ use super::super::refusal::Refusal;
 use super::super::request::{Object, Params};
 use super::operations::Operations;
 use super::protocol::{ClientMessage, Close, ServerMessage, parse};
-use crate::access::{Credentials, View};
+use crate::access::{Credentials, Stay, View};
 use crate::graphql::{Delivery, code, coded_error};
 
 /// How long a client may take to say who it is.
@@ -96,32 +96,21 @@ pub(super) struct Session {
     /// The caller, once it was let in.
     view: Option<View>,
     operations: Operations,
+    /// Its place among the connections that may be open.
+    stay: Stay,
 }
 
 impl Session {
-    pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials) -> Self {
-        Self { state, address, held, view: None, operations: Operations::default() }
+    pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials, stay: Stay) -> Self {
+        Self { state, address, held, view: None, operations: Operations::default(), stay }
     }
 
     /// Serves the connection to its end.
-    pub(super) async fn run(mut self, mut socket: WebSocket, speaks_ours: bool) {
-        let end = if speaks_ours { self.serve(&mut socket).await } else { Close::Subprotocol.into() };
+    pub(super) async fn run(mut self, mut socket: WebSocket) {
+        let end = self.serve(&mut socket).await;
         // What is subscribed to ends now, not when the client has agreed.
         drop(self);
-        let closing = async {
-            match end {
-                End::Gone => return,
-                // What answers the client's close goes out while its end is waited for.
-                End::Closed => {}
-                End::Close(close) => {
-                    if socket.send(Message::Close(Some(close.into()))).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            while let Some(Ok(_)) = socket.recv().await {}
-        };
-        let _ = timeout(CLOSE_PATIENCE, closing).await;
+        finish(socket, end).await;
     }
 
     /// Serves until there is a reason to end.
@@ -176,7 +165,9 @@ impl Session {
                 let held = std::mem::take(&mut self.held);
                 let held = payload.as_ref().and_then(HeldCredentials::in_payload).unwrap_or(held);
                 let admitted = self.state.gate.admit(held.borrow(), self.address).await;
-                self.view = Some(admitted.map_err(|refusal| Close::Forbidden(refusal.to_string()))?);
+                let view = admitted.map_err(|refusal| Close::Forbidden(refusal.to_string()))?;
+                self.stay.belong_to(view.principal()).map_err(Close::Crowded)?;
+                self.view = Some(view);
                 say(socket, &ServerMessage::ConnectionAck).await
             }
             ClientMessage::Ping { payload } => say(socket, &ServerMessage::Pong { payload }).await,
@@ -234,6 +225,29 @@ impl Session {
         self.operations.remove(id);
         say(socket, &ServerMessage::Error { id, payload: &response.errors }).await
     }
+}
+
+/// Closes a connection that is not served.
+pub(super) async fn refuse(socket: WebSocket, reason: Close) {
+    finish(socket, reason.into()).await;
+}
+
+/// Closes the connection as it ended, and gives the client a moment to agree.
+async fn finish(mut socket: WebSocket, end: End) {
+    let closing = async {
+        match end {
+            End::Gone => return,
+            // What answers the client's close goes out while its end is waited for.
+            End::Closed => {}
+            End::Close(close) => {
+                if socket.send(Message::Close(Some(close.into()))).await.is_err() {
+                    return;
+                }
+            }
+        }
+        while let Some(Ok(_)) = socket.recv().await {}
+    };
+    let _ = timeout(CLOSE_PATIENCE, closing).await;
 }
 
 async fn say(socket: &mut WebSocket, message: &ServerMessage<'_>) -> Result<(), End> {

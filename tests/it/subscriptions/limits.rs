@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::changes_of;
 use crate::access::with_keys;
 use crate::support::app::{Database, TestApp, World, tenant};
-use crate::support::process::until;
+use crate::support::process::{patiently, until};
 use crate::support::subscriber::{Events, Socket, open};
 
 async fn start(configure: impl FnOnce(&mut quotagraph::config::Config)) -> (World, TestApp) {
@@ -95,6 +95,49 @@ async fn subscriptions_of_a_principal_and_of_all_are_limited() {
     try_as("a").await;
     until("the third", async || open(&app, "websocket") <= 3).await;
     app.stop().await;
+}
+
+#[tokio::test]
+async fn open_connections_of_a_principal_and_of_all_are_limited_whether_they_subscribe_or_not() {
+    let (_world, app) = start(|config| {
+        with_keys(config);
+        config.limits.sockets = 3;
+        config.limits.sockets_per_principal = 2;
+    })
+    .await;
+    let open_as = async |name: &str| Socket::init(&app, json!({ "apiKey": format!("key of {name}") })).await;
+    let refused_as = async |name: &str| {
+        let mut socket = Socket::open(&app, &[]).await.unwrap();
+        socket.say(json!({ "type": "connection_init", "payload": { "apiKey": format!("key of {name}") } })).await;
+        socket.closing().await
+    };
+    let (first, _second) = (open_as("a").await, open_as("a").await);
+    let own = "you have 2 sockets already, as many as limits.sockets_per_principal allows; end one first";
+    assert_eq!(refused_as("a").await, (1013, own.to_owned()));
+    // One that has not said who it is counts among all.
+    let silent = Socket::open(&app, &[]).await.unwrap();
+    let all = "there are 3 sockets already, as many as limits.sockets allows; try again later";
+    assert_eq!(Socket::open(&app, &[]).await.unwrap().closing().await, (1013, all.to_owned()));
+    drop(silent);
+    // Its end is noticed a moment later.
+    let mut other = until_open(&app, "all").await;
+    other.subscribe(&changes_of("")).await;
+    assert_eq!(first.close().await, 1000);
+    until_open(&app, "a").await;
+    app.stop().await;
+}
+
+/// A connection as soon as there is room for one.
+async fn until_open(app: &TestApp, name: &str) -> Socket {
+    let trying = Box::pin(async {
+        loop {
+            let mut socket = Socket::open(app, &[]).await.unwrap();
+            if socket.is_let_in(json!({ "apiKey": format!("key of {name}") })).await {
+                return socket;
+            }
+        }
+    });
+    patiently("room", trying).await
 }
 
 #[tokio::test]

@@ -51,6 +51,14 @@ impl Socket {
         self.stream.send(Message::text(text)).await.unwrap();
     }
 
+    /// Says who calls. Whether the connection is acknowledged, and not closed.
+    pub async fn is_let_in(&mut self, payload: Value) -> bool {
+        let init = json!({ "type": "connection_init", "payload": payload });
+        // What is closed already cannot be written to.
+        let _ = self.stream.send(Message::text(init.to_string())).await;
+        self.receive().await.is_ok_and(|message| message["type"] == "connection_ack")
+    }
+
     /// The next message.
     pub async fn hear(&mut self) -> Value {
         match self.came.pop_front() {
