@@ -3,8 +3,8 @@
 //! *Thinning* leaves a tenant's time-weighted averages of every bucket and its coverage as they are, those of utilization included. Runs are put together
 //! where they follow each other without a gap inside one bucket of UTC and agree in total and interval, while no other type of the tenant begins, ends or is resized. Their mean of allocated is seldom a whole number
 //! of GB, so two runs take their place: one of the mean rounded down and one of the mean rounded up, for the shares of the time that give the mean
-//! exactly. Runs that reach over a bucket's end stay, and so do those before a gap, whose end depends on their last sample, and the newest of
-//! a type, whose end is open. Thinned again, nothing changes: what would not become fewer runs stays as it is. Least and greatest values inside of the
+//! exactly. Runs that reach over a bucket's end stay, and so do those before a gap or the end of a type, whose value is carried from then on, and
+//! the newest of a type, whose end is open. Thinned again, nothing changes: what would not become fewer runs stays as it is. Least and greatest values inside of the
 //! bucket are lost, and so is the time of day of the changes.
 //!
 //! *Forgetting* leaves, of what begins before an instant, the newest run of each type: what is known or carried at that instant.
@@ -96,27 +96,17 @@ fn group_size(runs: &[Run], breaks: &[Timestamp], grain: Grain, (from, to): (Tim
     let belongs = |pair: &[Run]| {
         let (run, next) = (&pair[0], &pair[1]);
         let is_alike = run.total_gb == first.total_gb && run.interval_s == first.interval_s;
-        // The next run of the type, or its end, is the end of this one, inside the bucket or just at its end.
-        let end = run.ended_at.unwrap_or(next.first_at);
+        // The next run of the type is the end of this one, inside the bucket or just at its end.
+        let end = next.first_at;
         let last_moment = end.saturating_sub(SignedDuration::from_millis(1)).unwrap_or(end);
         next.space_type == run.space_type
             && is_alike
-            && run.holds_until(Some(next.first_at)) == end
+            && run.ended_at.is_none()
+            && run.holds_until(Some(end)) == end
             && bucket(last_moment) == bucket(first.first_at)
             && next_break.is_none_or(|at| end <= *at)
     };
-    let mut size = 0;
-    for pair in runs.windows(2) {
-        if !belongs(pair) {
-            break;
-        }
-        size += 1;
-        // What ends leaves nothing to go on with, even when it comes again at once.
-        if pair[0].ended_at.is_some() {
-            break;
-        }
-    }
-    size
+    runs.windows(2).take_while(|pair| belongs(pair)).count()
 }
 
 /// A group of runs as fewer runs, if that can be.

@@ -122,6 +122,24 @@ fn a_busy_day_becomes_two_runs_and_the_one_over_midnight() {
 }
 
 #[test]
+fn the_value_that_is_carried_from_the_end_of_a_type_on_stays() {
+    let run = |minute: i64, allocated_gb| Run {
+        space_type: 0,
+        first_at: at(minute * 60),
+        last_at: at(minute * 60),
+        interval_s: 300,
+        samples: 1,
+        allocated_gb,
+        total_gb: 1000,
+        ended_at: None,
+    };
+    let ended = Run { ended_at: Some(at(3600)), ..run(50, 1) };
+    let runs = [run(20, 5), run(30, 4), run(40, 0), ended.clone(), run(120, 7)];
+    let thinned = thin(&runs, Grain::Hour, at(0), at(DAY_S));
+    assert_eq!(thinned, [Run { last_at: at(40 * 60), samples: 3, ..run(20, 3) }, ended, run(120, 7)]);
+}
+
+#[test]
 fn days_begin_at_midnight_of_utc() {
     assert_eq!(day_start(at(DAY_S + 5)), at(DAY_S));
     assert_eq!(day_start(at(DAY_S)), at(DAY_S));
