@@ -215,7 +215,7 @@ impl Changes {
             one.iter().filter(|(key, run)| other.get(*key) != Some(*run)).map(|(_, run)| run.clone()).collect::<Vec<_>>()
         };
         changes.delete_others(tenant, before, after);
-        (changes, ImportedRuns { removed: only(&old, &new), added: only(&new, &old) })
+        (changes, ImportedRuns { removed: only(&old, &new), added: only(&new, &old), are_reduced: false })
     }
 
     /// Makes the runs `before` the fewer runs `after`; both are sorted by space type and then by start. The newest run of each

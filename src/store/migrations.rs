@@ -23,10 +23,10 @@ macro_rules! migrations {
 }
 
 /// Those of Postgres, oldest first.
-pub(super) const POSTGRES: &[Migration] = migrations!("postgres": "0001_tenants_and_snapshots", "0002_tenant_numbers", "0003_change_feed", "0004_fleet_log", "0005_analyst_views", "0006_imports", "0007_retention");
+pub(super) const POSTGRES: &[Migration] = migrations!("postgres": "0001_tenants_and_snapshots", "0002_tenant_numbers", "0003_change_feed", "0004_fleet_log", "0005_analyst_views", "0006_imports", "0007_retention", "0008_reduced_imports");
 
 /// Those of `SQLite`, oldest first.
-pub(super) const SQLITE: &[Migration] = migrations!("sqlite": "0001_tenants_and_snapshots", "0002_tenant_numbers", "0003_change_feed", "0004_fleet_log", "0005_analyst_views", "0006_imports", "0007_retention");
+pub(super) const SQLITE: &[Migration] = migrations!("sqlite": "0001_tenants_and_snapshots", "0002_tenant_numbers", "0003_change_feed", "0004_fleet_log", "0005_analyst_views", "0006_imports", "0007_retention", "0008_reduced_imports");
 
 impl Migration {
     /// The SHA-256 of the statements, in hex. Line ends do not count, because some checkouts change them.

@@ -208,6 +208,8 @@ pub struct ImportedRuns {
     pub removed: Vec<Run>,
     /// The runs that it left instead, sorted likewise.
     pub added: Vec<Run>,
+    /// Whether history in which some of them lie was thinned or forgotten since.
+    pub are_reduced: bool,
 }
 
 /// Works out a tenant's runs anew: from those around a stretch, sorted by type and start, to all of them as they shall be. `None` leaves them.

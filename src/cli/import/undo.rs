@@ -18,7 +18,7 @@ pub(super) async fn run(store: &SharedStore, id: i64) -> Result<ExitCode, Failed
     }
     // All of them are looked at before the first one is changed.
     for tenant in &import.tenants {
-        let runs = store.imported_runs(id, tenant).await?;
+        let runs = runs_of(store, id, tenant).await?;
         if let Some((from, to)) = bounds(&runs) {
             let to = to.saturating_add(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
             let stored = store.runs(std::slice::from_ref(tenant), TimeRange { from, to }, None).await?;
@@ -35,7 +35,7 @@ pub(super) async fn run(store: &SharedStore, id: i64) -> Result<ExitCode, Failed
 }
 
 async fn take_back(store: &SharedStore, id: i64, tenant: &TenantId) -> Result<(), Failed> {
-    let runs = store.imported_runs(id, tenant).await?;
+    let runs = runs_of(store, id, tenant).await?;
     let Some(stretch) = bounds(&runs) else { return Ok(()) };
     let why = Mutex::new(None);
     let revise = |stored: &[Run]| match undo(stored, &runs.added, &runs.removed) {
@@ -53,6 +53,16 @@ async fn take_back(store: &SharedStore, id: i64, tenant: &TenantId) -> Result<()
         .ok()
         .flatten()
         .map_or_else(|| format!("tenant {tenant} cannot be changed").into(), |cause| refused(id, tenant, &cause)))
+}
+
+/// What the import did to the tenant, if it can be taken back.
+async fn runs_of(store: &SharedStore, id: i64, tenant: &TenantId) -> Result<ImportedRuns, Failed> {
+    let runs = store.imported_runs(id, tenant).await?;
+    if runs.are_reduced {
+        let sentence = "was thinned or forgotten since, as [retention] says, and what it was before cannot be told any more";
+        return Err(format!("import {id} cannot be taken back exactly: history of tenant {tenant} in it {sentence}").into());
+    }
+    Ok(runs)
 }
 
 fn refused(id: i64, tenant: &TenantId, cause: &crate::import::CannotUndo) -> Failed {

@@ -37,7 +37,7 @@ where $1
 order by i.import_id";
 
 const RUNS: &str = concat!(
-    "select s.is_added, ",
+    "select s.is_added, s.is_reduced, ",
     run_columns!(),
     "
 from import_runs s
@@ -45,6 +45,14 @@ join tenants t using (tenant_no)
 where s.import_id = $1 and t.tenant_id = $2
 order by s.space_type, s.first_at"
 );
+
+/// Import by import, since that is how the index goes.
+const MARK_REDUCED: &str = "
+update import_runs r
+set is_reduced = true
+from imports i, tenants t
+where i.undone_at is null and t.tenant_id = $1 and r.import_id = i.import_id and r.tenant_no = t.tenant_no
+  and r.first_at <= $3 and r.last_at >= $2 and not r.is_reduced";
 
 /// [`crate::store::Store::revise_runs`].
 pub(super) async fn revise_runs(
@@ -96,6 +104,16 @@ async fn keep(tx: &mut Tx<'_>, tenant: &TenantId, step: ImportStep, runs: &Impor
     Ok(())
 }
 
+/// Notes that history between two instants, ends included, was made less, in which some of what imports did may lie.
+pub(super) async fn mark_reduced(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<(), sqlx::Error> {
+    let mark = query(MARK_REDUCED).bind(tenant.to_string()).bind(Instant(from)).bind(Instant(to));
+    mark.execute(&mut **tx).await.map(drop)
+}
+
 /// [`crate::store::Store::begin_import`].
 pub(super) async fn begin(pool: &PgPool, source: &str, now: Timestamp) -> Result<i64, sqlx::Error> {
     let mut tx = pool.begin().await?;
@@ -140,7 +158,8 @@ pub(super) async fn runs(pool: &PgPool, import: i64, tenant: &TenantId) -> Resul
     let mut found = ImportedRuns::default();
     for row in &rows {
         let to: &mut Vec<Run> = if row.try_get(0)? { &mut found.added } else { &mut found.removed };
-        to.push(read_run(row, 1)?);
+        to.push(read_run(row, 2)?);
+        found.are_reduced |= row.try_get::<bool, _>(1)?;
     }
     Ok(found)
 }

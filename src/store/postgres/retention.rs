@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgPool;
 
+use super::importing::mark_reduced;
 use super::recording::{Tx, load_runs, write};
 use super::row::{Instant, read_instant, read_runs, read_tenant, run_columns};
 use super::{Lock, query};
@@ -87,6 +88,9 @@ pub(super) async fn retain(pool: &PgPool, tenant: &TenantId, retention: &Retenti
         let changes = forgetting(tenant, &space_types, &stored, keep_from);
         fewer += changes.deleted.len();
         write(&mut tx, &changes).await?;
+        if !changes.deleted.is_empty() {
+            mark_reduced(&mut tx, tenant, (Timestamp::MIN, keep_from)).await?;
+        }
     }
     let oldest_at = query(OLDEST_AT).bind(tenant.as_str()).fetch_one(&mut *tx).await?;
     if let Some(part) = retention.next_thinning(read_instant(&oldest_at, 0)?, read_instant(&row, 1)?) {
@@ -106,6 +110,9 @@ async fn thin(tx: &mut Tx<'_>, tenant: &TenantId, space_types: &[i32], part: Thi
     let stored = load_runs(tx, &Stretch::of_types(tenant, space_types, part.from, part.last_moment())).await?;
     let changes = thinning(tenant, space_types, stored.get(tenant).map_or(&[][..], Vec::as_slice), part);
     write(tx, &changes).await?;
+    if !changes.deleted.is_empty() {
+        mark_reduced(tx, tenant, (part.from, part.last_moment())).await?;
+    }
     let done = query("update tenants set thinned_until = $2 where tenant_id = $1").bind(tenant.as_str()).bind(Instant(part.to));
     done.execute(&mut **tx).await?;
     Ok(changes.deleted.len().saturating_sub(changes.put.len()))

@@ -33,13 +33,20 @@ from imports i
 order by i.import_id";
 
 const RUNS: &str = concat!(
-    "select s.is_added, ",
+    "select s.is_added, s.is_reduced, ",
     run_columns!(),
     "
 from import_runs s
 where s.import_id = ?1 and s.tenant_no = (select tenant_no from tenants where tenant_id = ?2)
 order by s.space_type, s.first_at"
 );
+
+/// Import by import, since that is how the index goes.
+const MARK_REDUCED: &str = "
+update import_runs
+set is_reduced = 1
+where import_id in (select import_id from imports where undone_at is null)
+  and tenant_no = (select tenant_no from tenants where tenant_id = ?1) and first_at <= ?3 and last_at >= ?2 and not is_reduced";
 
 /// [`crate::store::Store::revise_runs`].
 pub(super) async fn revise_runs(
@@ -84,6 +91,16 @@ async fn keep(
     Ok(())
 }
 
+/// Notes that history between two instants, ends included, was made less, in which some of what imports did may lie.
+pub(super) async fn mark_reduced(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<(), sqlx::Error> {
+    let mark = sqlx::query(MARK_REDUCED).bind(tenant.as_str()).bind(millis(from)).bind(millis(to));
+    mark.execute(connection).await.map(drop)
+}
+
 /// [`crate::store::Store::begin_import`].
 pub(super) async fn begin(writer: &SqlitePool, source: &str, now: Timestamp) -> Result<i64, sqlx::Error> {
     let insert = sqlx::query("insert into imports (source, imported_at) values (?1, ?2)");
@@ -119,7 +136,8 @@ pub(super) async fn runs(readers: &SqlitePool, import: i64, tenant: &TenantId) -
     let mut found = ImportedRuns::default();
     for row in &rows {
         let to: &mut Vec<Run> = if row.try_get(0)? { &mut found.added } else { &mut found.removed };
-        to.push(read_run(row, 1)?);
+        to.push(read_run(row, 2)?);
+        found.are_reduced |= row.try_get::<bool, _>(1)?;
     }
     Ok(found)
 }

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::begin;
+use super::importing::mark_reduced;
 use super::recording::{load_runs, write};
 use super::row::{read_instant, read_runs, read_tenant, run_columns};
 use crate::quota::{Run, TenantId};
@@ -67,6 +68,9 @@ pub(super) async fn retain(writer: &SqlitePool, tenant: &TenantId, retention: &R
         let changes = forgetting(tenant, &space_types, &stored, keep_from);
         fewer += changes.deleted.len();
         write(&mut tx, &changes).await?;
+        if !changes.deleted.is_empty() {
+            mark_reduced(&mut tx, tenant, (Timestamp::MIN, keep_from)).await?;
+        }
     }
     let row = sqlx::query(ROW).bind(tenant.as_str()).fetch_one(&mut *tx).await?;
     if let Some(part) = retention.next_thinning(read_instant(&row, 2)?, read_instant(&row, 1)?) {
@@ -103,6 +107,9 @@ async fn thin(
     let stored = load_runs(connection, &Stretch::of_types(tenant, space_types, part.from, part.last_moment())).await?;
     let changes = thinning(tenant, space_types, stored.get(tenant).map_or(&[][..], Vec::as_slice), part);
     write(connection, &changes).await?;
+    if !changes.deleted.is_empty() {
+        mark_reduced(connection, tenant, (part.from, part.last_moment())).await?;
+    }
     let done = sqlx::query("update tenants set thinned_until = ?2 where tenant_id = ?1");
     done.bind(tenant.as_str()).bind(millis(part.to)).execute(connection).await?;
     Ok(changes.deleted.len().saturating_sub(changes.put.len()))

@@ -1,8 +1,9 @@
 //! `import`
 
 use jiff::{SignedDuration, Timestamp};
+use quotagraph::quota::retention::Grain;
 use quotagraph::quota::{Label, Run, Tenant, TimeRange};
-use quotagraph::store::Observation;
+use quotagraph::store::{Observation, Retention};
 
 use crate::support::app::tenant;
 use crate::support::histories::{chance, random_samples, runs_of};
@@ -132,6 +133,25 @@ async fn what_is_recorded_after_an_import_stays_when_it_is_taken_back() {
     assert_eq!(short(&runs(&site, "acme").await), [(0, 5, 10, 2), (10, 20, 11, 3), (25, 25, 12, 1)]);
     done(&site, &["--undo", "1"]).await;
     assert_eq!(short(&runs(&site, "acme").await), [(15, 20, 11, 2), (25, 25, 12, 1)]);
+}
+
+#[tokio::test]
+async fn an_import_that_was_thinned_since_is_not_taken_back() {
+    let site = site().await;
+    let values = (0..12).map(|place| format!("acme,0,2026-03-01T00:{:02}:00Z,{},100\n", place * 5, place % 3));
+    let file = "tenant,space_type,observed_at,allocated_gb,total_gb\n".to_owned() + &values.collect::<String>();
+    site.write("busy.csv", &file);
+    done(&site, &["busy.csv", "--apply"]).await;
+    let store = site.store("quotagraph.db").await;
+    let thin_before = Some(("2026-03-02T00:00:00Z".parse().unwrap(), Grain::Hour));
+    store.retain(&"acme".parse().unwrap(), &Retention { keep_from: None, thin_before }).await.unwrap();
+    store.close().await;
+    let thinned = runs(&site, "acme").await;
+    assert!(thinned.len() < 12, "{thinned:?}");
+    let refusal = refused(&site, &["--undo", "1"]).await;
+    let expected = "import 1 cannot be taken back exactly: history of tenant acme in it was thinned or forgotten since";
+    assert!(refusal.starts_with(expected), "{refusal}");
+    assert_eq!(runs(&site, "acme").await, thinned);
 }
 
 #[tokio::test]

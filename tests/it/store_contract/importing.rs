@@ -34,7 +34,11 @@ async fn a_revision_changes_runs_and_keeps_what_it_changed(home: Home) {
     assert_eq!(history(&store, "a").await, after());
     assert_log_agrees(&store, &["a", "b"]).await;
 
-    let kept = ImportedRuns { removed: vec![before()[1].clone()], added: vec![after()[1].clone(), after()[3].clone()] };
+    let kept = ImportedRuns {
+        removed: vec![before()[1].clone()],
+        added: vec![after()[1].clone(), after()[3].clone()],
+        are_reduced: false,
+    };
     assert_eq!(store.imported_runs(import, &id("a")).await.unwrap(), kept);
     assert_eq!(store.imported_runs(import, &id("b")).await.unwrap(), ImportedRuns::default());
     let imports = store.imports().await.unwrap();

@@ -5,10 +5,10 @@ use quotagraph::quota::calendar::buckets_within;
 use quotagraph::quota::retention::Grain;
 use quotagraph::quota::usage::{Fill, UsagePoint, series};
 use quotagraph::quota::{Run, TimeRange};
-use quotagraph::store::{Observation, Retention, SharedStore};
+use quotagraph::store::{ImportStep, Observation, Retention, SharedStore};
 
 use super::fleet::{expected, pack, read, sums};
-use super::{EVER, Home, at, history, id, seen, tenant};
+use super::{EVER, Home, at, history, id, run, seen, tenant};
 
 contract![
     thinned_days_keep_their_averages_and_the_log_agrees,
@@ -16,6 +16,7 @@ contract![
     nothing_is_due_without_limits_or_without_old_history,
     tenants_that_are_no_longer_collected_are_thinned_too,
     samples_that_are_recorded_meanwhile_are_kept,
+    imports_whose_history_was_made_less_are_known,
 ];
 
 const DAY_S: i64 = 86_400;
@@ -161,4 +162,32 @@ async fn samples_that_are_recorded_meanwhile_are_kept(home: Home) {
     }
     assert_eq!(after.iter().filter(|run| run.first_at >= at(41 * DAY_S)).count(), 60);
     assert_log_agrees(&store, &["a", "b"]).await;
+}
+
+async fn imports_whose_history_was_made_less_are_known(home: Home) {
+    let store = home.open_with(&["a", "b"]).await;
+    store.record(&samples("a")).await.unwrap();
+    store.record(&samples("b")).await.unwrap();
+    // A value of each of two days, and one of a day that is thinned already.
+    let import = async |tenant: &str, day: i64| {
+        let before = history(&store, tenant).await;
+        // On an hour's last tenth nothing is recorded, and it is within a gap of nobody.
+        let imported = run(7, day * DAY_S + 3500, day * DAY_S + 3500, 1, 5);
+        let number = store.begin_import("file", at(0)).await.unwrap();
+        let step = ImportStep::Apply(number);
+        let revise = |found: &[Run]| Some([found, std::slice::from_ref(&imported)].concat());
+        assert!(store.revise_runs(&id(tenant), (imported.first_at, imported.last_at), step, &revise).await.unwrap());
+        assert_eq!(history(&store, tenant).await.len(), before.len() + 1);
+        number
+    };
+    let reduced = async |number: i64, tenant: &str| store.imported_runs(number, &id(tenant)).await.unwrap().are_reduced;
+    let (early, late, of_other) = (import("a", 2).await, import("a", 30).await, import("b", 30).await);
+    retain_all(&store, &thinning(10 * DAY_S, Grain::Hour)).await;
+    assert_eq!((reduced(early, "a").await, reduced(late, "a").await, reduced(of_other, "b").await), (true, false, false));
+    let after_thinning = import("a", 3).await;
+    retain_all(&store, &thinning(20 * DAY_S, Grain::Hour)).await;
+    assert!(!reduced(after_thinning, "a").await, "what is imported later stays as it is");
+    let forgetting = Retention { keep_from: Some(at(4 * DAY_S)), thin_before: None };
+    retain_all(&store, &forgetting).await;
+    assert_eq!((reduced(after_thinning, "a").await, reduced(late, "a").await), (true, false));
 }

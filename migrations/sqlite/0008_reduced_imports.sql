@@ -1,0 +1,3 @@
+-- What retention has thinned or forgotten since cannot be given back exactly. Marked where an import's run lies in such a stretch, so that the
+-- import is not taken back by what looks like its runs.
+alter table import_runs add column is_reduced integer not null default 0 check (is_reduced in (0, 1));
