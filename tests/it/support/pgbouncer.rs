@@ -1,20 +1,19 @@
 //! A pgbouncer in transaction mode before the Postgres of the tests: one for each test process.
 
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 
 use url::Url;
 
-use super::postgres::unprivileged_user;
+use super::postgres::keep;
 
 /// Runs beside the tests, outlives them, and cleans up when its standard input ends. `$1` is the folder.
 const KEEPER: &str = r#"
 trap '' INT HUP TERM
 cd "$1" || exit 1
+# Debian puts it where only root looks.
+PATH="$PATH:/usr/sbin:/usr/local/sbin"
 pgbouncer -q pgbouncer.ini </dev/null >log 2>&1 &
 while [ ! -S .s.PGSQL.6432 ] && kill -0 $! 2>/dev/null; do sleep 0.01; done
 [ -S .s.PGSQL.6432 ] && echo ready
@@ -61,21 +60,7 @@ fn start(server: &Url) -> Pgbouncer {
         folder.display(),
     );
     std::fs::write(folder.join("pgbouncer.ini"), config).expect("our own folder");
-    let mut command = Command::new("sh");
-    command.args(["-c", KEEPER, "sh"]).arg(&folder);
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // Debian puts it where only root looks.
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"));
-    if folder.metadata().expect("our own folder").uid() == 0 {
-        // It refuses to run as root.
-        let (uid, gid) = unprivileged_user();
-        chown(&folder, Some(uid), Some(gid)).expect("root may give a folder away");
-        command.uid(uid).gid(gid);
-    }
-    let mut keeper = command.spawn().expect("sh runs");
-    let mut said = String::new();
-    keeper.stdout.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    let (keeper, said) = keep(KEEPER, &[&folder], &folder);
     assert_eq!(said.trim(), "ready", "{INSTALL}\n{}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
     Pgbouncer { folder, _keeper: keeper }
 }

@@ -100,19 +100,7 @@ impl Server {
 
 fn start(binaries: &Path) -> Server {
     let folder = tempfile::Builder::new().prefix("quotagraph-pg-").tempdir().expect("a temporary folder").keep();
-    let mut command = Command::new("sh");
-    command.args(["-c", KEEPER, "sh"]).arg(binaries).arg(&folder);
-    // A group of its own, so that a Ctrl-C that ends the tests leaves the keeper to clean up.
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    if folder.metadata().expect("our own folder").uid() == 0 {
-        // Postgres refuses to run as root.
-        let (uid, gid) = unprivileged_user();
-        chown(&folder, Some(uid), Some(gid)).expect("root may give a folder away");
-        command.uid(uid).gid(gid);
-    }
-    let mut keeper = command.spawn().expect("sh runs");
-    let mut said = String::new();
-    keeper.stdout.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    let (keeper, said) = keep(KEEPER, &[binaries, &folder], &folder);
     if said.trim() != "ready" {
         let log = |name| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         panic!("the test server did not start:\n{}{}", log("log"), log("server.log"));
@@ -120,8 +108,27 @@ fn start(binaries: &Path) -> Server {
     Server::Private { folder, _keeper: keeper }
 }
 
+/// Runs a script that keeps a server in a folder, as somebody whom servers let run them. Gives what it says until it has nothing more to say.
+/// The server lives as long as the script's standard input is open.
+pub(crate) fn keep(script: &str, arguments: &[&Path], folder: &Path) -> (Child, String) {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).args(arguments);
+    // A group of its own, so that a Ctrl-C that ends the tests leaves the keeper to clean up.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    if folder.metadata().expect("our own folder").uid() == 0 {
+        // Servers refuse to run as root.
+        let (uid, gid) = unprivileged_user();
+        chown(folder, Some(uid), Some(gid)).expect("root may give a folder away");
+        command.uid(uid).gid(gid);
+    }
+    let mut keeper = command.spawn().expect("sh runs");
+    let mut said = String::new();
+    keeper.stdout.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    (keeper, said)
+}
+
 /// The user and group that run the server when the tests run as root.
-pub(crate) fn unprivileged_user() -> (u32, u32) {
+fn unprivileged_user() -> (u32, u32) {
     let users = std::fs::read_to_string("/etc/passwd").expect("a list of users");
     let find = |name: &str| {
         let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name)?;
