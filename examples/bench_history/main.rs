@@ -23,7 +23,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use quotagraph::store::{self, SharedStore};
 use secrecy::SecretString;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, PgConnection, Row};
 
 use self::load::History;
 use self::report::Target;
@@ -119,16 +120,21 @@ async fn open(url: &str) -> Result<SharedStore, Failed> {
     Ok(store)
 }
 
+/// Connects for statements that may take long.
+async fn connect(database: &str) -> Result<PgConnection, Failed> {
+    Ok(database.parse::<PgConnectOptions>()?.disable_statement_logging().connect().await?)
+}
+
 /// Runs statements.
 async fn execute(database: &str, sql: &str) -> Result<(), Failed> {
-    let mut connection = PgConnection::connect(database).await?;
+    let mut connection = connect(database).await?;
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
 /// The number that a statement gives.
 async fn number(database: &str, sql: &str) -> Result<f64, Failed> {
-    let mut connection = PgConnection::connect(database).await?;
+    let mut connection = connect(database).await?;
     let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(row.try_get(0)?)

@@ -27,7 +27,7 @@ cross join generate_series(s.first_at, s.last_at, s.interval_s * interval '1 sec
 /// A sample of each tenant after the others.
 const ROUND: &str = "
 insert into plain_samples
-select tenant_id, 0, timestamptz '2100-01-01', 1, 1 from tenants where exists (select from plain_samples s where s.tenant_id = tenants.tenant_id)";
+select tenant_id, 0, timestamptz '2100-01-01', 1, 1 from tenants";
 
 /// Measures and prints.
 pub(crate) async fn measure(database: &str, history: &History, tenants: u32) -> Result<(), Failed> {
@@ -60,7 +60,7 @@ pub(crate) async fn measure(database: &str, history: &History, tenants: u32) -> 
     let copied = copy(database).await?;
     report::print("all samples by psql \\copy, sorted by tenant", "s", 1, &[copied], Target::None);
     let started = Instant::now();
-    execute(database, ROUND).await?;
+    execute(database, &format!("{ROUND} where tenant_id < '{last}'")).await?;
     let added = started.elapsed().as_secs_f64() * 1000.0;
     report::print("one more sample of each, committed", "ms", 1, &[added], Target::None);
     execute(database, "drop table plain_samples").await
