@@ -100,30 +100,35 @@ impl Kept {
     /// A pass that the request may go on with.
     pub(super) fn get(&self, question: &Question, request: &SeriesRequest) -> Option<(FleetMark, Sweep)> {
         let kept = self.passes.get(question)?;
-        let start = kept.mark.day * DAY_MILLIS;
-        let is_later = |at: Timestamp| millis(at) > start;
+        let is_later = |at: Timestamp| is_after(at, &kept.mark);
         // What is noted at the end of what was asked was noted already unless that is later.
         let same_end = kept.asked_to == request.asked.to || (is_later(kept.asked_to) && is_later(request.asked.to));
-        let sweep = || Sweep::clone(&kept.sweep).go_on(start, request.asked.to, request.now);
+        let sweep = || Sweep::clone(&kept.sweep).go_on(kept.mark.day * DAY_MILLIS, request.asked.to, request.now);
         (is_later(request.now) && same_end).then(|| (kept.mark, sweep()))
     }
 
     /// Keeps a pass, if it is one that can be gone on with.
     pub(super) fn put(&self, question: Question, request: &SeriesRequest, mark: FleetMark, sweep: Sweep) {
-        if millis(request.now) > mark.day * DAY_MILLIS {
+        if is_after(request.now, &mark) {
             self.passes.insert(question, Checkpoint { mark, asked_to: request.asked.to, sweep: Arc::new(sweep) });
         }
     }
+
     /// A pass over tenants' days that may be gone on with.
     pub(super) fn get_days(&self, question: &DaysQuestion, now: Timestamp) -> Option<(FleetMark, DailyValues)> {
         let (mark, pass) = self.days.get(question)?;
-        (millis(now) > mark.day * DAY_MILLIS).then(|| (mark, pass.go_on(now)))
+        is_after(now, &mark).then(|| (mark, pass.go_on(now)))
     }
 
     /// Keeps a pass over tenants' days, if it is one that can be gone on with.
     pub(super) fn put_days(&self, question: DaysQuestion, now: Timestamp, mark: FleetMark, pass: DailyValues) {
-        if millis(now) > mark.day * DAY_MILLIS {
+        if is_after(now, &mark) {
             self.days.insert(question, (mark, pass));
         }
     }
+}
+
+/// Whether an instant is after the start of the day at which a kept pass has paused.
+fn is_after(at: Timestamp, mark: &FleetMark) -> bool {
+    millis(at) > mark.day * DAY_MILLIS
 }

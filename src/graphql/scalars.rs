@@ -3,6 +3,9 @@
 //! A scalar that is given does not know the name of its argument, which an error must tell. So the validation looks at its kind only, and
 //! what it means is read where the name is known.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use jiff::{SignedDuration, Timestamp};
 
@@ -127,10 +130,14 @@ impl Duration {
     /// # Errors
     /// When no calendar bucket has that length.
     pub fn as_interval(&self, argument: &str) -> Result<Interval, ApiError> {
-        self.0.parse().map_err(|refused| refuse(&self.0, argument, format_args!(": {refused}")))
+        self.read(argument)
     }
 
     fn as_period(&self, argument: &str) -> Result<Period, ApiError> {
+        self.read(argument)
+    }
+
+    fn read<T: FromStr<Err: Display>>(&self, argument: &str) -> Result<T, ApiError> {
         self.0.parse().map_err(|refused| refuse(&self.0, argument, format_args!(": {refused}")))
     }
 }
@@ -200,7 +207,7 @@ fn text_of(value: Value) -> String {
     if let Value::String(text) = value { text } else { value.to_string() }
 }
 
-fn refuse(given: &str, argument: &str, mend: impl std::fmt::Display) -> ApiError {
+fn refuse(given: &str, argument: &str, mend: impl Display) -> ApiError {
     let shown: String = given.chars().take(40).collect();
     ApiError::argument(argument, format_args!("{shown:?}{mend}"))
 }
