@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::fields::{FileError, Kind, Line};
 use super::{csv, ndjson};
-use crate::quota::{Run, Sample, SpaceAllocation, SpaceTypeAllocation, TenantId};
+use crate::quota::{MAX_SPACE_TYPES, MAX_SPACE_TYPES_EVER, Run, Sample, SpaceAllocation, SpaceTypeAllocation, TenantId};
 
 /// A whole file, checked.
 ///
@@ -169,6 +169,13 @@ impl Reading<'_> {
                 }
             }
             samples.dedup_by_key(|sample| (sample.observed_at, sample.value.space_type));
+            for answer in samples.chunk_by(|one, next| one.observed_at == next.observed_at) {
+                if let Some(beyond) = answer.get(MAX_SPACE_TYPES) {
+                    let mend = format!("tenant {tenant} has more than {MAX_SPACE_TYPES} space types at this instant");
+                    return Err(FileError::new(beyond.line.into(), mend));
+                }
+            }
+            check_types(&tenant, samples.iter().map(|sample| (sample.value.space_type, sample.line.into())))?;
             tenants.insert(tenant, GivenHistory::Samples(interval_s, samples));
         }
         for (tenant, mut runs) in self.runs {
@@ -180,8 +187,21 @@ impl Reading<'_> {
                     return Err(FileError::new(*next_line, format!("overlaps with line {one_line}")));
                 }
             }
+            check_types(&tenant, runs.iter().map(|(run, line)| (run.space_type, *line)))?;
             tenants.insert(tenant, GivenHistory::Runs(runs.into_iter().map(|(run, _)| run).collect()));
         }
         Ok(Given { kind: self.kind, lines: self.lines, tenants })
     }
+}
+
+/// Refuses more types of a tenant than its history may have. Given are the types and their lines.
+fn check_types(tenant: &TenantId, types: impl Iterator<Item = (i32, u64)>) -> Result<(), FileError> {
+    let mut known = std::collections::BTreeSet::new();
+    for (space_type, line) in types {
+        if known.insert(space_type) && known.len() > MAX_SPACE_TYPES_EVER {
+            let mend = format!("tenant {tenant} has more than {MAX_SPACE_TYPES_EVER} space types; a history takes no more");
+            return Err(FileError::new(line, mend));
+        }
+    }
+    Ok(())
 }

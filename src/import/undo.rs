@@ -78,7 +78,7 @@ fn give_back(kept: &mut BTreeMap<Key, Run>, then: &Run, now: &Run) -> Result<Opt
     let before = kept.range_mut(key(Timestamp::MIN)..=key(then.last_at)).next_back().map(|(_, run)| run);
     match before {
         Some(run) if is_end_of(then, run) => {
-            *run = Run { last_at: now.last_at, samples: run.samples + since, ended_at: now.ended_at, ..run.clone() };
+            *run = Run { last_at: now.last_at, samples: run.samples.saturating_add(since), ended_at: now.ended_at, ..run.clone() };
         }
         _ if now.last_at > then.last_at => {
             // When the first of them was is known if they came one interval after the other.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::verdict::Verdict;
-use crate::quota::SpaceTypeAllocation;
+use crate::quota::{MAX_SPACE_TYPES, SpaceTypeAllocation};
 
 /// The longest upstream code that is kept.
 const MAX_CODE_CHARS: usize = 64;
@@ -72,6 +72,9 @@ fn decode_data(data: Option<&RawValue>) -> Result<Vec<SpaceTypeAllocation>, Stri
     };
     if items.is_empty() {
         return Err("data lists no space type".to_owned());
+    }
+    if items.len() > MAX_SPACE_TYPES {
+        return Err(format!("data lists {} space types, and more than {MAX_SPACE_TYPES} are not taken", items.len()));
     }
     let mut by_type = Vec::with_capacity(items.len());
     for item in items {

@@ -2,6 +2,13 @@
 
 use jiff::{Timestamp, TimestampRound, Unit};
 
+/// Space types in one answer at most. KooDrive has a handful; what lists more is broken or hostile, and would cost each of our parts as much.
+pub const MAX_SPACE_TYPES: usize = 64;
+
+/// Different space types that a tenant's history takes in at most, over all of its time. Each of them costs every later recording of the tenant a
+/// look-up, also when it is long gone.
+pub const MAX_SPACE_TYPES_EVER: usize = 256;
+
 /// The allocation of one space type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SpaceTypeAllocation {

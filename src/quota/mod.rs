@@ -15,7 +15,7 @@ mod tenant;
 mod unit;
 pub mod usage;
 
-pub use allocation::{Sample, SpaceAllocation, SpaceTypeAllocation, utilization};
+pub use allocation::{MAX_SPACE_TYPES, MAX_SPACE_TYPES_EVER, Sample, SpaceAllocation, SpaceTypeAllocation, utilization};
 pub use changes::{Change, changes};
 pub use interval::{Interval, InvalidInterval};
 pub use period::{InvalidPeriod, Period};

@@ -132,19 +132,24 @@ fn plan_listed(
             edits.push(Edit::Delete { space_type: after.space_type, first_at: after.first_at });
             edits.push(Edit::Update(Run {
                 last_at: after.last_at,
-                samples: before.samples + 1 + after.samples,
+                samples: before.samples.saturating_add(1).saturating_add(after.samples),
                 ended_at: after.ended_at,
                 ..before.clone()
             }));
             Effect::Extended
         }
         (Some(before), None) => {
-            edits.push(Edit::Update(Run { last_at: at, samples: before.samples + 1, ended_at: end_ahead, ..before.clone() }));
+            edits.push(Edit::Update(Run {
+                last_at: at,
+                samples: before.samples.saturating_add(1),
+                ended_at: end_ahead,
+                ..before.clone()
+            }));
             Effect::Extended
         }
         (None, Some(after)) => {
             edits.push(Edit::Delete { space_type: after.space_type, first_at: after.first_at });
-            edits.push(Edit::Insert(Run { first_at: at, samples: after.samples + 1, ..after.clone() }));
+            edits.push(Edit::Insert(Run { first_at: at, samples: after.samples.saturating_add(1), ..after.clone() }));
             Effect::Extended
         }
         (None, None) => {

@@ -1,15 +1,15 @@
 //! What a batch of observations changes, worked out in memory between the reading and the writing of a transaction. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::instant::cut;
 use super::shaping::newest_answer;
-use super::{CollectionStatus, ImportedRuns, Observation};
+use super::{CollectionError, CollectionStatus, ImportedRuns, Observation};
 use crate::quota::fleet::{self, Step};
 use crate::quota::recording::{Effect, History};
-use crate::quota::{Change, Run, Sample, TenantId};
+use crate::quota::{Change, MAX_SPACE_TYPES_EVER, Run, Sample, TenantId};
 
 /// What is stored of a tenant beside its runs and what the config says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,12 +72,35 @@ pub(super) struct Recorded {
 pub(super) struct Batch<'a> {
     observations: &'a [Observation],
     rows: BTreeMap<TenantId, TenantRow>,
+    /// The places of samples that are not taken, since the tenant would have too many types.
+    refused: BTreeSet<usize>,
 }
 
 impl<'a> Batch<'a> {
     /// Joins observations with the rows of their tenants, which the caller has locked.
     pub(super) fn new(observations: &'a [Observation], rows: BTreeMap<TenantId, TenantRow>) -> Self {
-        Self { observations, rows }
+        let mut batch = Self { observations, rows, refused: BTreeSet::new() };
+        batch.refused = batch.find_refused();
+        batch
+    }
+
+    /// Which samples bring more types than a tenant may ever have. Each type of the past costs every later recording; a hostile upstream that
+    /// lists others each time would stop the recording of all tenants in the end.
+    fn find_refused(&self) -> BTreeSet<usize> {
+        let mut brought = BTreeMap::<&TenantId, BTreeSet<i32>>::new();
+        let mut refused = BTreeSet::new();
+        for (place, tenant, sample) in self.samples() {
+            let known = &self.rows[tenant].space_types;
+            let brought = brought.entry(tenant).or_default();
+            let types = sample.allocation.by_type().iter().map(|value| value.space_type);
+            let new: Vec<i32> = types.filter(|listed| !brought.contains(listed) && !known.contains(listed)).collect();
+            if new.is_empty() || known.len() + brought.len() + new.len() <= MAX_SPACE_TYPES_EVER {
+                brought.extend(new);
+            } else {
+                refused.insert(place);
+            }
+        }
+        refused
     }
 
     /// What must be read before [`Batch::plan`].
@@ -106,11 +129,12 @@ impl<'a> Batch<'a> {
         changes
     }
 
-    /// The samples of known tenants with their place in the batch.
+    /// The samples of known tenants that are taken, with their place in the batch.
     fn samples(&self) -> impl Iterator<Item = (usize, &'a TenantId, &'a Sample)> {
         let known = |(place, o): (usize, &'a Observation)| {
             let sample = o.outcome.as_ref().ok()?;
-            self.rows.contains_key(&o.tenant).then_some((place, &o.tenant, sample))
+            let is_taken = self.rows.contains_key(&o.tenant) && !self.refused.contains(&place);
+            is_taken.then_some((place, &o.tenant, sample))
         };
         self.observations.iter().enumerate().filter_map(known)
     }
@@ -147,14 +171,31 @@ impl<'a> Batch<'a> {
     }
 
     fn plan_rows(&mut self) {
-        let mut in_order = self.observations.iter().collect::<Vec<_>>();
-        in_order.sort_by_key(|o| o.attempted_at);
-        for observation in in_order {
-            if let Some(row) = self.rows.get_mut(&observation.tenant) {
+        let mut in_order = self.observations.iter().enumerate().collect::<Vec<_>>();
+        in_order.sort_by_key(|(_, o)| o.attempted_at);
+        for (place, observation) in in_order {
+            let Some(row) = self.rows.get_mut(&observation.tenant) else { continue };
+            if self.refused.contains(&place) {
+                row.apply(&Observation { outcome: Err(too_many_types()), ..observation.clone() });
+            } else {
                 row.apply(observation);
             }
         }
     }
+}
+
+/// What a collection says of a sample that is not taken.
+fn too_many_types() -> CollectionError {
+    let message = format!(
+        "KooDrive has listed more than {MAX_SPACE_TYPES_EVER} different space types for this tenant by now; answers with further ones are not recorded."
+    );
+    CollectionError { code: "UPSTREAM_INVALID".to_owned(), message }
+}
+
+/// Whether runs are of more types, together with those that a tenant has had, than it may ever have.
+pub(super) fn has_too_many_types(row: &TenantRow, runs: &[Run]) -> bool {
+    let new: BTreeSet<i32> = runs.iter().map(|run| run.space_type).filter(|t| !row.space_types.contains(t)).collect();
+    !new.is_empty() && row.space_types.len() + new.len() > MAX_SPACE_TYPES_EVER
 }
 
 impl Stretch {

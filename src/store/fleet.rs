@@ -100,7 +100,7 @@ impl Packing {
                 None => Vec::new(),
             };
             changes.extend(moved);
-            Ok((narrow(*day), pack_day(changes)))
+            Ok((narrow(*day), pack_day(changes).map_err(corrupt)?))
         };
         self.moved.iter().map(day).collect()
     }

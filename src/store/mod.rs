@@ -22,7 +22,7 @@ pub use self::feed::{FeedBounds, RecordedChange};
 pub use self::fleet::{FleetMark, FleetPart, FleetTenant, PackWhen};
 pub use self::retention::Retention;
 use crate::quota::recording::Effect;
-use crate::quota::{Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
+use crate::quota::{MAX_SPACE_TYPES_EVER, Run, Sample, SpaceAllocation, Tenant, TenantId, TimeRange};
 
 /// A store that is shared by the parts of one service.
 pub type SharedStore = Arc<dyn Store>;
@@ -48,6 +48,13 @@ impl StoreError {
     /// A tenant whose runs cannot be revised.
     fn not_registered(tenant: &TenantId) -> Self {
         Self::Unusable(format!("the config has no tenant {tenant} any more; runs are changed only of those that it has"))
+    }
+
+    /// Runs by which a tenant would have too many types.
+    fn too_many_types(tenant: &TenantId) -> Self {
+        Self::Unusable(format!(
+            "tenant {tenant} would have more than {MAX_SPACE_TYPES_EVER} space types, with those that it has had; a history takes no more"
+        ))
     }
 
     /// Runs that cannot be added, with the reason.

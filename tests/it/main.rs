@@ -35,3 +35,4 @@ mod support;
 mod tokens;
 mod upstream;
 mod usage_over_time;
+mod widest_values;

@@ -25,6 +25,7 @@ macro_rules! contract {
 mod feed;
 mod fleet;
 mod importing;
+mod numbers;
 mod opening;
 mod paging;
 mod properties;

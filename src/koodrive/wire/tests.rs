@@ -170,3 +170,18 @@ proptest! {
         prop_assert_eq!(accepted, fraction.is_none() && (0..=i128::from(i64::MAX)).contains(&number), "{}", text);
     }
 }
+
+#[test]
+fn more_types_than_an_answer_may_have_are_refused_before_they_are_read() {
+    let body = |types: usize| {
+        let item = |i| format!(r#"{{"type":{i},"allocateCapacity":1,"totalCapacity":2}}"#);
+        format!(r#"{{"code":0,"data":[{}]}}"#, (0..types).map(item).collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(decode(&body(MAX_SPACE_TYPES)).unwrap().len(), 64);
+    for types in [65, 10_000] {
+        let reason = format!("data lists {types} space types, and more than 64 are not taken");
+        assert_eq!(decode(&body(types)), Err(Verdict::Invalid(reason)));
+    }
+    let garbage = format!(r#"{{"code":0,"data":[{}0]}}"#, "0,".repeat(400_000));
+    assert_eq!(decode(&garbage), Err(Verdict::invalid("data lists 400001 space types, and more than 64 are not taken")));
+}

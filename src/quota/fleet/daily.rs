@@ -127,7 +127,7 @@ impl Pass for DailyValues {
         tally.allocated += i128::from(step.allocated_gb);
         tally.total += i128::from(step.total_gb);
         if step.held != 0 {
-            tally.held += step.held;
+            tally.held = tally.held.wrapping_add(step.held);
             if tally.held <= 0 {
                 tally.covered_until = step.at;
             }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! version u8 = 1 | flags u8 | types u16 | count u32 | rare u32
-//! types  x i32                     the space types that occur
+//! types  x i32                     the space types that occur; ascending
 //! count  x u16, or u32 if flag 2   milliseconds since the change before; the first one since the day began
 //! count  x u16, or u32 if flag 1   the tenants' numbers
 //! count  x i16, or i32 if flag 4   growth of allocated in GB; 0 for rare ones
@@ -14,7 +14,8 @@
 //! rare   x (u32, i64, i64, i32)    the place among the changes, allocated, total, held; by place
 //! ```
 //!
-//! All numbers are little-endian.
+//! All numbers are little-endian. A day of more than 65,535 space types is of version 2, so that a reader of version 1 alone refuses it: the
+//! `types` of the header is 0, a u32 with their number follows the header, and the places among the types are u32, too.
 
 use super::{Change, Step};
 
@@ -22,6 +23,8 @@ use super::{Change, Step};
 pub const DAY_MILLIS: i64 = 86_400_000;
 
 const VERSION: u8 = 1;
+/// Of days with more space types than 16 bits count.
+const WIDE_TYPES_VERSION: u8 = 2;
 const WIDE_TENANTS: u8 = 1;
 const WIDE_TIMES: u8 = 2;
 const WIDE_ALLOCATED: u8 = 4;
@@ -33,6 +36,11 @@ const RARE: usize = 24;
 #[error("a day of the log of changes cannot be read: it was written by another version, or damaged")]
 pub struct CorruptDay;
 
+/// More changes than a packed day can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a day of the log of changes has 2^32 changes or more, which cannot be packed")]
+pub struct FullDay;
+
 /// The day of an instant, both counted from 1970.
 #[must_use]
 pub fn day_of(millis: i64) -> i64 {
@@ -41,13 +49,16 @@ pub fn day_of(millis: i64) -> i64 {
 
 /// Packs changes of one day. They are sorted; those of one instant, tenant and type are put together.
 ///
+/// # Errors
+/// When there are 2^32 changes or more, whose places are not counted.
+///
 /// # Panics
-/// When the changes are of several days, or of more than 65,535 space types.
-#[must_use]
-pub fn pack_day(mut changes: Vec<Change>) -> Vec<u8> {
+/// When the changes are of several days.
+pub fn pack_day(mut changes: Vec<Change>) -> Result<Vec<u8>, FullDay> {
     merge(&mut changes);
     let day = changes.first().map_or(0, |change| day_of(change.step.at));
     assert!(changes.iter().all(|change| day_of(change.step.at) == day), "changes of several days");
+    let count = u32::try_from(changes.len()).map_err(|_| FullDay)?;
     let mut types: Vec<i32> = changes.iter().map(|change| change.step.space_type).collect();
     types.sort_unstable();
     types.dedup();
@@ -56,7 +67,7 @@ pub fn pack_day(mut changes: Vec<Change>) -> Vec<u8> {
     let wide_allocated = large * 8 > changes.len();
     let fits = |gb: i64| if wide_allocated { i32::try_from(gb).is_ok() } else { i16::try_from(gb).is_ok() };
     let is_rare = |step: &Step| step.total_gb != 0 || step.held != 0 || !fits(step.allocated_gb);
-    let rare: Vec<_> = changes.iter().enumerate().filter(|(_, change)| is_rare(&change.step)).collect();
+    let rare: Vec<_> = (0_u32..).zip(&changes).filter(|(_, change)| is_rare(&change.step)).collect();
     let tenants: Vec<u32> = changes.iter().map(|change| change.tenant_no).collect();
     let wide_tenants = tenants.iter().any(|tenant_no| u16::try_from(*tenant_no).is_err());
     let mut before = day * DAY_MILLIS;
@@ -68,26 +79,32 @@ pub fn pack_day(mut changes: Vec<Change>) -> Vec<u8> {
 
     let mut bytes = Vec::with_capacity(HEADER + 14 * changes.len() + RARE * rare.len());
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-    bytes.push(VERSION);
+    let few_types = u16::try_from(types.len()).ok();
+    bytes.push(if few_types.is_some() { VERSION } else { WIDE_TYPES_VERSION });
     bytes.push(flag(wide_tenants, WIDE_TENANTS) | flag(wide_times, WIDE_TIMES) | flag(wide_allocated, WIDE_ALLOCATED));
-    bytes.extend(u16::try_from(types.len()).expect("few space types").to_le_bytes());
-    bytes.extend(count(changes.len()).to_le_bytes());
-    bytes.extend(count(rare.len()).to_le_bytes());
+    bytes.extend(few_types.unwrap_or_default().to_le_bytes());
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(u32::try_from(rare.len()).unwrap_or(count).to_le_bytes());
+    if few_types.is_none() {
+        // No more than there are changes.
+        bytes.extend(u32::try_from(types.len()).unwrap_or(count).to_le_bytes());
+    }
     bytes.extend(types.iter().flat_map(|space_type| space_type.to_le_bytes()));
     push_column(&mut bytes, &times, wide_times);
     push_column(&mut bytes, &tenants, wide_tenants);
     push_column(&mut bytes, &allocated, wide_allocated);
     if types.len() > 1 {
-        let place = |step: &Step| types.binary_search(&step.space_type).unwrap_or_default();
-        bytes.extend(changes.iter().flat_map(|change| u16::try_from(place(&change.step)).unwrap_or_default().to_le_bytes()));
+        let place = |change: &Change| types.binary_search(&change.step.space_type).ok().and_then(|place| u32::try_from(place).ok());
+        let places: Vec<u32> = changes.iter().map(|change| place(change).unwrap_or_default()).collect();
+        push_column(&mut bytes, &places, few_types.is_none());
     }
     for (place, Change { step, .. }) in rare {
-        bytes.extend(count(place).to_le_bytes());
+        bytes.extend(place.to_le_bytes());
         bytes.extend(step.allocated_gb.to_le_bytes());
         bytes.extend(step.total_gb.to_le_bytes());
         bytes.extend(step.held.to_le_bytes());
     }
-    bytes
+    Ok(bytes)
 }
 
 /// Adds numbers of 32 bits, or the lower 16 of each.
@@ -109,7 +126,8 @@ fn merge(changes: &mut Vec<Change>) {
         let sum = last.and_then(|last| {
             let (allocated, total) = (change.step.allocated_gb, change.step.total_gb);
             let sum = (last.step.allocated_gb.checked_add(allocated)?, last.step.total_gb.checked_add(total)?);
-            last.step = Step { allocated_gb: sum.0, total_gb: sum.1, held: last.step.held + change.step.held, ..last.step };
+            let held = last.step.held.checked_add(change.step.held)?;
+            last.step = Step { allocated_gb: sum.0, total_gb: sum.1, held, ..last.step };
             Some(())
         });
         if sum.is_none() {
@@ -118,10 +136,6 @@ fn merge(changes: &mut Vec<Change>) {
     }
     merged.retain(|Change { step, .. }| (step.allocated_gb, step.total_gb, step.held) != (0, 0, 0));
     *changes = merged;
-}
-
-fn count(len: usize) -> u32 {
-    u32::try_from(len).expect("fewer changes than 2^32 a day")
 }
 
 /// Milliseconds within a day.
@@ -138,7 +152,8 @@ pub struct DayChanges<'a> {
     times: Column<'a>,
     tenants: Column<'a>,
     allocated: Column<'a>,
-    type_places: &'a [u8],
+    /// The places among the types; empty when there is one type only.
+    type_places: Column<'a>,
     rare: &'a [u8],
 }
 
@@ -174,27 +189,34 @@ impl<'a> DayChanges<'a> {
     /// When it did not.
     pub fn read(day: i64, bytes: &'a [u8]) -> Result<Self, CorruptDay> {
         let (header, mut rest) = bytes.split_at_checked(HEADER).ok_or(CorruptDay)?;
-        if header[0] != VERSION {
-            return Err(CorruptDay);
-        }
-        let (types, count, rare) = (usize::from(u16_at(header, 2)), u32_at(header, 4) as usize, u32_at(header, 8) as usize);
+        let many_types = match header[0] {
+            VERSION => false,
+            WIDE_TYPES_VERSION => true,
+            _ => return Err(CorruptDay),
+        };
+        let (count, rare) = (u32_at(header, 4) as usize, u32_at(header, 8) as usize);
         let mut take = |length: usize| {
             let (part, after) = rest.split_at_checked(length).ok_or(CorruptDay)?;
             rest = after;
             Ok(part)
         };
+        let types = if many_types { u32_at(take(4)?, 0) as usize } else { usize::from(u16_at(header, 2)) };
         let types: Vec<i32> = take(4 * types)?.chunks_exact(4).map(|b| u32_at(b, 0).cast_signed()).collect();
         let mut column = |wide: u8| {
             let wide = header[1] & wide != 0;
             Ok(if wide { Column::Wide(take(4 * count)?) } else { Column::Narrow(take(2 * count)?) })
         };
         let (times, tenants, allocated) = (column(WIDE_TIMES)?, column(WIDE_TENANTS)?, column(WIDE_ALLOCATED)?);
-        let type_places = take(if types.len() > 1 { 2 * count } else { 0 })?;
+        let type_places = match (types.len() > 1, many_types) {
+            (false, _) => Column::Narrow(&[]),
+            (true, false) => Column::Narrow(take(2 * count)?),
+            (true, true) => Column::Wide(take(4 * count)?),
+        };
         let rare = take(RARE * rare)?;
         if !rest.is_empty() || (count > 0 && types.is_empty()) {
             return Err(CorruptDay);
         }
-        Ok(Self { start: day * DAY_MILLIS, count, types, times, tenants, allocated, type_places, rare })
+        Ok(Self { start: day.saturating_mul(DAY_MILLIS), count, types, times, tenants, allocated, type_places, rare })
     }
 
     /// How many changes there are.
@@ -216,7 +238,7 @@ impl<'a> DayChanges<'a> {
         let mut next_rare = rare.peek().map_or(usize::MAX, |entry| u32_at(entry, 0) as usize);
         let mut at = self.start;
         for place in 0..self.count {
-            at += i64::from(self.times.unsigned(place));
+            at = at.saturating_add(i64::from(self.times.unsigned(place)));
             let (space_type, allocated_gb) = (self.type_at(place), self.allocated.signed(place));
             let mut step = Step { at, space_type, allocated_gb, total_gb: 0, held: 0 };
             if place == next_rare {
@@ -240,10 +262,9 @@ impl<'a> DayChanges<'a> {
     }
 
     fn type_at(&self, index: usize) -> i32 {
-        if self.type_places.is_empty() {
-            return self.types.first().copied().unwrap_or_default();
-        }
-        self.types.get(usize::from(u16_at(self.type_places, 2 * index))).copied().unwrap_or_default()
+        // One type only: nothing to be looked up.
+        let place = if self.types.len() > 1 { self.type_places.unsigned(index) as usize } else { 0 };
+        self.types.get(place).copied().unwrap_or_default()
     }
 }
 

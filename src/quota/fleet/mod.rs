@@ -21,7 +21,7 @@ mod tests;
 
 pub use change::{Change, Step, difference, millis, steps, steps_of_part};
 pub use daily::{Daily, DailyValues, FoundDays};
-pub use day::{CorruptDay, DAY_MILLIS, DayChanges, day_of, pack_day};
+pub use day::{CorruptDay, DAY_MILLIS, DayChanges, FullDay, day_of, pack_day};
 pub use opening::{CorruptOpening, Opening, TypeStanding};
 pub use standing::{Standing, Standings};
 pub use sweep::{Member, Sweep};

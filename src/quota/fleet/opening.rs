@@ -37,7 +37,7 @@ impl Opening {
         // Corrections come in parts, between which a sum may leave the range that it returns to.
         standing.allocated_gb = standing.allocated_gb.wrapping_add(change.step.allocated_gb);
         standing.total_gb = standing.total_gb.wrapping_add(change.step.total_gb);
-        standing.held += change.step.held;
+        standing.held = standing.held.wrapping_add(change.step.held);
     }
 
     /// Where each type of each tenant stands; by the tenant's number and the space type.

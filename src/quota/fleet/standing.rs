@@ -58,7 +58,7 @@ impl Standings {
             let begun = tally.begun?;
             // The log has the newest run hold without end; what it says beyond the reach of its samples does not count.
             let reach = member.holds_until.map_or(i64::MIN, millis).min(self.now);
-            tally.hold(-tally.held, reach.max(self.from));
+            tally.hold(tally.held.wrapping_neg(), reach.max(self.from));
             Some(Standing {
                 tenant_no: member.tenant_no,
                 from: Timestamp::from_millisecond(begun.max(self.from)).ok()?,
@@ -93,7 +93,7 @@ impl Tally {
     #[inline]
     fn hold(&mut self, more: i32, at: i64) {
         let was_covered = self.held > 0;
-        self.held += more;
+        self.held = self.held.wrapping_add(more);
         match (was_covered, self.held > 0) {
             (false, true) => self.covered_from = at,
             (true, false) => self.covered_ms += (at - self.covered_from).max(0),

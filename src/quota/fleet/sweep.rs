@@ -232,7 +232,7 @@ impl Pass for Sweep {
         if change.step.held != 0 {
             let held = &mut self.held[change.tenant_no as usize];
             let before = i64::from(*held > 0);
-            *held += change.step.held;
+            *held = held.wrapping_add(change.step.held);
             group.covered += i64::from(*held > 0) - before;
         }
     }
@@ -257,10 +257,10 @@ impl Group {
     /// Lets the present sums hold up to an instant.
     #[inline]
     fn advance(&mut self, at: i64) {
-        let ms = at - self.since;
         if at <= self.since {
             return;
         }
+        let ms = at - self.since;
         self.since = at;
         self.bucket.covered_ms += i128::from(self.covered) * i128::from(ms);
         if self.started {
@@ -317,7 +317,8 @@ impl GbSums {
     #[inline]
     fn add(&mut self, gb: i128, ms: i64, is_first: bool) {
         // Nearly all are of 64 bits, whose product is one instruction.
-        self.sum += i64::try_from(gb).map_or_else(|_| gb * i128::from(ms), |gb| i128::from(gb) * i128::from(ms));
+        let product = i64::try_from(gb).map_or_else(|_| gb.saturating_mul(i128::from(ms)), |gb| i128::from(gb) * i128::from(ms));
+        self.sum = self.sum.saturating_add(product);
         if is_first {
             (self.min, self.max, self.first) = (gb, gb, gb);
         }

@@ -16,6 +16,8 @@ const BEGIN: i64 = 1_772_407_800;
 const INTERVAL_S: u32 = 60;
 const SECONDS: i64 = 5400;
 
+const STEP: Step = Step { at: 0, space_type: 0, allocated_gb: 1, total_gb: 2, held: 1 };
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(BEGIN + second).unwrap()
 }
@@ -119,7 +121,7 @@ fn stored(changes: Vec<Change>) -> (BTreeMap<i64, Vec<u8>>, Vec<Change>) {
     }
     let mut recent = days.pop_last().map_or_else(Vec::new, |(_, changes)| changes);
     recent.sort_by_key(|change| change.step.at);
-    (days.into_iter().map(|(day, changes)| (day, pack_day(changes))).collect(), recent)
+    (days.into_iter().map(|(day, changes)| (day, pack_day(changes).unwrap())).collect(), recent)
 }
 
 proptest! {
@@ -373,7 +375,7 @@ proptest! {
             .filter(|Change { step, .. }| (step.allocated_gb, step.total_gb, step.held) != (0, 0, 0))
             .collect();
         changes.sort_by_key(|Change { tenant_no, step }| (step.at, *tenant_no, step.space_type));
-        let packed = pack_day(changes.clone());
+        let packed = pack_day(changes.clone()).unwrap();
         prop_assert_eq!(DayChanges::read(20_000, &packed).unwrap().to_vec(), changes.clone());
         prop_assert!(DayChanges::read(20_000, &packed[..packed.len() - 1]).is_err());
         let mut opening = Opening::default();
@@ -402,4 +404,58 @@ fn the_widest_values_are_corrected_exactly() {
         opening.add(Change { tenant_no: 1, step });
     }
     assert_eq!(opening.standings().map(|(.., standing)| standing).collect::<Vec<_>>(), [TypeStanding::default()]);
+}
+
+#[test]
+fn a_day_has_as_many_space_types_as_the_tenants_bring() {
+    for types in [2, 65_535, 65_536, 70_000] {
+        let change = |place: i32| {
+            let step = Step { at: 20_000 * DAY_MILLIS + i64::from(place / 1000), space_type: i32::MAX - place, ..STEP };
+            Change { tenant_no: 7 + (place / 1000).unsigned_abs(), step }
+        };
+        let mut changes: Vec<_> = (0..types).map(change).collect();
+        let packed = pack_day(changes.clone()).unwrap();
+        assert_eq!(packed[0], if types > 65_535 { 2 } else { 1 }, "older versions read whatever they can");
+        changes.sort_by_key(|Change { tenant_no, step }| (step.at, *tenant_no, step.space_type));
+        assert_eq!(DayChanges::read(20_000, &packed).unwrap().to_vec(), changes, "{types}");
+        // Packed again with one more change, as the next packing of the day does.
+        changes.push(Change { tenant_no: 1, step: Step { at: 20_001 * DAY_MILLIS - 1, space_type: -5, ..STEP } });
+        let packed = pack_day(changes.clone()).unwrap();
+        assert_eq!(DayChanges::read(20_000, &packed).unwrap().to_vec(), changes, "{types}");
+        assert!(DayChanges::read(20_000, &packed[..packed.len() - 1]).is_err());
+    }
+}
+
+#[test]
+fn no_number_that_a_log_can_hold_breaks_a_pass() {
+    let widest = Step { at: 20_000 * DAY_MILLIS, space_type: i32::MIN, allocated_gb: i64::MAX, total_gb: i64::MIN, held: i32::MAX };
+    let change = |step| Change { tenant_no: 0, step };
+    let changes = vec![
+        change(widest),
+        change(widest),
+        change(Step { held: i32::MIN, ..widest }),
+        change(Step { at: widest.at + 1, ..widest }),
+    ];
+    let packed = pack_day(changes).unwrap();
+    let day = DayChanges::read(20_000, &packed).unwrap();
+    let sums = day.to_vec().iter().fold((0_i128, 0_i128), |(allocated, total), change| {
+        (allocated + i128::from(change.step.allocated_gb), total + i128::from(change.step.total_gb))
+    });
+    assert_eq!(sums, (4 * i128::from(i64::MAX), 4 * i128::from(i64::MIN)));
+    let mut opening = Opening::default();
+    day.for_each(|change| opening.add(change));
+    let now = Timestamp::from_millisecond(widest.at + 10 * DAY_MILLIS).unwrap();
+    let range = TimeRange { from: now - SignedDuration::from_hours(24 * 11), to: now };
+    let members = [Member { tenant_no: 0, group: 0, holds_until: Some(now) }];
+    let mut sweep = Sweep::new(&members, &[1], [range].into(), range, None, now);
+    let mut standings = Standings::new(0, range.from, now);
+    let mut days = DailyValues::new(&members, 20, now);
+    sweep.open(&opening);
+    standings.open(&opening);
+    days.open(&opening);
+    sweep.day(&day);
+    standings.day(&day);
+    days.day(&day);
+    assert_eq!((sweep.finish(&members).len(), standings.finish(&members).len()), (1, 1));
+    assert_eq!(days.finish(&members).of(0).allocated_gb.len(), 20);
 }

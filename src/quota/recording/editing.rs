@@ -74,7 +74,7 @@ pub fn join(before: &mut Run, next: &Run) -> bool {
         return false;
     }
     let ended_at = next.ended_at.or(before.ended_at.filter(|ended| *ended > next.last_at));
-    *before = Run { last_at: next.last_at, samples: before.samples + next.samples, ended_at, ..before.clone() };
+    *before = Run { last_at: next.last_at, samples: before.samples.saturating_add(next.samples), ended_at, ..before.clone() };
     true
 }
 

@@ -8,7 +8,7 @@ use super::recording::{Tx, column, load_runs, lock_rows, write};
 use super::row::{Instant, narrow, read_instant, read_run, run_columns};
 use super::{failed, query};
 use crate::quota::{Run, TenantId};
-use crate::store::batch::{Changes, Stretch};
+use crate::store::batch::{Changes, Stretch, has_too_many_types};
 use crate::store::{ImportRecord, ImportStep, ImportedRuns, Revise, StoreError};
 
 const ACTION: &str = "revising of runs";
@@ -69,6 +69,9 @@ pub(super) async fn revise_runs(
     let mut before = stored.into_values().next().unwrap_or_default();
     before.sort_by_key(|run| (run.space_type, run.first_at));
     let Some(after) = revise(&before) else { return Ok(false) };
+    if has_too_many_types(row, &after) {
+        return Err(StoreError::too_many_types(tenant));
+    }
     let (changes, difference) = Changes::replacing(tenant, row, &before, &after);
     write(&mut tx, &changes).await.map_err(failed(ACTION))?;
     keep(&mut tx, tenant, step, &difference).await.map_err(failed(ACTION))?;

@@ -135,3 +135,23 @@ async fn the_headers_that_sign_prints_are_accepted() {
     connection.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"totalCapacity\":2048"), "{answer}");
 }
+
+#[tokio::test]
+async fn sums_beyond_64_bits_are_printed_to_the_digit() {
+    let mut acme = tenant("acme", i64::MAX, i64::MAX);
+    let widest = acme.values[0];
+    acme.values.extend([1, 2].map(|space_type| quotagraph::quota::SpaceTypeAllocation { space_type, ..widest }));
+    let site = Site::new("", &[acme]).await;
+    let finished = site.run(&["fetch", "acme"]).await;
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    for part in [
+        "\"allocatedGb\": 27670116110564327421,",
+        "\"totalGb\": 27670116110564327421,",
+        "\"utilization\": 1.0,",
+        "\"allocatedGb\": 9223372036854775807,",
+    ] {
+        assert!(finished.stdout.contains(part), "{part} is missing in {}", finished.stdout);
+    }
+    let finished = site.run(&["check"]).await;
+    assert!(finished.code == Some(0) && finished.stdout.contains(" 27670116110564327421 "), "{finished:?}");
+}
