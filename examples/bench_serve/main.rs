@@ -3,9 +3,12 @@
 //! `upstream [--changing]` simulates KooDrive, `service ENDPOINT [--changing]` is the service in front of it, and `bare FILE` a bare axum handler
 //! that reads a request's body and answers with the bytes of a file. Each prints its address and runs until it is killed. There are 1,000 tenants, or as
 //! many as `--tenants N` says. `subscribe ADDRESS websocket|sse N` opens so many subscriptions to a service, prints a line when all are open, and
-//! keeps them until it is killed.
+//! keeps them until it is killed. `ask ADDRESS LOAD FROM TO` asks the questions of these numbers of a load, `TO` excluded, one after the other.
+//!
+//! With `--quiet` the service collects nothing, so that it does nothing but answer.
 #![expect(clippy::print_stdout, reason = "the address that was asked for")]
 
+mod asking;
 mod subscribers;
 
 use std::error::Error;
@@ -39,15 +42,29 @@ async fn main() -> Outcome {
     let count = count.map_or(Ok(1000), |count| count.parse())?;
     match arguments.first().map(String::as_str) {
         Some("upstream") => simulate(tenants(count)?, changing).await,
-        Some("service") => serve(arguments.get(1).ok_or("service needs the upstream's endpoint")?, tenants(count)?, changing).await,
+        Some("service") => {
+            let endpoint = arguments.get(1).ok_or("service needs the upstream's endpoint")?;
+            let mut config = service_config();
+            if changing {
+                config.collector.interval = Duration::from_secs(1);
+            }
+            config.collector.enabled = !arguments.iter().any(|argument| argument == "--quiet");
+            serve(endpoint, tenants(count)?, config).await
+        }
         Some("subscribe") => {
             let [_, address, transport, count, ..] = arguments.as_slice() else {
                 return Err("subscribe needs an address, a transport and a number".into());
             };
             subscribers::subscribe(address, transport, count.parse()?).await
         }
+        Some("ask") => {
+            let [_, address, load, from, to] = arguments.as_slice() else {
+                return Err("ask needs an address, a load and the numbers of the first question and of that after the last".into());
+            };
+            asking::ask(address, load, from.parse()?..to.parse()?)
+        }
         Some("bare") => answer_barely(arguments.get(1).ok_or("bare needs a file")?).await,
-        _ => Err("give upstream, service, bare or subscribe".into()),
+        _ => Err("give upstream, service, bare, ask or subscribe".into()),
     }
 }
 
@@ -84,16 +101,12 @@ async fn simulate(tenants: Vec<SimulatedTenant>, changing: bool) -> Outcome {
     Ok(())
 }
 
-async fn serve(endpoint: &str, tenants: Vec<SimulatedTenant>, changing: bool) -> Outcome {
-    let clock: SharedClock = Arc::new(SystemClock);
-    let folder = tempfile::tempdir()?;
+/// One key is let in, and no limit is met.
+fn service_config() -> Config {
     let mut config = Config::default();
     config.server.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.upstream.requests_per_second = 100_000;
     config.limits.subscriptions_per_principal = 100_000;
-    if changing {
-        config.collector.interval = Duration::from_secs(1);
-    }
     let key = KeyConfig {
         name: "bench".to_owned(),
         sha256: KeyDigest::of("bench").to_string(),
@@ -101,6 +114,12 @@ async fn serve(endpoint: &str, tenants: Vec<SimulatedTenant>, changing: bool) ->
         roles: vec!["READ".to_owned()],
     };
     config.auth = Some(Auth { mode: AuthMode::Keys, failed_attempts_per_minute: 60, keys: vec![key], jwt: None });
+    config
+}
+
+async fn serve(endpoint: &str, tenants: Vec<SimulatedTenant>, config: Config) -> Outcome {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let folder = tempfile::tempdir()?;
     let store = store::open(&store::Settings {
         url: SecretString::from(format!("sqlite:{}", folder.path().join("bench.db").display())),
         max_connections: config.database.max_connections,
