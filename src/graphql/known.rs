@@ -18,6 +18,7 @@ use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 
 use super::inputs::InputTypes;
+use super::reader::read;
 
 /// What is kept at most: bytes of text, of which the parsed document takes a multiple.
 const CAPACITY: u64 = 2 << 20;
@@ -84,7 +85,12 @@ impl KnownDocuments {
     pub fn parse(&self, request: &mut Request) {
         if let Some(known) = self.documents.get(request.query.as_str()) {
             request.set_parsed_query(known.document.clone());
-        } else if request.query.len() <= LONGEST
+            return;
+        }
+        if let Some(document) = read(&request.query) {
+            request.set_parsed_query(document);
+        }
+        if request.query.len() <= LONGEST
             && let Ok(document) = request.parsed_query().cloned()
         {
             let known = KnownDocument { variables: find_variables(&document), document, valid: RwLock::default() };

@@ -12,6 +12,7 @@ mod measure;
 mod mutation;
 mod placement;
 mod query;
+mod reader;
 mod scalars;
 mod services;
 mod subscription;
