@@ -170,6 +170,7 @@ impl App {
             fleets: Fleets::new(Arc::clone(&store), Arc::clone(&tenants)),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
+            database_patience: config.database.acquire_timeout,
             default_tenant: config.server.default_tenant.clone(),
             page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
             refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&clock)),

@@ -32,9 +32,9 @@ pub enum Source {
     Live,
     /// Known in memory, within the fresh limit.
     Cache,
-    /// Known in memory, past the fresh limit.
+    /// Past the fresh limit, or older than its reader demands.
     Stale,
-    /// From the newest snapshot in the database.
+    /// From the newest snapshot in the database; of whatever age, if that does for its reader.
     Stored,
 }
 

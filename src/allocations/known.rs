@@ -89,6 +89,11 @@ impl KnownAllocations {
         self.age(known) <= self.settings.fresh_for
     }
 
+    /// Something when the known value of a tenant is within the fresh limit.
+    pub(super) fn fresh(&self, key: &Key) -> Option<()> {
+        self.kept.get(key).filter(|known| self.is_fresh(known)).map(drop)
+    }
+
     /// Keeps the newer one of what is known and what came.
     pub(super) fn remember(&self, key: Key, allocation: &Arc<SpaceAllocation>, stored: bool) {
         let mut changed = false;
@@ -145,12 +150,15 @@ impl KnownAllocations {
         (self.age(known) <= limit).then(|| self.last_known(known, demand.max_age))
     }
 
-    /// The known value as an answer, of whatever age.
+    /// The known value as an answer, of whatever age. One that is older than its reader demands is stale, however fresh it may be for others; a
+    /// demand for a live one is met by none.
     pub(super) fn last_known(&self, known: &Known, max_age: Option<SignedDuration>) -> Answer {
-        let source = match known.stored {
-            true => Source::Stored,
-            false if self.age(known) <= self.settings.fresh_for => Source::Cache,
-            false => Source::Stale,
+        let age = self.age(known);
+        let source = match (max_age, known.stored) {
+            (Some(limit), _) if limit.is_zero() || age > limit => Source::Stale,
+            (_, true) => Source::Stored,
+            (_, false) if age <= self.settings.fresh_for => Source::Cache,
+            (_, false) => Source::Stale,
         };
         Answer {
             allocation: Arc::clone(&known.allocation),

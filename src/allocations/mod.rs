@@ -67,17 +67,6 @@ pub struct Settings {
     pub interval_s: u32,
 }
 
-/// Why a refresh that must be recorded could not be answered.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum RefreshError {
-    /// The upstream could not answer.
-    #[error(transparent)]
-    Upstream(Arc<Failure>),
-    /// The answer could not be recorded yet.
-    #[error(transparent)]
-    Store(Arc<StoreError>),
-}
-
 type Fetched = Result<Arc<SpaceAllocation>, Arc<Failure>>;
 
 /// The cache. Cheap to clone; clones share everything.
@@ -90,6 +79,8 @@ struct Inner {
     known: KnownAllocations,
     loads: Flights<Key, ()>,
     fetches: Flights<Key, Fetched>,
+    /// Refreshes behind readers' backs. Apart from the calls: what they find in the database is no live answer for whoever waits for one.
+    refreshes: Flights<Key, ()>,
     back_off: BackOff<Key>,
     client: Client,
     store: SharedStore,
@@ -117,8 +108,23 @@ impl Allocations {
         metrics: CacheMetrics,
     ) -> Self {
         let known = KnownAllocations::new(settings, Arc::clone(&clock));
-        let (loads, fetches, back_off) = (Flights::default(), Flights::default(), BackOff::default());
-        Self { inner: Arc::new(Inner { known, loads, fetches, back_off, client, store, recorder, clock, settings, metrics }) }
+        let (loads, fetches, refreshes) = (Flights::default(), Flights::default(), Flights::default());
+        let back_off = BackOff::default();
+        Self {
+            inner: Arc::new(Inner {
+                known,
+                loads,
+                fetches,
+                refreshes,
+                back_off,
+                client,
+                store,
+                recorder,
+                clock,
+                settings,
+                metrics,
+            }),
+        }
     }
 
     /// The answer that memory can give at once, if any; one that is past the fresh limit is refreshed behind.
@@ -151,8 +157,10 @@ impl Allocations {
             return Ok(answer);
         }
         self.inner.metrics.misses.inc();
-        if loaded == Loaded::No && demand.max_age.is_none_or(|limit| limit > SignedDuration::ZERO) {
+        let mut looked = loaded == Loaded::JustNow;
+        if !looked && demand.max_age.is_none_or(|limit| limit > SignedDuration::ZERO) {
             self.load(watched).await;
+            looked = true;
             if let Some(answer) = self.stored_answer(watched, demand) {
                 return Ok(answer);
             }
@@ -161,7 +169,8 @@ impl Allocations {
             Ok(answer) => Ok(answer),
             Err(failure) if demand.on_failure == OnFailure::Error => Err(failure),
             Err(failure) => {
-                if self.inner.known.get(&Key::of(watched)).is_none() {
+                // Once is enough: a database that is away is not waited for twice.
+                if !looked && !self.inner.known.contains(&Key::of(watched)) {
                     self.load(watched).await;
                 }
                 self.inner
@@ -215,14 +224,16 @@ impl Allocations {
         }
     }
 
-    /// Asks the upstream now, waits until the answer is recorded, and gives it.
+    /// Waits until an answer that was fetched now is recorded, and gives it.
     ///
     /// # Errors
-    /// The upstream's failure, or the database's; in the latter case the answer is kept and recorded later.
-    pub async fn refresh(&self, watched: &Arc<WatchedTenant>) -> Result<Answer, RefreshError> {
-        let allocation = self.fetch_now(watched).await.map_err(RefreshError::Upstream)?;
-        let observation = self.inner.observation(watched, &allocation);
-        self.inner.recorder.record_and_wait(observation).await.map_err(RefreshError::Store)?;
+    /// The database's. The answer is kept and recorded later; also when nobody waits any more.
+    pub async fn record_now(
+        &self,
+        watched: &Arc<WatchedTenant>,
+        allocation: Arc<SpaceAllocation>,
+    ) -> Result<Answer, Arc<StoreError>> {
+        self.inner.recorder.record_and_wait(self.inner.observation(watched, &allocation)).await?;
         Ok(self.inner.known.live(&Key::of(watched), allocation, Some(SignedDuration::ZERO)))
     }
 
@@ -277,22 +288,18 @@ impl Allocations {
         if !inner.back_off.is_over(&key, inner.clock.now()) {
             return;
         }
-        let call = {
+        let refresh = {
             let (inner, watched) = (inner.clone(), Arc::clone(watched));
             move || async move {
                 inner.load_into_known(std::slice::from_ref(&watched)).await;
-                let known = inner.known.get(&Key::of(&watched));
-                match known.filter(|known| inner.known.is_fresh(known)) {
-                    Some(known) => Ok(known.allocation),
-                    None => inner.call(watched, Recording::ByCall).await,
+                let (key, call) = (Key::of(&watched), || inner.clone().call(watched, Recording::ByCall));
+                match inner.fetches.join_or_start(key.clone(), || inner.known.fresh(&key), call) {
+                    Boarding::Joined(flight) | Boarding::Started(flight) => drop(flight.await),
+                    Boarding::Found(()) => {}
                 }
             }
         };
-        let still_stale = || {
-            let known = inner.known.get(&key)?;
-            inner.known.is_fresh(&known).then_some(())
-        };
-        let _ = inner.fetches.join_or_start(key.clone(), still_stale, call);
+        let _ = inner.refreshes.join_or_start(key.clone(), || inner.known.fresh(&key), refresh);
     }
 
     /// Reads one tenant's newest run into memory; concurrent readers share the statement.

@@ -17,7 +17,7 @@ pub struct Database {
     pub url: SecretString,
     /// Connections at most; at least 1. Default 10.
     pub max_connections: u32,
-    /// How long a query waits for a free connection. Default 5 s.
+    /// How long a query waits for a free connection, and all fields of a request together for the database. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
     /// Whether to learn of other replicas' records at once, by `LISTEN` on one more connection; else within a second. Postgres only; not

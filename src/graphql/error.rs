@@ -8,7 +8,6 @@ use async_graphql::{Error, ErrorExtensions as _, ServerError};
 use tracing::error;
 
 use crate::access::{Crowded, Forbidden};
-use crate::allocations::RefreshError;
 use crate::koodrive::Failure;
 use crate::store::StoreError;
 use crate::telemetry;
@@ -98,12 +97,9 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<RefreshError> for ApiError {
-    fn from(error: RefreshError) -> Self {
-        match error {
-            RefreshError::Upstream(failure) => Self::Upstream(failure),
-            RefreshError::Store(error) => Self::HistoryUnavailable(error),
-        }
+impl From<Arc<StoreError>> for ApiError {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::HistoryUnavailable(error)
     }
 }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::complexity::count_at;
 use super::error::{code, coded_error};
+use super::history::Patience;
 use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
 use super::services::Services;
@@ -164,7 +165,7 @@ impl Extension for DocumentCheck {
             self.limits.check(&mut request)?;
         }
         *self.current.lock() = current;
-        next.run(ctx, request).await
+        next.run(ctx, request.data(Arc::<Patience>::default())).await
     }
 
     async fn resolve(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use tokio::time::{Instant, timeout_at};
 
 use super::error::ApiError;
 use crate::allocations::{Allocations, Answer, Demand};
@@ -14,7 +15,7 @@ use crate::fleet::{Fleets, SeriesRequest};
 use crate::koodrive::Failure;
 use crate::quota::usage::UsageSeries;
 use crate::quota::{Run, TenantId, TimeRange};
-use crate::store::{CollectionStatus, SharedStore, SnapshotPage, SnapshotQuery};
+use crate::store::{CollectionStatus, SharedStore, SnapshotPage, SnapshotQuery, StoreError};
 use crate::tenants::WatchedTenant;
 
 /// How long a batch waits for its other keys. The fields of a list are resolved in one go, so the shortest wait will do.
@@ -25,6 +26,7 @@ pub struct Loaders {
     allocations: Allocations,
     store: SharedStore,
     fleets: Fleets,
+    patience: Duration,
 }
 
 /// An allocation on a tenant, as one reader demands it.
@@ -115,9 +117,39 @@ impl Hash for FleetKey {
 }
 
 impl Loaders {
-    /// Loaders over the cache, the store and the sums.
-    pub fn new(allocations: Allocations, store: SharedStore, fleets: Fleets) -> DataLoader<Self> {
-        DataLoader::new(Self { allocations, store, fleets }, tokio::spawn).delay(GATHER)
+    /// Loaders over the cache, the store and the sums. A batch that reads the database is given up after `patience`; then nobody waits for it any
+    /// more.
+    pub fn new(allocations: Allocations, store: SharedStore, fleets: Fleets, patience: Duration) -> DataLoader<Self> {
+        DataLoader::new(Self { allocations, store, fleets, patience }, tokio::spawn).delay(GATHER)
+    }
+
+    /// Reads the database once for all keys that ask the same, and gives each of them what there is of it, or why not: what fails for some is no
+    /// fault of the others, which may be of another request.
+    async fn read_together<K, Q, V, R>(
+        &self,
+        keys: &[K],
+        question: impl Fn(&K) -> Q,
+        read: impl Fn(Q, Vec<K>) -> R,
+    ) -> HashMap<K, Result<V, ApiError>>
+    where
+        K: Clone + Eq + Hash,
+        Q: Eq + Hash,
+        R: Future<Output = Result<Vec<(K, V)>, StoreError>>,
+    {
+        let mut questions: HashMap<Q, Vec<K>> = HashMap::new();
+        for key in keys {
+            questions.entry(question(key)).or_default().push(key.clone());
+        }
+        let until = Instant::now() + self.patience;
+        let mut loaded = HashMap::with_capacity(keys.len());
+        for (question, keys) in questions {
+            let found = timeout_at(until, read(question, keys.clone())).await;
+            match found.unwrap_or(Err(StoreError::Slow(self.patience))).map_err(ApiError::from) {
+                Ok(found) => loaded.extend(found.into_iter().map(|(key, value)| (key, Ok(value)))),
+                Err(error) => loaded.extend(keys.into_iter().map(|key| (key, Err(error.clone())))),
+            }
+        }
+        loaded
     }
 }
 
@@ -132,70 +164,59 @@ impl Loader<AllocationKey> for Loaders {
 }
 
 impl Loader<RunsKey> for Loaders {
-    type Value = Arc<Vec<Run>>;
+    type Value = Result<Arc<Vec<Run>>, ApiError>;
     type Error = ApiError;
 
     async fn load(&self, keys: &[RunsKey]) -> Result<HashMap<RunsKey, Self::Value>, ApiError> {
-        let mut stretches: HashMap<_, Vec<TenantId>> = HashMap::new();
-        for key in keys {
-            stretches.entry((key.from, key.to, key.space_type)).or_default().push(key.tenant.clone());
-        }
-        let mut loaded = HashMap::with_capacity(keys.len());
-        for ((from, to, space_type), tenants) in stretches {
-            for (tenant, runs) in self.store.runs(&tenants, TimeRange { from, to }, space_type).await? {
-                loaded.insert(RunsKey { tenant, from, to, space_type }, Arc::new(runs));
-            }
-        }
-        Ok(loaded)
+        let question = |key: &RunsKey| (key.from, key.to, key.space_type);
+        let read = |(from, to, space_type), keys: Vec<RunsKey>| async move {
+            let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
+            let found = self.store.runs(&tenants, TimeRange { from, to }, space_type).await?;
+            Ok(found.into_iter().map(|(tenant, runs)| (RunsKey { tenant, from, to, space_type }, Arc::new(runs))).collect())
+        };
+        Ok(self.read_together(keys, question, read).await)
     }
 }
 
 impl Loader<SnapshotsKey> for Loaders {
-    type Value = SnapshotPage;
+    type Value = Result<SnapshotPage, ApiError>;
     type Error = ApiError;
 
     async fn load(&self, keys: &[SnapshotsKey]) -> Result<HashMap<SnapshotsKey, Self::Value>, ApiError> {
-        let mut queries: HashMap<&SnapshotQuery, Vec<TenantId>> = HashMap::new();
-        for key in keys {
-            queries.entry(&key.query).or_default().push(key.tenant.clone());
-        }
-        let mut loaded = HashMap::with_capacity(keys.len());
-        for (query, tenants) in queries {
-            for (tenant, page) in self.store.snapshots(&tenants, query).await? {
-                loaded.insert(SnapshotsKey { tenant, query: query.clone() }, page);
-            }
-        }
-        Ok(loaded)
+        let read = |query: SnapshotQuery, keys: Vec<SnapshotsKey>| async move {
+            let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
+            let found = self.store.snapshots(&tenants, &query).await?;
+            Ok(found.into_iter().map(|(tenant, page)| (SnapshotsKey { tenant, query: query.clone() }, page)).collect())
+        };
+        Ok(self.read_together(keys, |key| key.query.clone(), read).await)
     }
 }
 
 impl Loader<StatusKey> for Loaders {
-    type Value = CollectionStatus;
+    type Value = Result<CollectionStatus, ApiError>;
     type Error = ApiError;
 
     async fn load(&self, keys: &[StatusKey]) -> Result<HashMap<StatusKey, Self::Value>, ApiError> {
-        let tenants: Vec<_> = keys.iter().map(|key| key.0.clone()).collect();
-        let statuses = self.store.collection_status(&tenants).await?;
-        Ok(statuses.into_iter().map(|(tenant, status)| (StatusKey(tenant), status)).collect())
+        let read = |(), keys: Vec<StatusKey>| async move {
+            let tenants: Vec<_> = keys.into_iter().map(|key| key.0).collect();
+            let found = self.store.collection_status(&tenants).await?;
+            Ok(found.into_iter().map(|(tenant, status)| (StatusKey(tenant), status)).collect())
+        };
+        Ok(self.read_together(keys, |_| (), read).await)
     }
 }
 
 impl Loader<FleetKey> for Loaders {
-    type Value = UsageSeries;
+    type Value = Result<UsageSeries, ApiError>;
     type Error = ApiError;
 
     /// The groups of a fleet ask for the same stretch, and are summed in one pass.
     async fn load(&self, keys: &[FleetKey]) -> Result<HashMap<FleetKey, Self::Value>, ApiError> {
-        let mut requests: HashMap<&SeriesRequest, Vec<&FleetKey>> = HashMap::new();
-        for key in keys {
-            requests.entry(&key.request).or_default().push(key);
-        }
-        let mut loaded = HashMap::with_capacity(keys.len());
-        for (request, keys) in requests {
-            let ids = |key: &&FleetKey| key.members.iter().map(|watched| watched.tenant.id.clone()).collect();
+        let read = |request: SeriesRequest, keys: Vec<FleetKey>| async move {
+            let ids = |key: &FleetKey| key.members.iter().map(|watched| watched.tenant.id.clone()).collect();
             let fleets: Vec<Vec<TenantId>> = keys.iter().map(ids).collect();
-            loaded.extend(keys.into_iter().cloned().zip(self.fleets.series(&fleets, request).await?));
-        }
-        Ok(loaded)
+            Ok(keys.into_iter().zip(self.fleets.series(&fleets, &request).await?).collect())
+        };
+        Ok(self.read_together(keys, |key| key.request.clone(), read).await)
     }
 }

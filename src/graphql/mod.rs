@@ -3,6 +3,7 @@
 mod complexity;
 mod cursor;
 mod error;
+mod history;
 mod inputs;
 mod json;
 mod known;
@@ -39,7 +40,7 @@ use crate::answers::Ingredients;
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query, Mutation, Subscription).enable_federation()
+    Schema::build(Query, Mutation, Subscription).enable_federation().enable_subscription_in_federation()
 }
 
 /// Where the resolvers of a request note what they use.
@@ -51,7 +52,8 @@ fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
 /// its [`Delivery`], too.
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments) -> Schema {
-    let loaders = Loaders::new(services.allocations.clone(), services.store.clone(), services.fleets.clone());
+    let loaders =
+        Loaders::new(services.allocations.clone(), services.store.clone(), services.fleets.clone(), services.database_patience);
     builder()
         .data(loaders)
         .data(services)

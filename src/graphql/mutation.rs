@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, Object};
 use tracing::info;
 
 use super::error::ApiError;
+use super::history::wait_for_history;
 use super::ingredients;
 use super::services::Services;
 use super::types::SpaceAllocation;
@@ -17,24 +18,27 @@ pub struct Mutation;
 #[Object]
 impl Mutation {
     /// Asks the upstream now, past every cache, records the snapshot and answers with it. Needs the role REFRESH; limited per tenant.
+    /// Null, with an error, when it cannot; an answer that could not be recorded as yet is recorded later.
     async fn refresh_space_allocation(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The tenant's id.")] tenant_id: ID,
-    ) -> Result<SpaceAllocation, async_graphql::Error> {
-        let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
+    ) -> Option<Result<SpaceAllocation, async_graphql::Error>> {
+        let view = ctx.data_unchecked::<View>();
         ingredients(ctx).never_keep();
-        let outcome = refresh(services, view, tenant_id.as_str()).await;
+        let outcome = refresh(ctx, view, tenant_id.as_str()).await;
         let told = outcome.as_ref().map_or_else(ApiError::code, |_| "OK");
         info!(target: "quotagraph::audit", principal = %view.principal().name, operation = "refreshSpaceAllocation",
             tenant = tenant_id.as_str(), outcome = told, "mutation");
-        Ok(outcome?.into())
+        Some(outcome.map(Into::into).map_err(Into::into))
     }
 }
 
-async fn refresh(services: &Services, view: &View, tenant_id: &str) -> Result<Answer, ApiError> {
+async fn refresh(ctx: &Context<'_>, view: &View, tenant_id: &str) -> Result<Answer, ApiError> {
+    let services = ctx.data_unchecked::<Services>();
     view.require(Role::Refresh)?;
     let watched = view.get(tenant_id).ok_or_else(|| ApiError::argument("tenantId", "there is no such tenant"))?;
     services.refreshes.take(&watched.tenant.id).map_err(ApiError::RateLimited)?;
-    Ok(services.allocations.refresh(watched).await?)
+    let allocation = services.allocations.fetch_now(watched).await?;
+    wait_for_history(ctx, services.allocations.record_now(watched, allocation)).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::error::ApiError;
-use super::ingredients;
+use super::history::null_alone;
 use super::scalars::Integer;
 use super::services::Services;
 use super::types::{Fleet, Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
@@ -42,14 +42,16 @@ impl Query {
 
     /// A tenant that another subgraph of an Apollo Federation refers to.
     #[graphql(entity)]
-    #[expect(clippy::unused_async, reason = "resolvers are async")]
-    async fn find_tenant_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Result<Option<Tenant>, async_graphql::Error> {
+    async fn find_tenant_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Option<Result<Tenant, async_graphql::Error>> {
         let view = ctx.data_unchecked::<View>();
-        view.require(Role::Read).map_err(ApiError::from)?;
-        Ok(view.get(id.as_str()).map(|watched| Tenant::new(Arc::clone(watched))))
+        if let Err(forbidden) = view.require(Role::Read) {
+            return Some(Err(ApiError::from(forbidden).into()));
+        }
+        view.get(id.as_str()).map(|watched| Ok(Tenant::new(Arc::clone(watched))))
     }
 
-    /// The tenants that the caller may see, page by page (Relay cursor connections).
+    /// The tenants that the caller may see, page by page (Relay cursor connections). Null, with an error, when an argument is wrong or
+    /// the database must be read and cannot.
     #[graphql(complexity = "super::types::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn tenants(
@@ -61,22 +63,28 @@ impl Query {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
         #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
         #[graphql(desc = "The order of the list; by id when not given.")] order_by: Option<TenantOrder>,
-    ) -> Result<TenantConnection, async_graphql::Error> {
-        let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
-        view.require(Role::Read).map_err(ApiError::from)?;
-        let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
-        Ok(list_tenants(services, view, ingredients(ctx), page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await?)
+    ) -> Option<Result<TenantConnection, async_graphql::Error>> {
+        null_alone(async {
+            ctx.data_unchecked::<View>().require(Role::Read)?;
+            let limit = ctx.data_unchecked::<Services>().page_size;
+            let page = Page::parse(first, after.as_deref(), last, before.as_deref(), limit)?;
+            list_tenants(ctx, page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await.map(Some)
+        })
+        .await
     }
 
-    /// All tenants that the caller may see and the filter keeps, as one.
+    /// All tenants that the caller may see and the filter keeps, as one. Null, with an error, when an argument is wrong or the database must be
+    /// read and cannot.
     #[graphql(complexity = "5 + child_complexity")]
     async fn fleet(
         &self,
         ctx: &Context<'_>,
         #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
-    ) -> Result<Fleet, async_graphql::Error> {
-        let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
-        view.require(Role::Read).map_err(ApiError::from)?;
-        Ok(Fleet::of(services, view, ingredients(ctx), &filter.unwrap_or_default()).await?)
+    ) -> Option<Result<Fleet, async_graphql::Error>> {
+        null_alone(async {
+            ctx.data_unchecked::<View>().require(Role::Read)?;
+            Fleet::of(ctx, &filter.unwrap_or_default()).await.map(Some)
+        })
+        .await
     }
 }

@@ -1,5 +1,7 @@
 //! What resolvers work with, besides the caller's [`View`](crate::access::View), which is the only way to a tenant.
 
+use std::time::Duration;
+
 use crate::access::{Allowance, Presence};
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
@@ -19,6 +21,8 @@ pub struct Services {
     pub store: SharedStore,
     /// The time.
     pub clock: SharedClock,
+    /// How long a request waits for the database, in all of its fields together.
+    pub database_patience: Duration,
     /// The tenant that is meant when none is named.
     pub default_tenant: Option<TenantId>,
     /// Items on a page at most.

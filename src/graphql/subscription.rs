@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::error::ApiError;
+use super::history::Patience;
 use super::ingredients;
 use super::scalars::Instant;
 use super::services::Services;
@@ -53,6 +54,7 @@ impl Subscription {
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<SpaceAllocationChange>> + use<>> {
         let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
         let delivery = ctx.data_unchecked::<Delivery>().clone();
+        let patience = Arc::clone(ctx.data_unchecked::<Arc<Patience>>());
         // Events are not kept, and there may be many.
         ingredients(ctx).never_keep();
         view.require(Role::Read).map_err(ApiError::from)?;
@@ -66,6 +68,8 @@ impl Subscription {
         let open = services.metrics.begin(delivery.transport);
         Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {
             let place = Arc::clone(&delivery.place);
+            // The event that was made last has been answered.
+            patience.renew();
             async move {
                 let (mut subscription, stay, open) = state?;
                 match subscription.next().await? {

@@ -13,6 +13,7 @@ mod shaping;
 mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -39,6 +40,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The database gave no answer in the time that there was for it.
+    #[error("the database gave no answer within {0:?}")]
+    Slow(Duration),
     /// The database is not one that this version may use. The sentence says what to mend.
     #[error("{0}")]
     Unusable(String),
@@ -382,7 +386,7 @@ pub struct Settings {
     /// Connections at most; at least 1. A `SQLite` file has one more, which writes.
     pub max_connections: u32,
     /// How long a caller waits for a connection.
-    pub acquire_timeout: std::time::Duration,
+    pub acquire_timeout: Duration,
     /// Whether to listen for what other replicas record (`LISTEN`), which takes one more connection. Postgres only.
     pub listen: bool,
 }

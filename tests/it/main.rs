@@ -25,6 +25,7 @@ mod known_documents;
 mod known_variables;
 mod lifecycle;
 mod lists;
+mod partial_answers;
 mod quota_query;
 mod request_limits;
 mod retention;

@@ -18,9 +18,9 @@ pub enum Source {
     Live,
     /// Younger than the fresh limit.
     Cache,
-    /// Older; a fresh one is on its way or could not be had.
+    /// Past the fresh limit, and a fresh one is on its way or could not be had; or older than the maxAge that was asked for.
     Stale,
-    /// From the newest snapshot in the database.
+    /// From the newest snapshot in the database, not older than the maxAge that was asked for.
     Stored,
 }
 

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Object, SimpleObject};
 use jiff::Timestamp;
 
 use super::super::complexity::count_points;
 use super::super::error::ApiError;
+use super::super::history::{null_alone, wait_for_history};
 use super::super::ingredients;
-use super::super::loaders::Loaders;
 use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
 use super::fleet_allocation::FleetAllocation;
@@ -19,7 +18,6 @@ use super::ranking::{self, RankedTenant, Ranking};
 use super::tenants::{TenantFilter, kept};
 use super::usage::{Fill, UsageRequest, UsageSeries};
 use crate::access::View;
-use crate::answers::Ingredients;
 use crate::quota::SpaceAllocation;
 use crate::tenants::WatchedTenant;
 
@@ -36,16 +34,17 @@ pub struct Fleet {
 
 impl Fleet {
     /// The tenants of the caller's view that the filter keeps.
-    pub async fn of(services: &Services, view: &View, ingredients: &Ingredients, filter: &TenantFilter) -> Result<Self, ApiError> {
-        let kept = kept(services, view, ingredients, filter, false).await?;
-        Ok(Self { members: kept.into_iter().map(|(watched, _)| watched).collect(), now: services.clock.now() })
+    pub async fn of(ctx: &Context<'_>, filter: &TenantFilter) -> Result<Self, ApiError> {
+        let kept = kept(ctx, filter, false).await?;
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        Ok(Self { members: kept.into_iter().map(|(watched, _)| watched).collect(), now })
     }
 
     /// The newest known allocation of each member.
     async fn known(&self, ctx: &Context<'_>) -> Result<Vec<Option<Arc<SpaceAllocation>>>, ApiError> {
         let services = ctx.data_unchecked::<Services>();
         ingredients(ctx).use_figures(services.allocations.figures_version());
-        Ok(services.allocations.newest_known(&self.members).await?)
+        wait_for_history(ctx, services.allocations.newest_known(&self.members)).await
     }
 }
 
@@ -57,30 +56,33 @@ impl Fleet {
         count(self.members.len())
     }
 
-    /// How many of them have a known allocation; the sums are over these.
+    /// How many of them have a known allocation; the sums are over these. Null, with an error, when the database must be read and cannot.
     #[graphql(complexity = "5")]
-    async fn observed_count(&self, ctx: &Context<'_>) -> Result<i32, async_graphql::Error> {
-        Ok(count(self.known(ctx).await?.iter().flatten().count()))
+    async fn observed_count(&self, ctx: &Context<'_>) -> Option<Result<i32, async_graphql::Error>> {
+        null_alone(async { Ok(Some(count(self.known(ctx).await?.iter().flatten().count()))) }).await
     }
 
-    /// The sums over the newest known allocations.
+    /// The sums over the newest known allocations. Null, with an error, when an argument is wrong or the database must be read and cannot.
     #[graphql(complexity = "5 + child_complexity")]
     async fn space_allocation(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
-    ) -> Result<FleetAllocation, async_graphql::Error> {
-        let space_type = Integer::read_optional(space_type, "spaceType")?;
+    ) -> Option<Result<FleetAllocation, async_graphql::Error>> {
         // It tells when the oldest observation was made, which an equal sample changes.
         if ctx.look_ahead().field("observedAt").exists() {
             ingredients(ctx).never_keep();
         }
-        Ok(FleetAllocation::of(self.known(ctx).await?.into_iter().flatten(), space_type))
+        null_alone(async {
+            let space_type = Integer::read_optional(space_type, "spaceType")?;
+            Ok(Some(FleetAllocation::of(self.known(ctx).await?.into_iter().flatten(), space_type)))
+        })
+        .await
     }
 
     /// Sums over the tenants; a tenant's gap is carried by its last value, and coverage tells how much was carried: it is the mean of the
     /// tenants' own. A tenant counts from its first observation on. It counts 50 in the complexity of a document, and one more for every ten
-    /// intervals of the stretch.
+    /// intervals of the stretch. Null, with an error, when an argument is wrong or the history cannot be read at the moment.
     #[graphql(complexity = "50 + count_points(&from, to.as_ref(), &interval) + child_complexity")]
     async fn usage_over_time(
         &self,
@@ -94,13 +96,17 @@ impl Fleet {
         interval: Duration,
         #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
-    ) -> Result<UsageSeries, async_graphql::Error> {
+    ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         ingredients(ctx).never_keep();
-        let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
-        Ok(request.answer_of_fleet(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.members).await?)
+        null_alone(async {
+            let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
+            request.answer_of_fleet(ctx, &self.members).await.map(Some)
+        })
+        .await
     }
 
-    /// The tenants that lead by a measure; those that have none are left out, and those of equal measure come by id.
+    /// The tenants that lead by a measure; those that have none are left out, and those of equal measure come by id. Null, with an error,
+    /// when an argument is wrong or the database must be read and cannot.
     #[graphql(complexity = "50 + list_complexity(first.asked(), child_complexity)")]
     async fn top(
         &self,
@@ -112,56 +118,67 @@ impl Fleet {
         )]
         over: Duration,
         #[graphql(default_with = "Integer::from(10)", desc = "How many.")] first: Integer,
-    ) -> Result<Vec<RankedTenant>, async_graphql::Error> {
-        let services = ctx.data_unchecked::<Services>();
-        let first = first.read_count("first", services.page_size)?;
-        let from = over.as_stretch("over", self.now)?.before(self.now);
-        let measures = match by {
-            Ranking::Utilization | Ranking::Allocated => ranking::by_newest(by, &self.known(ctx).await?),
-            Ranking::Growth | Ranking::Coverage | Ranking::SoonestFull => {
-                ingredients(ctx).never_keep();
-                ranking::by_history(services, &self.members, by, from, self.now).await?
-            }
-        };
-        Ok(ranking::rank(&self.members, measures, by, first))
+    ) -> Option<Result<Vec<RankedTenant>, async_graphql::Error>> {
+        null_alone(async {
+            let services = ctx.data_unchecked::<Services>();
+            let first = first.read_count("first", services.page_size)?;
+            let from = over.as_stretch("over", self.now)?.before(self.now);
+            let measures = match by {
+                Ranking::Utilization | Ranking::Allocated => ranking::by_newest(by, &self.known(ctx).await?),
+                Ranking::Growth | Ranking::Coverage | Ranking::SoonestFull => {
+                    ingredients(ctx).never_keep();
+                    wait_for_history(ctx, ranking::by_history(services, &self.members, by, from, self.now)).await?
+                }
+            };
+            Ok(Some(ranking::rank(&self.members, measures, by, first)))
+        })
+        .await
     }
 
     /// How many tenants lie in each of so many equal steps of utilization from 0 to 1, and above. Tenants without a known utilization are in
-    /// none.
+    /// none. Null, with an error, when an argument is wrong or the database must be read and cannot.
     #[graphql(complexity = "5 + list_complexity(steps.asked(), child_complexity)")]
     async fn distribution(
         &self,
         ctx: &Context<'_>,
         #[graphql(default_with = "Integer::from(10)", desc = "How many steps from 0 to 1.")] steps: Integer,
-    ) -> Result<Vec<DistributionStep>, async_graphql::Error> {
-        let count = Some(steps.asked()).filter(|steps| (1..=MAX_GROUPS).contains(steps));
-        let count = count.ok_or_else(|| ApiError::argument("steps", format_args!("must be from 1 to {MAX_GROUPS}")))?;
-        let known = self.known(ctx).await?;
-        let utilizations = known.iter().flatten().filter_map(|allocation| allocation.utilization());
-        Ok(distribution(utilizations, count))
+    ) -> Option<Result<Vec<DistributionStep>, async_graphql::Error>> {
+        null_alone(async {
+            let count = Some(steps.asked()).filter(|steps| (1..=MAX_GROUPS).contains(steps));
+            let count = count.ok_or_else(|| ApiError::argument("steps", format_args!("must be from 1 to {MAX_GROUPS}")))?;
+            let known = self.known(ctx).await?;
+            let utilizations = known.iter().flatten().filter_map(|allocation| allocation.utilization());
+            Ok(Some(distribution(utilizations, count)))
+        })
+        .await
     }
 
-    /// The same fleet, split by the values of a label, in their order; tenants without it come under null, last.
+    /// The same fleet, split by the values of a label, in their order; tenants without it come under null, last. Null, with an error,
+    /// when no tenant has the label or it has too many values.
     #[graphql(complexity = "5 + list_complexity(20, child_complexity)")]
-    #[expect(clippy::unused_async, reason = "resolvers are async")]
     async fn groups(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The label's key.")] label: String,
-    ) -> Result<Vec<FleetGroup>, async_graphql::Error> {
+    ) -> Option<Result<Vec<FleetGroup>, async_graphql::Error>> {
+        Some(self.split(ctx.data_unchecked::<View>(), &label).map_err(Into::into))
+    }
+}
+
+impl Fleet {
+    /// The same fleet by the values of a label.
+    fn split(&self, view: &View, label: &str) -> Result<Vec<FleetGroup>, ApiError> {
         let value_of = |watched: &WatchedTenant| watched.tenant.labels.iter().find(|l| l.key == label).map(|l| l.value.clone());
         let mut groups = BTreeMap::<(bool, Option<String>), Vec<Arc<WatchedTenant>>>::new();
         for watched in self.members.iter() {
             let value = value_of(watched);
             groups.entry((value.is_none(), value)).or_default().push(Arc::clone(watched));
         }
-        if groups.keys().all(|(is_none, _)| *is_none)
-            && ctx.data_unchecked::<View>().all().iter().all(|watched| value_of(watched).is_none())
-        {
-            return Err(ApiError::argument("label", format_args!("no tenant has a label {label:?}")).into());
+        if groups.keys().all(|(is_none, _)| *is_none) && view.all().iter().all(|watched| value_of(watched).is_none()) {
+            return Err(ApiError::argument("label", format_args!("no tenant has a label {label:?}")));
         }
         if groups.len() > MAX_GROUPS {
-            return Err(ApiError::argument("label", format_args!("{label:?} has more than {MAX_GROUPS} values")).into());
+            return Err(ApiError::argument("label", format_args!("{label:?} has more than {MAX_GROUPS} values")));
         }
         let group =
             |((_, value), members): (_, Vec<_>)| FleetGroup { value, fleet: Fleet { members: members.into(), now: self.now } };

@@ -1,11 +1,11 @@
 //! What is expected to be allocated.
 
-use async_graphql::Object;
-use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, Object};
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::super::error::ApiError;
-use super::super::loaders::{Loaders, RunsKey};
+use super::super::history::load_history;
+use super::super::loaders::RunsKey;
 use super::super::scalars::{DateTime, Duration, Integer};
 use super::StorageUnit;
 use crate::quota::forecast::{Expected, MAX_DAYS, METHOD, Reaching, Unavailable, backtest_error, daily_values, forecast};
@@ -50,10 +50,10 @@ impl ForecastRequest {
     }
 
     /// The forecast for one tenant.
-    pub async fn answer(self, loaders: &DataLoader<Loaders>, tenant: &TenantId) -> Result<Forecast, ApiError> {
+    pub async fn answer(self, ctx: &Context<'_>, tenant: &TenantId) -> Result<Forecast, ApiError> {
         let past = DAY * i32::try_from(MAX_DAYS).unwrap_or(i32::MAX);
         let stretch = TimeRange { from: self.now.saturating_sub(past).unwrap_or(Timestamp::MIN), to: self.now };
-        let runs = loaders.load_one(RunsKey::until_now(tenant, stretch, self.space_type)).await?.unwrap_or_default();
+        let runs = load_history(ctx, RunsKey::until_now(tenant, stretch, self.space_type)).await?.unwrap_or_default();
         let segments = segments(&runs, self.now);
         let daily = daily_values(&segments, self.now);
         #[expect(clippy::cast_precision_loss, reason = "the API gives doubles")]

@@ -1,11 +1,11 @@
 //! Growth over a stretch of time.
 
-use async_graphql::Object;
-use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, Object};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
-use super::super::loaders::{Loaders, RunsKey};
+use super::super::history::load_history;
+use super::super::loaders::RunsKey;
 use super::super::scalars::{DateTime, Duration};
 use super::StorageUnit;
 use crate::quota::usage::segments;
@@ -17,14 +17,14 @@ pub struct Growth(growth::Growth);
 impl Growth {
     /// The growth of one tenant over the stretch of that length that ends now.
     pub async fn of(
-        loaders: &DataLoader<Loaders>,
+        ctx: &Context<'_>,
         tenant: &TenantId,
         over: &Duration,
         space_type: Option<i32>,
         now: Timestamp,
     ) -> Result<Option<Self>, ApiError> {
         let stretch = TimeRange { from: over.as_stretch("over", now)?.before(now), to: now };
-        let runs = loaders.load_one(RunsKey::until_now(tenant, stretch, space_type)).await?.unwrap_or_default();
+        let runs = load_history(ctx, RunsKey::until_now(tenant, stretch, space_type)).await?.unwrap_or_default();
         Ok(growth::growth(&segments(&runs, now), stretch).map(Self))
     }
 }

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use super::super::complexity::count_points;
 use super::super::error::ApiError;
+use super::super::history::{load_history, null_alone};
 use super::super::ingredients;
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{Duration, Instant, Integer};
@@ -80,7 +81,8 @@ impl Tenant {
         labels.map(|label| Label { key: label.key.clone(), value: label.value.clone() }).collect()
     }
 
-    /// What is allocated of what there is. Null when the space type that was asked for is not listed.
+    /// What is allocated of what there is. Null when the space type that was asked for is not listed; null with an error when an argument is
+    /// wrong or the upstream cannot answer.
     #[graphql(complexity = "1 + child_complexity")]
     async fn space_allocation(
         &self,
@@ -91,21 +93,20 @@ impl Tenant {
         >,
         #[graphql(default_with = "OnFailure::Stale", desc = "What to do when the upstream cannot answer.")] on_failure: OnFailure,
     ) -> Option<Result<SpaceAllocation, async_graphql::Error>> {
-        let space_type = match Integer::read_optional(space_type, "spaceType") {
-            Ok(space_type) => space_type,
-            Err(error) => return Some(Err(error.into())),
-        };
-        match self.answer(ctx, max_age, on_failure).await {
-            Ok(answer) => match space_type {
-                None => Some(Ok(answer.into())),
-                Some(space_type) => SpaceAllocation::of_type(&answer, space_type).map(Ok),
-            },
-            Err(error) => Some(Err(error.into())),
-        }
+        null_alone(async {
+            let space_type = Integer::read_optional(space_type, "spaceType")?;
+            let answer = self.answer(ctx, max_age, on_failure).await?;
+            Ok(match space_type {
+                None => Some(answer.into()),
+                Some(space_type) => SpaceAllocation::of_type(&answer, space_type),
+            })
+        })
+        .await
     }
 
     /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the stretch
     /// touches is given whole. It counts 20 in the complexity of a document, and one more for every ten intervals of the stretch.
+    /// Null, with an error, when an argument is wrong or the history cannot be read at the moment.
     #[graphql(complexity = "20 + count_points(&from, to.as_ref(), &interval) + child_complexity")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn usage_over_time(
@@ -121,15 +122,19 @@ impl Tenant {
         #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
         #[graphql(default_with = "Fill::None", desc = "What a bucket without observations says.")] fill: Fill,
-    ) -> Result<UsageSeries, async_graphql::Error> {
+    ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         ingredients(ctx).never_keep();
-        let now = ctx.data_unchecked::<Services>().clock.now();
-        let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, fill, now)?;
-        Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
+        null_alone(async {
+            let now = ctx.data_unchecked::<Services>().clock.now();
+            let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, fill, now)?;
+            request.answer(ctx, &self.watched.tenant.id).await.map(Some)
+        })
+        .await
     }
 
     /// How allocated grew over the stretch of the given length that ends now. What was known at its start is compared with what is known
-    /// now; where nothing was known then, with the first observation after it. Null when nothing was observed in the stretch.
+    /// now; where nothing was known then, with the first observation after it. Null when nothing was observed in the stretch; null with an error
+    /// when an argument is wrong or the history cannot be read at the moment.
     #[graphql(complexity = "10 + child_complexity")]
     async fn growth(
         &self,
@@ -137,14 +142,18 @@ impl Tenant {
         #[graphql(default_with = "Duration::from_static(\"P30D\")", desc = "How long the stretch is; by the calendar in UTC.")]
         over: Duration,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
-    ) -> Result<Option<Growth>, async_graphql::Error> {
+    ) -> Option<Result<Growth, async_graphql::Error>> {
         ingredients(ctx).never_keep();
-        let now = ctx.data_unchecked::<Services>().clock.now();
-        let space_type = Integer::read_optional(space_type, "spaceType")?;
-        Ok(Growth::of(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id, &over, space_type, now).await?)
+        null_alone(async {
+            let now = ctx.data_unchecked::<Services>().clock.now();
+            let space_type = Integer::read_optional(space_type, "spaceType")?;
+            Growth::of(ctx, &self.watched.tenant.id, &over, space_type, now).await
+        })
+        .await
     }
 
-    /// When allocated is expected to reach the threshold share of total.
+    /// When allocated is expected to reach the threshold share of total. Null, with an error, when an argument is wrong or the history
+    /// cannot be read at the moment.
     #[graphql(complexity = "50 + child_complexity")]
     async fn forecast(
         &self,
@@ -155,14 +164,18 @@ impl Tenant {
         #[graphql(default = 0.9, desc = "The share of the truth that the band is to hold; between 0 and 1, both excluded.")]
         confidence: f64,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
-    ) -> Result<Forecast, async_graphql::Error> {
+    ) -> Option<Result<Forecast, async_graphql::Error>> {
         ingredients(ctx).never_keep();
-        let now = ctx.data_unchecked::<Services>().clock.now();
-        let request = ForecastRequest::parse(&horizon, threshold, confidence, space_type, now)?;
-        Ok(request.answer(ctx.data_unchecked::<DataLoader<Loaders>>(), &self.watched.tenant.id).await?)
+        null_alone(async {
+            let now = ctx.data_unchecked::<Services>().clock.now();
+            let request = ForecastRequest::parse(&horizon, threshold, confidence, space_type, now)?;
+            request.answer(ctx, &self.watched.tenant.id).await.map(Some)
+        })
+        .await
     }
 
-    /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation.
+    /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation. Null, with an
+    /// error, when an argument is wrong or the history cannot be read at the moment.
     #[graphql(complexity = "super::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn snapshots(
@@ -175,32 +188,37 @@ impl Tenant {
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<Integer>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<SnapshotConnection, async_graphql::Error> {
+    ) -> Option<Result<SnapshotConnection, async_graphql::Error>> {
         ingredients(ctx).never_keep();
-        let services = ctx.data_unchecked::<Services>();
-        let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
-        let (from, to) = (Instant::read_optional(from.as_ref(), "from")?, Instant::read_optional(to.as_ref(), "to")?);
-        let space_type = Integer::read_optional(space_type, "spaceType")?;
-        if let (Some(from), Some(to)) = (from, to)
-            && to <= from
-        {
-            return Err(ApiError::argument("to", "must be after from").into());
-        }
-        let limit = u32::try_from(page.limit).unwrap_or(u32::MAX);
-        let query =
-            SnapshotQuery { from, to, space_type, after: page.after, before: page.before, backwards: page.backwards, limit };
-        let key = SnapshotsKey { tenant: self.watched.tenant.id.clone(), query };
-        let SnapshotPage { runs, more } = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?.unwrap_or_default();
-        let (has_previous, has_next) = if page.backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
-        Ok(SnapshotConnection::new(runs, has_previous, has_next))
+        null_alone(async {
+            let services = ctx.data_unchecked::<Services>();
+            let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
+            let (from, to) = (Instant::read_optional(from.as_ref(), "from")?, Instant::read_optional(to.as_ref(), "to")?);
+            let space_type = Integer::read_optional(space_type, "spaceType")?;
+            if let (Some(from), Some(to)) = (from, to)
+                && to <= from
+            {
+                return Err(ApiError::argument("to", "must be after from"));
+            }
+            let limit = u32::try_from(page.limit).unwrap_or(u32::MAX);
+            let Page { after, before, backwards, .. } = page;
+            let query = SnapshotQuery { from, to, space_type, after, before, backwards, limit };
+            let key = SnapshotsKey { tenant: self.watched.tenant.id.clone(), query };
+            let SnapshotPage { runs, more } = load_history(ctx, key).await?.unwrap_or_default();
+            let (has_previous, has_next) = if backwards { (more, before.is_some()) } else { (after.is_some(), more) };
+            Ok(Some(SnapshotConnection::new(runs, has_previous, has_next)))
+        })
+        .await
     }
 
-    /// How the collection of snapshots is doing for this tenant.
+    /// How the collection of snapshots is doing for this tenant. Null, with an error, when the database cannot be read at the moment.
     #[graphql(complexity = "1 + child_complexity")]
-    async fn collection(&self, ctx: &Context<'_>) -> Result<CollectionStatus, async_graphql::Error> {
+    async fn collection(&self, ctx: &Context<'_>) -> Option<Result<CollectionStatus, async_graphql::Error>> {
         ingredients(ctx).never_keep();
-        let key = StatusKey(self.watched.tenant.id.clone());
-        let status = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?;
-        Ok(status.unwrap_or_default().into())
+        null_alone(async {
+            let status = load_history(ctx, StatusKey(self.watched.tenant.id.clone())).await?;
+            Ok(Some(status.unwrap_or_default().into()))
+        })
+        .await
     }
 }

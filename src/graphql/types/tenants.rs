@@ -3,15 +3,16 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use async_graphql::{Enum, ID, InputObject, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, SimpleObject};
 
 use super::super::cursor::Cursor;
 use super::super::error::ApiError;
+use super::super::history::wait_for_history;
+use super::super::ingredients;
 use super::super::services::Services;
 use super::page::Page;
 use super::{PageInfo, Tenant};
 use crate::access::View;
-use crate::answers::Ingredients;
 use crate::quota::SpaceAllocation;
 use crate::tenants::WatchedTenant;
 
@@ -210,17 +211,12 @@ pub type Kept = (Arc<WatchedTenant>, Option<Arc<SpaceAllocation>>);
 
 /// The tenants of the view that the filter keeps, sorted by id. Their newest known allocations are there if the filter or the caller needs
 /// them.
-pub async fn kept(
-    services: &Services,
-    view: &View,
-    ingredients: &Ingredients,
-    filter: &TenantFilter,
-    needs_figures: bool,
-) -> Result<Vec<Kept>, ApiError> {
-    let all = view.all();
+pub async fn kept(ctx: &Context<'_>, filter: &TenantFilter, needs_figures: bool) -> Result<Vec<Kept>, ApiError> {
+    let all = ctx.data_unchecked::<View>().all();
     let known = if needs_figures || filter.needs_figures() {
-        ingredients.use_figures(services.allocations.figures_version());
-        services.allocations.newest_known(&all).await?
+        let allocations = &ctx.data_unchecked::<Services>().allocations;
+        ingredients(ctx).use_figures(allocations.figures_version());
+        wait_for_history(ctx, allocations.newest_known(&all)).await?
     } else {
         vec![None; all.len()]
     };
@@ -229,9 +225,7 @@ pub async fn kept(
 
 /// The page of tenants that the filter keeps, in the given order.
 pub async fn list(
-    services: &Services,
-    view: &View,
-    ingredients: &Ingredients,
+    ctx: &Context<'_>,
     page: Page<TenantPlace>,
     filter: &TenantFilter,
     order: TenantOrder,
@@ -242,7 +236,7 @@ pub async fn list(
         }
     }
     let needs_figures = !matches!(order.by, TenantSort::Id | TenantSort::Name);
-    let kept = kept(services, view, ingredients, filter, needs_figures).await?;
+    let kept = kept(ctx, filter, needs_figures).await?;
     let mut kept: Vec<(TenantPlace, &Arc<WatchedTenant>)> =
         kept.iter().map(|(watched, known)| (TenantPlace::of(watched, known.as_deref(), order), watched)).collect();
     kept.sort_by(|(a, _), (b, _)| a.compare(b));

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::dataloader::DataLoader;
 use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
-use super::super::loaders::{FleetKey, Loaders, RunsKey};
+use super::super::history::load_history;
+use super::super::loaders::{FleetKey, RunsKey};
 use super::super::scalars::{DateTime, Duration, Instant, Integer};
 use super::super::services::MAX_POINTS;
 use super::StorageUnit;
@@ -65,23 +65,19 @@ impl UsageRequest {
     }
 
     /// The series of one tenant.
-    pub async fn answer(self, loaders: &DataLoader<Loaders>, tenant: &TenantId) -> Result<UsageSeries, ApiError> {
+    pub async fn answer(self, ctx: &Context<'_>, tenant: &TenantId) -> Result<UsageSeries, ApiError> {
         let stretch = stretch_of(&self.buckets).unwrap_or(self.range);
         let key = RunsKey { tenant: tenant.clone(), from: stretch.from, to: stretch.to, space_type: self.space_type };
-        let runs = loaders.load_one(key).await?.unwrap_or_default();
+        let runs = load_history(ctx, key).await?.unwrap_or_default();
         let series = usage::series(&runs, &self.buckets, self.range, self.now, self.fill);
         Ok(self.in_answer(series))
     }
 
     /// The series of the sum over a fleet.
-    pub async fn answer_of_fleet(
-        self,
-        loaders: &DataLoader<Loaders>,
-        members: &Arc<[Arc<WatchedTenant>]>,
-    ) -> Result<UsageSeries, ApiError> {
+    pub async fn answer_of_fleet(self, ctx: &Context<'_>, members: &Arc<[Arc<WatchedTenant>]>) -> Result<UsageSeries, ApiError> {
         let buckets = self.buckets.as_slice().into();
         let request = SeriesRequest { buckets, asked: self.range, space_type: self.space_type, now: self.now };
-        let series = loaders.load_one(FleetKey { members: Arc::clone(members), request }).await?;
+        let series = load_history(ctx, FleetKey { members: Arc::clone(members), request }).await?;
         let series = series.ok_or_else(|| ApiError::Internal("a fleet without its series".to_owned()))?;
         Ok(self.in_answer(series))
     }
