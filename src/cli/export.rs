@@ -6,14 +6,13 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bytes::Bytes;
 use clap::Subcommand;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::progress::progress_bar;
 use super::{Failed, load_config, open_store, output, system_clock};
-use crate::export::{ExportError, Format, InvalidParam, Kind, Params};
+use crate::export::{ExportError, Format, InvalidParam, Kind, Params, Piece};
 
 /// Pieces that are made ahead of what is written.
 const AHEAD: usize = 8;
@@ -171,10 +170,10 @@ impl Target {
     }
 
     /// Writes what comes, to the end.
-    fn write_all(self, mut pieces: mpsc::Receiver<Bytes>) -> (Self, io::Result<()>) {
+    fn write_all(self, mut pieces: mpsc::Receiver<Piece>) -> (Self, io::Result<()>) {
         let mut copy = |to: &mut dyn Write| {
             while let Some(piece) = pieces.blocking_recv() {
-                to.write_all(&piece)?;
+                to.write_all(&piece.bytes)?;
             }
             to.flush()
         };

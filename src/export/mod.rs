@@ -21,4 +21,4 @@ pub use format::Format;
 pub use params::{InvalidParam, Params};
 pub use plan::{Kind, Plan};
 pub use rows::{SNAPSHOT_COLUMNS, USAGE_COLUMNS};
-pub use running::{ExportError, Written};
+pub use running::{ExportError, Piece, Written};

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::mem;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -45,6 +46,16 @@ impl From<parquet::errors::ParquetError> for ExportError {
     }
 }
 
+/// A piece of a file.
+#[derive(Debug)]
+pub struct Piece {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The rows that it brings. Never too few: where a row stands in two pieces, or its format gathers rows, they count with the first
+    /// piece that has something of them.
+    pub rows: u64,
+}
+
 /// What a file came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -62,7 +73,7 @@ impl Plan {
     pub async fn run(
         self,
         store: SharedStore,
-        to: mpsc::Sender<Bytes>,
+        to: mpsc::Sender<Piece>,
         progress: impl Fn(usize) + Send + Sync,
     ) -> Result<Written, ExportError> {
         let encoder = Encoder::new(self.format, self.columns())?;
@@ -70,44 +81,59 @@ impl Plan {
         let reading = read(&self, &store, batches);
         let writing = write(&self, encoder, read_batches, &to, progress);
         // A failure of one ends the other at once: the end of the file is written only after both have done all.
-        let ((), (encoder, mut written)) = tokio::try_join!(reading, writing)?;
+        let ((), (encoder, mut made)) = tokio::try_join!(reading, writing)?;
         let last = spawn_blocking(move || encoder.finish()).await.map_err(ExportError::encoding)??;
-        hand_on(&to, last, &mut written).await?;
-        Ok(written)
+        made.hand_on(last).await?;
+        Ok(made.written)
     }
 }
 
 /// Makes rows and bytes of all batches. Gives the encoder with what it still keeps.
-async fn write(
+async fn write<'a>(
     plan: &Plan,
     encoder: Encoder,
     mut batches: mpsc::Receiver<Batch>,
-    to: &mpsc::Sender<Bytes>,
+    to: &'a mpsc::Sender<Piece>,
     progress: impl Fn(usize),
-) -> Result<(Encoder, Written), ExportError> {
+) -> Result<(Encoder, Made<'a>), ExportError> {
     let mut work = Work { encoder, parts: VecDeque::new(), plan: plan.clone(), rows: 0 };
-    let mut written = Written::default();
+    let mut made = Made { to, written: Written::default(), untold: 0 };
     while let Some(batch) = batches.recv().await {
         work.parts.extend(batch.parts);
         while !work.parts.is_empty() {
             let bytes;
             (work, bytes) = spawn_blocking(move || work.go_on()).await.map_err(ExportError::encoding)??;
-            hand_on(to, bytes, &mut written).await?;
+            made.count(mem::take(&mut work.rows));
+            made.hand_on(bytes).await?;
         }
         progress(batch.tenants);
     }
-    written.rows = work.rows;
-    Ok((work.encoder, written))
+    Ok((work.encoder, made))
 }
 
-async fn hand_on(to: &mpsc::Sender<Bytes>, bytes: Vec<u8>, written: &mut Written) -> Result<(), ExportError> {
-    let mut bytes = Bytes::from(bytes);
-    written.bytes += bytes.len() as u64;
-    while !bytes.is_empty() {
-        let piece = bytes.split_to(bytes.len().min(PIECE));
-        to.send(piece).await.map_err(|_| ExportError::Gone)?;
+/// What was made so far, and whom it is handed on to.
+struct Made<'a> {
+    to: &'a mpsc::Sender<Piece>,
+    written: Written,
+    /// Rows that were written since the last piece.
+    untold: u64,
+}
+
+impl Made<'_> {
+    fn count(&mut self, rows: u64) {
+        self.written.rows += rows;
+        self.untold += rows;
     }
-    Ok(())
+
+    async fn hand_on(&mut self, bytes: Vec<u8>) -> Result<(), ExportError> {
+        let mut bytes = Bytes::from(bytes);
+        self.written.bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let piece = Piece { bytes: bytes.split_to(bytes.len().min(PIECE)), rows: mem::take(&mut self.untold) };
+            self.to.send(piece).await.map_err(|_| ExportError::Gone)?;
+        }
+        Ok(())
+    }
 }
 
 /// What is to be done by a thread that may block.
@@ -115,6 +141,7 @@ struct Work {
     encoder: Encoder,
     parts: VecDeque<Part>,
     plan: Plan,
+    /// Rows that were written and not counted yet.
     rows: u64,
 }
 

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
@@ -19,6 +19,7 @@ use super::HttpState;
 use super::answer::Payload;
 use super::execute::Operation;
 use super::refusal::Refusal;
+use super::unbuffered;
 use crate::access::View;
 use crate::graphql::Delivery;
 use crate::telemetry::explain;
@@ -28,8 +29,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Tells nginx not to gather events before it passes them on.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Nobody on the way may keep events or gather them to compress them.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
 
 /// Answers an operation by events.
 pub(super) fn send_events(
@@ -59,7 +60,8 @@ pub(super) fn send_events(
     let events = operation.stream(state, view, delivery).map(next).chain(stream::iter([complete]));
     let events = events.take_until(state.stop.clone().cancelled_owned()).map(Ok::<_, Infallible>);
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response();
-    response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
+    response.headers_mut().insert(unbuffered::HEADER.0, unbuffered::HEADER.1);
     Ok(response)
 }
 

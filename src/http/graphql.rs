@@ -48,7 +48,8 @@ pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -
         let query = head.uri.query().unwrap_or_default().to_owned();
         caller.answer(&state, view, query.into(), |query| parse_query_string(query)).await
     };
-    caller.reply(&state, reply.await).await
+    let reply = reply.await.map_err(|refusal| socket::explain_lost_upgrade(&head.headers, refusal));
+    caller.reply(&state, reply).await
 }
 
 /// Who calls, and how. The head is the request's own: copies of headers would cost more than all else on the way of a repeated query.

@@ -19,6 +19,7 @@ mod refusal;
 mod request;
 mod respond;
 mod socket;
+mod unbuffered;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -37,7 +37,13 @@ impl Refusal {
     pub fn answer(self) -> Answer {
         let error = coded_error(self.message, self.code);
         let mut answer = Answer::new(self.status, None, &[error], Keeping::Never);
-        answer.headers.extend(self.header);
+        if let Some((name, value)) = self.header {
+            if name == header::UPGRADE {
+                // It is about this connection alone (RFC 9110 section 7.8).
+                answer.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            }
+            answer.headers.insert(name, value);
+        }
         answer
     }
 }

@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// How an export ended: `OK`, `FAILED`, or `GONE` when the client went away.
+/// How an export ended: `OK`, `FAILED`, `GONE` when the client went away or took nothing, `CUT` by the end of the service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,
@@ -29,8 +29,8 @@ impl ExportMetrics {
         metrics
     }
 
-    /// Counts an export that ended.
-    pub fn count(&self, outcome: &'static str, rows: u64, bytes: u64) {
+    /// Counts an export that ended, with the rows and bytes of a whole one.
+    pub fn count(&self, outcome: &'static str, (rows, bytes): (u64, u64)) {
         self.ended.get_or_create(&OutcomeLabel { outcome }).inc();
         self.rows.inc_by(rows);
         self.bytes.inc_by(bytes);

@@ -2,17 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream::try_unfold;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tracing::{error, info};
+use tracing::error;
 
+use super::account::Account;
 use super::compressor::Compressor;
 use super::{Encoding, HttpState, Refusal};
-use crate::export::{ExportError, Plan, Written};
+use crate::export::{ExportError, Piece, Plan, Written};
 use crate::graphql::ApiError;
 use crate::telemetry::explain;
 
@@ -24,29 +24,26 @@ const AHEAD: usize = 2;
 /// Starts an export and gives its body as soon as its first piece is there. It is made no faster than the client takes it, and ends when
 /// the client goes away.
 pub(super) async fn start(
-    state: &Arc<HttpState>,
+    state: &HttpState,
     plan: Plan,
     encoding: Option<Encoding>,
-    permit: OwnedSemaphorePermit,
+    account: Arc<Account>,
 ) -> Result<Body, Refusal> {
     let (to, mut pieces) = mpsc::channel(AHEAD);
     let store = Arc::clone(&state.exports.store);
-    let metrics = state.metrics.exports.clone();
+    // Holds the account too: an export is over when nothing works for it any more.
+    let keeping = Arc::clone(&account);
     let running = tokio::spawn(async move {
-        let _permit = permit;
-        let (started, kind, format) = (Instant::now(), plan.kind().name(), plan.format.name());
-        let tenants = plan.tenants.len();
         let outcome = plan.run(store, to, |_| ()).await;
-        let (told, written) = tell(&outcome);
-        metrics.count(told, written.rows, written.bytes);
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        info!(export = kind, format, tenants, rows = written.rows, bytes = written.bytes, duration_ms, outcome = told, "export");
+        if let Err(ExportError::Store(_) | ExportError::Encoding(_)) = &outcome {
+            keeping.set_failed();
+        }
         outcome
     });
     let first = pieces.recv().await;
     let running = if first.is_some() { Some(running) } else { ended(running.await)? };
     let compressor = encoding.map(Compressor::new).transpose().map_err(|cause| ApiError::Internal(explain(&cause)))?;
-    Ok(Body::from_stream(try_unfold(File { first, pieces, compressor, running }, File::next)))
+    Ok(Body::from_stream(try_unfold(File { first, pieces, compressor, running, account }, File::next)))
 }
 
 /// Of an export that ended without a piece: nothing is left to wait for when the file is an empty one.
@@ -61,35 +58,54 @@ fn ended(outcome: Result<Outcome, JoinError>) -> Result<Option<JoinHandle<Outcom
 
 /// What is still to be sent.
 struct File {
-    first: Option<Bytes>,
-    pieces: mpsc::Receiver<Bytes>,
+    first: Option<Piece>,
+    pieces: mpsc::Receiver<Piece>,
     compressor: Option<Compressor>,
     /// `None` after its end.
     running: Option<JoinHandle<Outcome>>,
+    account: Arc<Account>,
 }
 
 impl File {
     /// The next piece. An error breaks the connection off: the client misses the end of the body.
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        let piece = self.make().await.inspect_err(|cause| {
+            self.account.set_failed();
+            error!(error = explain(cause), "an export broke off");
+        })?;
+        match piece {
+            Some(bytes) => {
+                self.account.count_sent(bytes.len());
+                Ok(Some((bytes, self)))
+            }
+            None => {
+                self.account.set_whole();
+                Ok(None)
+            }
+        }
+    }
+
+    /// The next piece as it is sent; `None` at the end.
+    async fn make(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let piece = match self.first.take() {
                 Some(first) => Some(first),
                 None => self.pieces.recv().await,
             };
+            if let Some(piece) = &piece {
+                self.account.count(piece);
+            }
             let encoded = match (piece, self.compressor.take()) {
-                (Some(piece), None) => piece,
+                (Some(piece), None) => piece.bytes,
                 (Some(piece), Some(mut compressor)) => {
                     let (compressor, encoded) =
-                        spawn_blocking(move || compressor.add(&piece).map(|encoded| (compressor, encoded))).await??;
+                        spawn_blocking(move || compressor.add(&piece.bytes).map(|encoded| (compressor, encoded))).await??;
                     self.compressor = Some(compressor);
                     encoded
                 }
                 (None, compressor) => {
-                    if let Some(running) = self.running.take()
-                        && let Err(cause) = running.await?
-                    {
-                        error!(error = explain(&cause), "an export broke off");
-                        return Err(io::Error::other(cause));
+                    if let Some(running) = self.running.take() {
+                        running.await?.map_err(io::Error::other)?;
                     }
                     match compressor {
                         Some(compressor) => compressor.finish()?,
@@ -98,16 +114,8 @@ impl File {
                 }
             };
             if !encoded.is_empty() {
-                return Ok(Some((encoded, self)));
+                return Ok(Some(encoded));
             }
         }
-    }
-}
-
-fn tell(outcome: &Outcome) -> (&'static str, Written) {
-    match outcome {
-        Ok(written) => ("OK", *written),
-        Err(ExportError::Gone) => ("GONE", Written::default()),
-        Err(ExportError::Store(_) | ExportError::Encoding(_)) => ("FAILED", Written::default()),
     }
 }

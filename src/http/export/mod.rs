@@ -2,26 +2,32 @@
 //!
 //! The caller comes in by the same gate as to `/graphql` and needs the role `EXPORT`. What can be refused is refused before the file
 //! begins, as an error with its code. When the history cannot be read any further after that, the connection is broken off, so that
-//! nobody takes what came for the whole.
+//! nobody takes what came for the whole. Over HTTP/1.0 that cannot be noticed, since there the end of the connection is the end of the
+//! file; so nothing is exported over it.
 
+mod account;
 mod compressor;
 mod file;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::Response;
+use futures_util::stream;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::info;
 
+use self::account::Account;
 use super::HttpState;
 use super::accept::MediaType;
 use super::caller::admit;
 use super::encoding::Encoding;
 use super::refusal::Refusal;
 use super::respond::respond;
+use super::unbuffered;
 use crate::access::{Role, View};
 use crate::clock::SharedClock;
 use crate::export::{Kind, Params, Plan};
@@ -52,15 +58,16 @@ async fn export(state: &Arc<HttpState>, request: Request, kind: Kind) -> Respons
     let (head, _) = request.into_parts();
     let file = async {
         let view = admit(state, &head).await?;
+        require_marked_end(head.version)?;
         let plan = plan(&view, head.uri.query().unwrap_or_default(), kind, state.exports.clock.now())?;
-        let permit = permit(state)?;
-        info!(
-            target: "quotagraph::audit", principal = %view.principal().name, export = kind.name(), format = plan.format.name(),
-            tenants = plan.tenants.len(), outcome = "STARTED", "export"
-        );
         let encoding = if plan.format.is_compressed() { None } else { Encoding::negotiate(&head.headers, usize::MAX) };
         let headers = headers(&plan, encoding);
-        file::start(state, plan, encoding, permit).await.map(|body| (headers, body))
+        if head.method == Method::HEAD {
+            // Nothing is made that nobody gets. How long the file would be is not known.
+            return Ok((headers, Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())));
+        }
+        let account = Account::open(state, &view, kind, &plan, permit(state)?);
+        file::start(state, plan, encoding, account).await.map(|body| (headers, body))
     };
     match file.await {
         Ok((headers, body)) => {
@@ -73,6 +80,22 @@ async fn export(state: &Arc<HttpState>, request: Request, kind: Kind) -> Respons
             respond(refusal.answer(), MediaType::Json, &head.headers, &head.method, &state.kept.answers).await
         }
     }
+}
+
+/// Refuses a request whose answer would have no end that can be told from a cut. Resetting the connection would not do: not every connection
+/// can be reset (a Unix socket cannot), not everything on the way passes a reset on, and nobody resets it when the process is killed.
+fn require_marked_end(version: Version) -> Result<(), Refusal> {
+    if version >= Version::HTTP_11 {
+        return Ok(());
+    }
+    Err(Refusal {
+        header: Some((header::UPGRADE, HeaderValue::from_static("HTTP/1.1"))),
+        ..Refusal::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "exports need HTTP/1.1 or newer, since over HTTP/1.0 a file that was cut off looks like a whole one; where a proxy asks \
+             so, tell it to use HTTP/1.1 (in nginx: proxy_http_version 1.1)",
+        )
+    })
 }
 
 /// Understands the parameters. Only what the caller may see is there.
@@ -99,7 +122,8 @@ fn headers(plan: &Plan, encoding: Option<Encoding>) -> HeaderMap {
     let disposition = format!("attachment; filename=\"{}\"", plan.file_name());
     headers
         .insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(disposition).unwrap_or(HeaderValue::from_static("attachment")));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(unbuffered::HEADER.0, unbuffered::HEADER.1);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization, X-Api-Key"));
     if let Some(encoding) = encoding {

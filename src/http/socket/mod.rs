@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts as _, WebSocketUpgrade};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use self::protocol::Close;
@@ -28,6 +28,25 @@ const READ_BUFFER_BYTES: usize = 4096;
 /// Whether a request wants to become a WebSocket.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// What is told to a client whose handshake lost its `Upgrade` on the way here: proxies drop it, unless they are told not to. Without this
+/// it would look like a query that says nothing, or one without credentials.
+pub(super) fn explain_lost_upgrade(headers: &HeaderMap, refusal: Refusal) -> Refusal {
+    if !headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        || !matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
+    {
+        return refusal;
+    }
+    Refusal {
+        header: Some((header::UPGRADE, HeaderValue::from_static("websocket"))),
+        ..Refusal::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "the headers Upgrade and Connection of this WebSocket's handshake were lost on the way; have the proxy pass them on (in \
+             nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, proxy_set_header Connection \"upgrade\"; in \
+             Apache: upgrade=websocket)",
+        )
+    }
 }
 
 /// Makes a request a WebSocket. Browsers let pages connect anywhere, so foreign ones are kept out here. Credentials are asked for after

@@ -12,10 +12,10 @@ use crate::support::app::{Database, World, tenant};
 use crate::support::process::{patiently, until};
 
 /// So many that they are read by many statements, and that their rows do not fit into the buffers on the way.
-const TENANTS: usize = 400;
-const LONG: &str = "/v1/export/usage?from=2026-02-01T00:00:00Z&to=2026-03-01T00:00:00Z&interval=PT30M";
+pub(super) const TENANTS: usize = 400;
+pub(super) const LONG: &str = "/v1/export/usage?from=2026-02-01T00:00:00Z&to=2026-03-01T00:00:00Z&interval=PT30M";
 
-async fn many(database: Database) -> World {
+pub(super) async fn many(database: Database) -> World {
     World::new(database, (0..TENANTS).map(|number| tenant(&format!("tenant-{number}"), 1, 2)).collect()).await
 }
 

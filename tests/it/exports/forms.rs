@@ -33,7 +33,7 @@ async fn a_file_has_a_name_that_says_what_it_is_and_its_range() {
         let response = app.client.get(format!("{}/v1/export/{path}", app.base)).send().await.unwrap();
         let text = |name| response.headers()[name].to_str().unwrap().to_owned();
         assert_eq!(text(CONTENT_DISPOSITION), format!("attachment; filename=\"{name}\""));
-        assert_eq!((&*text(CONTENT_TYPE), &*text(CACHE_CONTROL)), (media_type, "no-store"));
+        assert_eq!((&*text(CONTENT_TYPE), &*text(CACHE_CONTROL)), (media_type, "no-store, no-transform"));
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     }
     app.stop().await;

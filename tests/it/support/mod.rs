@@ -3,10 +3,12 @@
 pub(crate) mod app;
 pub(crate) mod histories;
 pub(crate) mod issuer;
+pub(crate) mod log;
 pub(crate) mod outage;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod site;
 pub(crate) mod sql;
 pub(crate) mod subscriber;
