@@ -37,6 +37,7 @@ use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
 use crate::retention::{Ages, keep_retained};
 use crate::store::{SharedStore, StoreError};
+use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
 use crate::tls::{Certificate, CertificateError, TlsListener};
@@ -104,6 +105,7 @@ pub struct AppHandle {
     clock: SharedClock,
     metrics: Arc<Metrics>,
     documents: Arc<Documents>,
+    supervisor: Supervisor,
     stop: CancellationToken,
 }
 
@@ -127,8 +129,9 @@ impl App {
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
 
         let metrics = Arc::new(Metrics::default());
+        let supervisor = Supervisor::new(metrics.tasks.clone());
         let client = Client::new(&koodrive_settings(config), Arc::clone(&clock), metrics.upstream.clone())?;
-        let (recorder, writer) = recorder(Arc::clone(&store), metrics.collector.clone());
+        let (recorder, writer) = recorder(Arc::clone(&store), metrics.collector.clone(), supervisor.clone());
         let tenants = Arc::new(Tenants::new(watched));
         let allocations = Allocations::new(
             cache_settings(config),
@@ -146,6 +149,7 @@ impl App {
             recorder,
             Arc::clone(&clock),
             metrics.collector.clone(),
+            supervisor.clone(),
         );
         let handle = AppHandle {
             tenants: Arc::clone(&tenants),
@@ -155,6 +159,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             documents: Arc::clone(&documents),
+            supervisor: supervisor.clone(),
             stop: CancellationToken::new(),
         };
         handle.register().await?;
@@ -185,6 +190,7 @@ impl App {
             clock,
             lag_at_most: config.collector.enabled.then(|| longest_lag(config)),
             metrics: metrics.collector.clone(),
+            supervisor,
         };
         let sockets = TaskTracker::new();
         let known = KnownDocuments::new(metrics.http.validations.clone());
@@ -269,9 +275,8 @@ impl App {
                 }
             }
         });
-        let mut following = tokio::spawn(self.feed.follow(stop.clone()));
-        tokio::spawn(keep_packed(Arc::clone(&self.handle.store), Arc::clone(&self.handle.clock), stop.clone()));
-        tokio::spawn(keep_retained(Arc::clone(&self.handle.store), Arc::clone(&self.handle.clock), self.ages, stop.clone()));
+        let mut following = tokio::spawn(self.feed.follow(stop.clone(), self.handle.supervisor.clone()));
+        self.handle.keep_house(self.ages);
         let all_observed = CancellationToken::new();
         let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
 
@@ -323,6 +328,28 @@ impl AppHandle {
     /// Begins the orderly end.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// What keeps the tasks of the background alive.
+    #[must_use]
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Starts what keeps the database small.
+    fn keep_house(&self, ages: Ages) {
+        let Self { supervisor, store, clock, stop, .. } = self.clone();
+        let packing = {
+            let (store, clock, stop) = (Arc::clone(&store), Arc::clone(&clock), stop.clone());
+            move || keep_packed(Arc::clone(&store), Arc::clone(&clock), stop.clone())
+        };
+        let (packers, until) = (supervisor.clone(), stop.clone());
+        tokio::spawn(async move { packers.keep(Task::housekeeping("packing"), until, packing).await });
+        if ages.are_set() {
+            let until = stop.clone();
+            let retaining = move || keep_retained(Arc::clone(&store), Arc::clone(&clock), ages, stop.clone());
+            tokio::spawn(async move { supervisor.keep(Task::housekeeping("retention"), until, retaining).await });
+        }
     }
 
     /// Watches these tenants instead of the present ones.

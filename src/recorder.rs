@@ -3,11 +3,16 @@
 //! Everything that is observed goes through here: the collector's rounds and the calls that readers caused. One batch is one
 //! transaction. While the database is away the observations wait in memory, oldest first, and are tried again with growing pauses;
 //! whoever hands one over waits once [`WAITING_AT_MOST`] are pending, so that a long outage slows the collector and loses nothing.
+//!
+//! An observation at which recording panics, which is a fault of ours, is given up alone: those of the same batch are recorded without it.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -15,6 +20,7 @@ use tracing::{error, info};
 use crate::metrics::CollectorMetrics;
 use crate::quota::recording::Effect;
 use crate::store::{Observation, SharedStore, StoreError};
+use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 
 /// Observations that are kept while the database is away; about 30 MB. Beyond that, whoever hands one over waits.
@@ -27,6 +33,9 @@ const BATCH_AT_MOST: usize = 512;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The pause that is not exceeded.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The name under which its failures are counted.
+const TASK: Task = Task::essential("recorder");
 
 struct Entry {
     observation: Observation,
@@ -50,13 +59,14 @@ pub struct Writer {
     entries: mpsc::Receiver<Entry>,
     store: SharedStore,
     metrics: CollectorMetrics,
+    supervisor: Supervisor,
 }
 
 /// A recorder and the writer behind it.
 #[must_use]
-pub fn recorder(store: SharedStore, metrics: CollectorMetrics) -> (Recorder, Writer) {
+pub fn recorder(store: SharedStore, metrics: CollectorMetrics, supervisor: Supervisor) -> (Recorder, Writer) {
     let (sender, receiver) = mpsc::channel(HANDED_OVER_AT_MOST);
-    (Recorder { entries: sender }, Writer { entries: receiver, store, metrics })
+    (Recorder { entries: sender }, Writer { entries: receiver, store, metrics, supervisor })
 }
 
 impl Recorder {
@@ -103,14 +113,49 @@ impl Writer {
 
     /// Writes one batch, however long it takes. What comes meanwhile is added to `pending`.
     async fn write(&mut self, batch: Vec<Entry>, pending: &mut VecDeque<Entry>, all_observed: &CancellationToken) {
+        let Err((batch, panic)) = self.try_write(batch, pending, all_observed).await else { return };
+        if let [_] = batch.as_slice() {
+            return self.give_up(batch, &*panic);
+        }
+        drop(panic);
+        for entry in batch {
+            if let Err((entry, panic)) = self.try_write(vec![entry], pending, all_observed).await {
+                self.give_up(entry, &*panic);
+            }
+        }
+    }
+
+    /// Leaves out what cannot be recorded.
+    fn give_up(&self, entries: Vec<Entry>, panic: &(dyn Any + Send)) {
+        self.supervisor.note_part(TASK, panic);
+        for Entry { observation, done } in entries {
+            let (tenant, at) = (&observation.tenant, observation.attempted_at);
+            error!(%tenant, %at, "an observation cannot be recorded and is left out; this is a fault of quotagraph");
+            if let Some(done) = done {
+                let _ = done.send(Err(Arc::new(StoreError::Unusable("the observation cannot be recorded".to_owned()))));
+            }
+        }
+    }
+
+    /// The same, unless recording panics. Then the batch comes back.
+    async fn try_write(
+        &mut self,
+        batch: Vec<Entry>,
+        pending: &mut VecDeque<Entry>,
+        all_observed: &CancellationToken,
+    ) -> Result<(), (Vec<Entry>, Box<dyn Any + Send>)> {
         let (observations, mut waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|entry| (entry.observation, entry.done)).unzip();
         let mut pause = FIRST_PAUSE;
         let mut failed = false;
         let effects = loop {
             self.show_pending(observations.len() + pending.len());
-            match self.store.record(&observations).await {
-                Ok(effects) => break effects,
-                Err(failure) => {
+            match AssertUnwindSafe(self.store.record(&observations)).catch_unwind().await {
+                Ok(Ok(effects)) => break effects,
+                Err(panic) => {
+                    let entry = |(observation, done)| Entry { observation, done };
+                    return Err((observations.into_iter().zip(waiting).map(entry).collect(), panic));
+                }
+                Ok(Err(failure)) => {
                     self.metrics.write_failures.inc();
                     if !failed {
                         error!(
@@ -141,6 +186,7 @@ impl Writer {
             }
         }
         self.show_pending(pending.len());
+        Ok(())
     }
 
     /// Takes in what is observed during a pause after a failure. Who waits for the first attempt to write is told of that failure.

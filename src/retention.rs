@@ -26,6 +26,12 @@ pub struct Ages {
 }
 
 impl Ages {
+    /// Whether any history becomes old.
+    #[must_use]
+    pub fn are_set(&self) -> bool {
+        self.keep_for.is_some() || self.thin_after.is_some()
+    }
+
     /// Which history is old now.
     fn at(&self, now: Timestamp) -> Retention {
         let before = |age: SignedDuration| now.saturating_sub(age).unwrap_or(Timestamp::MIN);
@@ -36,9 +42,6 @@ impl Ages {
 /// Thins and forgets what has become old, until it is stopped. Any number of replicas may do so: one works, the others find nothing left. Each
 /// transaction takes a part of one tenant, so that recording waits for little.
 pub async fn keep_retained(store: SharedStore, clock: SharedClock, ages: Ages, stop: CancellationToken) {
-    if ages.keep_for.is_none() && ages.thin_after.is_none() {
-        return;
-    }
     loop {
         match pass(&store, &ages.at(clock.now()), &stop).await {
             Ok(0) => {}

@@ -70,3 +70,29 @@ impl<K: Eq + Hash, V: Clone> Drop for Leave<K, V> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(flights: &Flights<u8, u8>, call: impl Future<Output = u8> + Send + 'static) -> Flight<u8> {
+        match flights.join_or_start(1, || None::<()>, || call) {
+            Boarding::Joined(flight) | Boarding::Started(flight) => flight,
+            Boarding::Found(()) => unreachable!("nothing is found"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_ends_for_all_who_wait_and_the_next_one_is_made_anew() {
+        let flights = Flights::default();
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let one = start(&flights, async move {
+            let _ = gone.await;
+            panic!("a fault")
+        });
+        let other = start(&flights, async { unreachable!("it joins the first") });
+        go.send(()).unwrap();
+        assert_eq!((one.await, other.await), (None, None));
+        assert_eq!(start(&flights, async { 7 }).await, Some(7));
+    }
+}

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -11,6 +12,7 @@ use super::Failed;
 use super::signals::{Signals, exit_code_of};
 use crate::app::{App, AppHandle};
 use crate::config::{self, Config, TenantsWatch};
+use crate::supervisor::Task;
 use crate::telemetry;
 
 /// How often the files that tenants are made of, and the one of trusted documents, are looked at.
@@ -31,7 +33,13 @@ pub(super) struct Reload {
 pub(super) async fn run_service(app: App, mut signals: Signals, reload: Option<Reload>) -> Result<ExitCode, Failed> {
     let handle = app.handle();
     let over = CancellationToken::new();
-    let reloading = reload.map(|reload| tokio::spawn(keep_reloaded(handle.clone(), reload, over.clone())));
+    let reloading = reload.map(|reload| {
+        let (handle, over, reload) = (handle.clone(), over.clone(), Mutex::new(reload));
+        tokio::spawn(async move {
+            let start = || async { keep_reloaded(&handle, &mut *reload.lock().await, &over).await };
+            handle.supervisor().keep(Task::housekeeping("reloading"), over.clone(), start).await;
+        })
+    });
     let mut running = std::pin::pin!(app.run());
     let outcome = tokio::select! {
         outcome = &mut running => outcome,
@@ -58,8 +66,8 @@ pub(super) async fn run_service(app: App, mut signals: Signals, reload: Option<R
 
 /// Reads tenants and trusted documents again on SIGHUP and when a file that they are made of has changed. A bad version is refused and the old one
 /// stays.
-async fn keep_reloaded(handle: AppHandle, reload: Reload, over: CancellationToken) {
-    let Reload { config, mut watch, mut hang_up } = reload;
+async fn keep_reloaded(handle: &AppHandle, reload: &mut Reload, over: &CancellationToken) {
+    let Reload { config, watch, hang_up } = reload;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // Tenants whose schedules could not be stored are stored with the next look.
@@ -79,7 +87,7 @@ async fn keep_reloaded(handle: AppHandle, reload: Reload, over: CancellationToke
             continue;
         }
         unfinished = false;
-        match config::reload_tenants(&config, config::process_environment()) {
+        match config::reload_tenants(config, config::process_environment()) {
             Ok(watched) => {
                 if let Err(cause) = handle.replace_tenants(watched).await {
                     let error = telemetry::explain(&cause);

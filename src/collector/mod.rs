@@ -9,9 +9,11 @@
 mod schedule;
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::SignedDuration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ use crate::metrics::CollectorMetrics;
 use crate::quota::{Sample, SpaceAllocation};
 use crate::recorder::Recorder;
 use crate::store::{CollectionError, DueTenant, Observation, SharedStore, StoreError};
+use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 use crate::tenants::Tenants;
 
@@ -56,6 +59,7 @@ struct Inner {
     recorder: Recorder,
     clock: SharedClock,
     metrics: CollectorMetrics,
+    supervisor: Supervisor,
 }
 
 impl std::fmt::Debug for Inner {
@@ -74,6 +78,7 @@ enum Lane {
 impl Collector {
     /// A collector of the tenants that are watched.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "the parts that it works with; one call, in the composition root")]
     pub fn new(
         settings: Settings,
         tenants: Arc<Tenants>,
@@ -82,13 +87,19 @@ impl Collector {
         recorder: Recorder,
         clock: SharedClock,
         metrics: CollectorMetrics,
+        supervisor: Supervisor,
     ) -> Self {
-        Self { inner: Arc::new(Inner { settings, tenants, allocations, store, recorder, clock, metrics }) }
+        Self { inner: Arc::new(Inner { settings, tenants, allocations, store, recorder, clock, metrics, supervisor }) }
     }
 
     /// Collects until `shutdown`, then lets the asks under way finish. What was claimed and not yet asked is left to its lease.
     pub async fn run(&self, shutdown: CancellationToken) {
-        tokio::join!(self.run_lane(Lane::Healthy, shutdown.clone()), self.run_lane(Lane::Failing, shutdown));
+        let supervisor = &self.inner.supervisor;
+        let run = |lane: Lane| {
+            let until = shutdown.clone();
+            supervisor.keep(lane.task(), shutdown.clone(), move || self.run_lane(lane, until.clone()))
+        };
+        tokio::join!(run(Lane::Healthy), run(Lane::Failing));
     }
 
     /// One step: asks every tenant that is due now and waits until all outcomes are recorded. Gives how many were asked.
@@ -112,7 +123,7 @@ impl Collector {
                         observations.extend(asks.join_next().await.and_then(Result::ok).flatten());
                     }
                     let inner = Arc::clone(&self.inner);
-                    asks.spawn(async move { inner.ask(due).await });
+                    asks.spawn(async move { inner.ask_safely(due).await });
                 }
                 observations.extend(asks.join_all().await.into_iter().flatten());
                 self.inner.store.record(&observations).await?;
@@ -134,7 +145,7 @@ impl Collector {
             {
                 let inner = Arc::clone(&self.inner);
                 asks.spawn(async move {
-                    if let Some(observation) = inner.ask(due).await {
+                    if let Some(observation) = inner.ask_safely(due).await {
                         inner.recorder.record(observation).await;
                     }
                 });
@@ -169,6 +180,13 @@ impl Collector {
 }
 
 impl Lane {
+    fn task(self) -> Task {
+        Task::essential(match self {
+            Self::Healthy => "collector",
+            Self::Failing => "collector_of_failing",
+        })
+    }
+
     fn concurrency(self, settings: &Settings) -> usize {
         match self {
             Self::Healthy => settings.concurrency.max(1),
@@ -193,6 +211,21 @@ impl Inner {
         let lease_until = now.saturating_add(lease).unwrap_or(jiff::Timestamp::MAX);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         self.store.claim_due(now, lease_until, lane == Lane::Failing, limit).await
+    }
+
+    /// Asks one tenant. A panic, which is a fault of ours, is an outcome, too: the tenant is asked again in its next slot, and the others meanwhile.
+    async fn ask_safely(&self, due: DueTenant) -> Option<Observation> {
+        let (attempted_at, tenant, ordinal) = (self.clock.now(), due.id.clone(), due.ordinal);
+        match AssertUnwindSafe(self.ask(due)).catch_unwind().await {
+            Ok(observation) => observation,
+            Err(panic) => {
+                self.supervisor.note_part(Lane::Healthy.task(), &*panic);
+                let message = "Asking this tenant failed inside of quotagraph; its log says why.".to_owned();
+                let outcome = Err(CollectionError { code: "INTERNAL".to_owned(), message });
+                let next_due_at = Some(next_slot(self.clock.now(), self.settings.interval_s, ordinal));
+                Some(Observation { tenant, attempted_at, outcome, next_due_at })
+            }
+        }
     }
 
     /// Asks one tenant. Never fails: a failure is an outcome. `None` for a tenant that this replica does not watch (its configuration

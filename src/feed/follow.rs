@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Feed, Inner, LOOK_EVERY, PAGE};
 use crate::store::StoreError;
+use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 
 /// How often old changes are removed.
@@ -19,9 +20,16 @@ const PRUNED_AT_ONCE: u32 = 1000;
 
 impl Feed {
     /// Follows the store until `stop`.
-    pub async fn follow(self, stop: CancellationToken) {
+    pub async fn follow(self, stop: CancellationToken, supervisor: Supervisor) {
         let inner = &self.inner;
-        let work = async { tokio::join!(inner.read_on(), inner.listen(), inner.prune()) };
+        let work = async {
+            tokio::join!(
+                supervisor.keep(Task::essential("feed"), stop.clone(), || inner.read_on()),
+                // Without these two, changes are found by looking, and old ones stay.
+                supervisor.keep(Task::housekeeping("feed_listening"), stop.clone(), || inner.listen()),
+                supervisor.keep(Task::housekeeping("feed_pruning"), stop.clone(), || inner.prune()),
+            )
+        };
         tokio::select! {
             _ = work => {}
             () = stop.cancelled() => {}

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
+use futures_util::FutureExt as _;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use tokio::time::{Instant, timeout_at};
 
@@ -16,6 +18,7 @@ use crate::koodrive::Failure;
 use crate::quota::usage::UsageSeries;
 use crate::quota::{Run, TenantId, TimeRange};
 use crate::store::{CollectionStatus, SharedStore, SnapshotPage, SnapshotQuery, StoreError};
+use crate::supervisor::describe;
 use crate::tenants::WatchedTenant;
 
 /// How long a batch waits for its other keys. The fields of a list are resolved in one go, so the shortest wait will do.
@@ -153,13 +156,19 @@ impl Loaders {
     }
 }
 
+/// A batch whose loading panics fails as one, for all who wait for it: the library would leave them without an answer.
+async fn caught<T>(loading: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let outcome = AssertUnwindSafe(loading).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(ApiError::Internal(format!("loading panicked: {}", describe(&*panic)))))
+}
+
 impl Loader<AllocationKey> for Loaders {
     type Value = Result<Answer, Arc<Failure>>;
     type Error = ApiError;
 
     async fn load(&self, keys: &[AllocationKey]) -> Result<HashMap<AllocationKey, Self::Value>, ApiError> {
         let demands: Vec<_> = keys.iter().map(|key| (Arc::clone(&key.watched), key.demand)).collect();
-        Ok(keys.iter().cloned().zip(self.allocations.get_many(&demands).await).collect())
+        caught(async { Ok(keys.iter().cloned().zip(self.allocations.get_many(&demands).await).collect()) }).await
     }
 }
 
@@ -174,7 +183,7 @@ impl Loader<RunsKey> for Loaders {
             let found = self.store.runs(&tenants, TimeRange { from, to }, space_type).await?;
             Ok(found.into_iter().map(|(tenant, runs)| (RunsKey { tenant, from, to, space_type }, Arc::new(runs))).collect())
         };
-        Ok(self.read_together(keys, question, read).await)
+        caught(async { Ok(self.read_together(keys, question, read).await) }).await
     }
 }
 
@@ -188,7 +197,7 @@ impl Loader<SnapshotsKey> for Loaders {
             let found = self.store.snapshots(&tenants, &query).await?;
             Ok(found.into_iter().map(|(tenant, page)| (SnapshotsKey { tenant, query: query.clone() }, page)).collect())
         };
-        Ok(self.read_together(keys, |key| key.query.clone(), read).await)
+        caught(async { Ok(self.read_together(keys, |key| key.query.clone(), read).await) }).await
     }
 }
 
@@ -202,7 +211,7 @@ impl Loader<StatusKey> for Loaders {
             let found = self.store.collection_status(&tenants).await?;
             Ok(found.into_iter().map(|(tenant, status)| (StatusKey(tenant), status)).collect())
         };
-        Ok(self.read_together(keys, |_| (), read).await)
+        caught(async { Ok(self.read_together(keys, |_| (), read).await) }).await
     }
 }
 
@@ -217,6 +226,6 @@ impl Loader<FleetKey> for Loaders {
             let fleets: Vec<Vec<TenantId>> = keys.iter().map(ids).collect();
             Ok(keys.into_iter().zip(self.fleets.series(&fleets, &request).await?).collect())
         };
-        Ok(self.read_together(keys, |key| key.request.clone(), read).await)
+        caught(async { Ok(self.read_together(keys, |key| key.request.clone(), read).await) }).await
     }
 }

@@ -15,6 +15,7 @@ use super::HttpState;
 use crate::clock::SharedClock;
 use crate::metrics::CollectorMetrics;
 use crate::store::SharedStore;
+use crate::supervisor::Supervisor;
 use crate::telemetry;
 
 /// How long the database may take to answer.
@@ -30,6 +31,8 @@ pub struct Readiness {
     pub lag_at_most: Option<SignedDuration>,
     /// Where the lag is shown.
     pub metrics: CollectorMetrics,
+    /// What knows of tasks that failed.
+    pub supervisor: Supervisor,
 }
 
 #[derive(Serialize)]
@@ -43,6 +46,9 @@ struct Checks {
     database: Check,
     #[serde(skip_serializing_if = "Option::is_none")]
     collector: Option<Check>,
+    /// Only there when a task of the background failed lately.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks: Option<Check>,
 }
 
 #[derive(Serialize)]
@@ -76,9 +82,12 @@ pub async fn readyz(State(state): State<Arc<HttpState>>) -> Response {
         Some(limit) if database.ok => Some(readiness.check_collector(limit).await),
         _ => None,
     };
-    let ready = database.ok && collector.as_ref().is_none_or(|check| check.ok);
+    let trouble = readiness.supervisor.trouble();
+    let tasks_will_do = trouble.as_ref().is_none_or(|trouble| !trouble.is_essential);
+    let tasks = trouble.map(|trouble| Check::bad(trouble.reason));
+    let ready = database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Report { ready, checks: Checks { database, collector } })).into_response()
+    (status, Json(Report { ready, checks: Checks { database, collector, tasks } })).into_response()
 }
 
 impl Readiness {

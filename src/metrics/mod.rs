@@ -6,6 +6,7 @@ mod collector;
 mod exports;
 mod http;
 mod subscriptions;
+mod tasks;
 mod upstream;
 
 pub use answers::AnswerMetrics;
@@ -15,6 +16,7 @@ pub use exports::ExportMetrics;
 pub use http::HttpMetrics;
 use prometheus_client::registry::Registry;
 pub use subscriptions::SubscriptionMetrics;
+pub use tasks::TaskMetrics;
 pub use upstream::UpstreamMetrics;
 
 /// All figures of one service, and the registry that prints them.
@@ -33,6 +35,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Subscriptions.
     pub subscriptions: SubscriptionMetrics,
+    /// The tasks of the background.
+    pub tasks: TaskMetrics,
     /// The upstream client.
     pub upstream: UpstreamMetrics,
 }
@@ -46,8 +50,9 @@ impl Default for Metrics {
         let exports = ExportMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
         let subscriptions = SubscriptionMetrics::register(&mut registry);
+        let tasks = TaskMetrics::register(&mut registry);
         let upstream = UpstreamMetrics::register(&mut registry);
-        Self { registry, answers, cache, collector, exports, http, subscriptions, upstream }
+        Self { registry, answers, cache, collector, exports, http, subscriptions, tasks, upstream }
     }
 }
 

@@ -32,6 +32,7 @@ mod retention;
 mod schema;
 mod store_contract;
 mod subscriptions;
+mod supervision;
 mod support;
 mod tokens;
 mod upstream;

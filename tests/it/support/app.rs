@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use super::faulty_store::FaultyStore;
 use super::outage::Way;
 use super::postgres;
 
@@ -163,13 +164,36 @@ impl World {
     }
 
     pub async fn start_watching(&self, watched: Vec<WatchedTenant>, configure: impl FnOnce(&mut Config)) -> TestApp {
+        let store = self.database.open().await;
+        self.start_on(store, watched, configure).await
+    }
+
+    /// Starts the service on a store with faults.
+    pub async fn start_on_faulty(&self, configure: impl FnOnce(&mut Config)) -> (TestApp, Arc<FaultyStore>) {
+        self.start_on_breaking(&[], configure).await
+    }
+
+    /// Starts the service on a store of which some methods panic so many times from the start on.
+    pub async fn start_on_breaking(
+        &self,
+        faults: &[(&'static str, u32)],
+        configure: impl FnOnce(&mut Config),
+    ) -> (TestApp, Arc<FaultyStore>) {
+        let store = Arc::new(FaultyStore::over(self.database.open().await));
+        for (method, times) in faults {
+            store.break_down(method, *times);
+        }
+        let watched = self.tenants.iter().map(|tenant| tenant.watched(&self.simulator)).collect();
+        (self.start_on(Arc::clone(&store) as SharedStore, watched, configure).await, store)
+    }
+
+    async fn start_on(&self, store: SharedStore, watched: Vec<WatchedTenant>, configure: impl FnOnce(&mut Config)) -> TestApp {
         let mut config = Config::default();
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.collector.enabled = false;
         config.upstream.requests_per_second = 100_000;
         config.upstream.retries = 0;
         configure(&mut config);
-        let store = self.database.open().await;
         let app = App::build(&config, watched, Arc::clone(&store), Arc::new(self.clock.clone())).await.unwrap();
         let base = format!("http://{}", app.address());
         let handle = app.handle();

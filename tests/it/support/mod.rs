@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod faulty_store;
 pub(crate) mod histories;
 pub(crate) mod issuer;
 pub(crate) mod log;
