@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::serve::ListenerExt as _;
+use axum::{Router, ServiceExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::settings::{
-    at_least_one, cache_settings, collector_settings, document_limits, gate_settings, longest_lag, request_limits, retention_ages,
-    signed, socket_limits, subscription_limits, token_verifier,
+    allowed_hosts, allowed_metrics_hosts, at_least_one, cache_settings, collector_settings, document_limits, gate_settings,
+    longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits, token_verifier,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence};
@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, Documents, Exports, HttpState, Kept, PatientListener, Readiness};
+use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, PatientListener, Readiness};
 use crate::koodrive::{self, Client};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
@@ -51,6 +51,14 @@ pub enum AppError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; stop what listens there or choose another address with server.listen")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The address for the figures cannot be listened on.
+    #[error("cannot listen on {address}: {source}; stop what listens there or choose another address with metrics.listen")]
+    ListenForMetrics {
         /// The address.
         address: SocketAddr,
         /// The system's reason.
@@ -84,7 +92,9 @@ pub struct App {
     listener: TcpListener,
     certificate: Option<Certificate>,
     address: SocketAddr,
-    router: Router,
+    routes: Edge<Router>,
+    /// The address that has the figures alone, bound, with its routes.
+    figures: Option<(TcpListener, Edge<Router>)>,
     collector: Option<Collector>,
     feed: Feed,
     sockets: TaskTracker,
@@ -127,6 +137,12 @@ impl App {
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
+        let figures_listener = match config.metrics.listen {
+            Some(address) => {
+                Some(TcpListener::bind(address).await.map_err(|source| AppError::ListenForMetrics { address, source })?)
+            }
+            None => None,
+        };
 
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(metrics.tasks.clone());
@@ -192,6 +208,11 @@ impl App {
             metrics: metrics.collector.clone(),
             supervisor,
         };
+        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.as_slice().into();
+        let figures = figures_listener.zip(config.metrics.listen).map(|(listener, address)| {
+            let hosts = allowed_metrics_hosts(config, address);
+            (listener, http::metrics_routes(Arc::clone(&metrics), hosts, Arc::clone(&trusted_proxies)))
+        });
         let sockets = TaskTracker::new();
         let known = KnownDocuments::new(metrics.http.validations.clone());
         let state = HttpState {
@@ -205,18 +226,20 @@ impl App {
             readiness: Arc::new(readiness),
             limits: request_limits(config),
             origins: AllowedOrigins::new(&config.cors.allowed_origins),
-            trusted_proxies: config.server.trusted_proxies.as_slice().into(),
+            hosts: allowed_hosts(config),
+            trusted_proxies,
             stop: handle.stop.clone(),
             sockets: sockets.clone(),
             open_sockets: Presence::new(socket_limits(config)),
         };
-        let router = http::router(state, config.graphql.graphiql);
+        let routes = http::router(state, config.graphql.graphiql);
         let collector = config.collector.enabled.then_some(collector);
         Ok(Self {
             listener,
             certificate,
             address,
-            router,
+            routes,
+            figures,
             collector,
             feed,
             sockets,
@@ -232,6 +255,12 @@ impl App {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that has the figures alone, if there is one.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.figures.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
     /// The handle to the service.
@@ -253,19 +282,31 @@ impl App {
             }
         });
         let listener = PatientListener::new(listener, self.stall_timeout);
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
         // The taps do nothing but make the address known to the routes.
         let mut server = match self.certificate {
             None => {
                 let listener = listener.tap_io(|_| {});
+                let service = self.routes.into_make_service_with_connect_info::<SocketAddr>();
                 tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
             }
             Some(certificate) => {
                 let listener = TlsListener::new(listener, certificate).tap_io(|_| {});
+                let service = self.routes.over_tls().into_make_service_with_connect_info::<SocketAddr>();
                 tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
             }
         };
+        let mut showing = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                if let Some((listener, routes)) = self.figures {
+                    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+                    return axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
+                }
+                stop.cancelled().await;
+                Ok(())
+            }
+        });
         let mut collecting = tokio::spawn({
             let stop = stop.clone();
             async move {
@@ -284,6 +325,7 @@ impl App {
             biased;
             () = stop.cancelled() => None,
             _ = &mut server => Some("server"),
+            _ = &mut showing => Some("server of figures"),
             _ = &mut collecting => Some("collector"),
             _ = &mut following => Some("feed"),
             _ = &mut writing => Some("recorder"),
@@ -293,6 +335,7 @@ impl App {
         let drained = tokio::time::Instant::now() + self.shutdown_timeout.mul_f64(DRAIN_SHARE);
         let drain = async {
             finish(&mut server, "requests").await;
+            finish(&mut showing, "figures").await;
             finish(&mut following, "feed").await;
             self.sockets.close();
             self.sockets.wait().await;
@@ -301,6 +344,7 @@ impl App {
         if tokio::time::timeout_at(drained, drain).await.is_err() {
             warn!("some requests or asks were still under way; they are cut off");
             server.abort();
+            showing.abort();
             following.abort();
             collecting.abort();
         }

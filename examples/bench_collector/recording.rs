@@ -8,6 +8,7 @@ use quotagraph::metrics::Metrics;
 use quotagraph::quota::{Sample, SpaceAllocation, SpaceTypeAllocation, TenantId};
 use quotagraph::recorder::recorder;
 use quotagraph::store::{Observation, SharedStore};
+use quotagraph::supervisor::Supervisor;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{TOTAL_GB, known, tenant_id};
@@ -39,7 +40,7 @@ pub(crate) async fn measure(repetitions: u32) -> Result<bool, Failed> {
 }
 
 async fn record(store: &SharedStore, ids: &[TenantId], at: Timestamp) -> Result<(), Failed> {
-    let (recorder, writer) = recorder(store.clone(), Metrics::default().collector);
+    let (recorder, writer) = recorder(store.clone(), Metrics::default().collector, Supervisor::default());
     let all_observed = CancellationToken::new();
     let writing = tokio::spawn(writer.run(all_observed.clone()));
     for id in ids {

@@ -111,7 +111,7 @@ fn service_config() -> Config {
         name: "bench".to_owned(),
         sha256: KeyDigest::of("bench").to_string(),
         tenants: vec!["*".to_owned()],
-        roles: vec!["READ".to_owned()],
+        roles: vec!["READ".to_owned(), "METRICS".to_owned()],
     };
     config.auth = Some(Auth { mode: AuthMode::Keys, failed_attempts_per_minute: 60, keys: vec![key], jwt: None });
     config

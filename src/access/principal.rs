@@ -14,13 +14,15 @@ pub enum Role {
     Refresh,
     /// Take history out in bulk.
     Export,
+    /// Read the service's own figures.
+    Metrics,
     /// Everything.
     Admin,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Refresh, Self::Export, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Read, Self::Refresh, Self::Export, Self::Metrics, Self::Admin];
 
     /// The role's name in configs and tokens.
     #[must_use]
@@ -29,6 +31,7 @@ impl Role {
             Self::Read => "READ",
             Self::Refresh => "REFRESH",
             Self::Export => "EXPORT",
+            Self::Metrics => "METRICS",
             Self::Admin => "ADMIN",
         }
     }
@@ -97,7 +100,7 @@ mod tests {
     #[test]
     fn roles_allow_what_they_hold_and_admin_allows_everything() {
         let some: Roles = [Role::Read, Role::Export].into_iter().collect();
-        assert_eq!(Role::ALL.map(|role| some.allow(role)), [true, false, true, false]);
+        assert_eq!(Role::ALL.map(|role| some.allow(role)), [true, false, true, false, false]);
         let admin: Roles = [Role::Admin].into_iter().collect();
         assert!(Role::ALL.into_iter().all(|role| admin.allow(role)));
         assert!(!Role::ALL.into_iter().any(|role| Roles::default().allow(role)));

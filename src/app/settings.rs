@@ -1,5 +1,6 @@
 //! The config's sections as the parts want them.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::access::{self, JwksError, PresenceLimits, TokenVerifier};
 use crate::clock::SharedClock;
 use crate::config::{Auth, Config, TrustedDocuments};
 use crate::graphql::DocumentLimits;
-use crate::http::{DocumentSettings, RequestLimits};
+use crate::http::{DocumentSettings, Hosts, RequestLimits};
+use crate::origin::Authority;
 use crate::quota::retention::Grain;
 use crate::retention::Ages;
 use crate::{allocations, collector, koodrive};
@@ -47,6 +49,30 @@ pub fn document_settings(config: &Config) -> DocumentSettings<'_> {
 pub(super) fn request_limits(config: &Config) -> RequestLimits {
     let limits = &config.limits;
     RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, timeout: limits.request_timeout }
+}
+
+/// The hosts by which the service may be called. Where nobody has to prove anything, those that no page can make its own.
+pub(super) fn allowed_hosts(config: &Config) -> Hosts {
+    let unproven = config.auth.is_none();
+    if !unproven && config.server.hosts.is_empty() {
+        return Hosts::any();
+    }
+    only_hosts(config, &config.server.listen.to_string(), unproven)
+}
+
+/// The hosts by which the address for the figures alone may be called: nobody has to prove anything there.
+pub(super) fn allowed_metrics_hosts(config: &Config, listen: SocketAddr) -> Hosts {
+    if config.server.hosts.is_empty() && !listen.ip().is_loopback() {
+        return Hosts::any();
+    }
+    only_hosts(config, &listen.to_string(), true)
+}
+
+fn only_hosts(config: &Config, listen: &str, unproven: bool) -> Hosts {
+    let own = Authority::parse(listen).map(|authority| authority.host);
+    let mut names = config.server.hosts.clone();
+    names.extend(listen.rsplit_once(':').map(|(host, _)| host.to_owned()));
+    Hosts::only(names, !own.is_some_and(|host| host.is_loopback()), unproven)
 }
 
 /// What verifies tokens, if they are accepted. The issuer's keys are on their way when this returns.

@@ -31,6 +31,9 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     if !has_tenants {
         warn!("the config has no tenants; add a [[tenants]] table or a tenants_file");
     }
+    if let Some(address) = app.metrics_address() {
+        info!(%address, "serving metrics");
+    }
     info!(address = %app.address(), "serving");
     run_service(app, signals, Some(Reload { config, watch, hang_up })).await
 }

@@ -51,7 +51,7 @@ pub struct KeyConfig {
     pub sha256: String,
     /// The ids of the tenants that may be seen, or `["*"]` for all.
     pub tenants: Vec<String>,
-    /// What may be done: `READ`, `REFRESH`, `EXPORT`, or `ADMIN` for everything.
+    /// What may be done: `READ`, `REFRESH`, `EXPORT`, `METRICS`, or `ADMIN` for everything.
     pub roles: Vec<String>,
 }
 
@@ -135,11 +135,11 @@ impl KeyConfig {
         let digest = KeyDigest::from_hex(&self.sha256)
             .ok_or_else(|| self.invalid("sha256", "must be 64 hexadecimal digits, as `quotagraph hash-key` prints them"))?;
         let role = |name: &String| {
-            Role::from_name(name).ok_or_else(|| self.invalid("roles", "must be of READ, REFRESH, EXPORT and ADMIN"))
+            Role::from_name(name).ok_or_else(|| self.invalid("roles", "must be of READ, REFRESH, EXPORT, METRICS and ADMIN"))
         };
         let roles = self.roles.iter().map(role).collect::<Result<_, _>>()?;
         if self.roles.is_empty() {
-            return Err(self.invalid("roles", "must name a role: READ, REFRESH, EXPORT or ADMIN"));
+            return Err(self.invalid("roles", "must name a role: READ, REFRESH, EXPORT, METRICS or ADMIN"));
         }
         let principal = Principal { name: self.name.as_str().into(), scope: self.scope()?, roles };
         Ok(ApiKey { digest, principal: Arc::new(principal) })

@@ -1,6 +1,13 @@
 //! Settings from the environment: `QUOTAGRAPH_SECTION__FIELD`, and `DATABASE_URL`.
+//!
+//! A list is written as in the config (`["a", "b"]`), as JSON, or as its texts with commas between them (`a, b`); a table as in the config
+//! (`{ key = "value" }`) or as JSON. The fields of a table can also be set one by one: `QUOTAGRAPH_SERVER__TLS__KEY_FILE`.
 
 use std::collections::BTreeMap;
+
+use figment::error::Kind;
+use figment::providers::{Format as _, Toml};
+use figment::value::{Dict, Value};
 
 use super::error::ConfigError;
 
@@ -58,9 +65,36 @@ fn field_of(rest: &str) -> Option<String> {
     if TOP_LEVEL.contains(&name.as_str()) {
         return Some(name);
     }
-    let (section, field) = name.split_once("__")?;
-    let settable = !section.is_empty() && section != "tenants" && !field.is_empty() && !field.contains("__");
-    settable.then(|| format!("{section}.{field}"))
+    let parts: Vec<&str> = name.split("__").collect();
+    let settable = parts.len() > 1 && parts[0] != "tenants" && parts.iter().all(|part| !part.is_empty() && !part.starts_with('_'));
+    settable.then(|| parts.join("."))
+}
+
+/// The list or the table that a field wants instead of a text, as its error tells; `None` when it wants something else.
+pub(super) fn parse_structure(text: &str, wanted: &Kind) -> Option<Result<Value, &'static str>> {
+    let (Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected)) = wanted else { return None };
+    let text = text.trim();
+    let is_list = expected == "a sequence";
+    if !is_list && expected != "a map" && !expected.starts_with("struct ") {
+        return None;
+    }
+    if is_list && !text.starts_with('[') {
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        return Some(Ok(texts.map(Value::from).collect::<Vec<_>>().into()));
+    }
+    // The parsers' own words would repeat the text, which may hold a secret.
+    let parsed = match serde_json::from_str(text).ok().or_else(|| parse_toml(text)) {
+        Some(value @ Value::Array(..)) if is_list => Ok(value),
+        Some(value @ Value::Dict(..)) if !is_list => Ok(value),
+        _ if is_list => Err("must be a list, such as [\"a\", \"b\"], or its texts with commas between them"),
+        _ => Err("must be a table, such as { key = \"value\" }"),
+    };
+    Some(parsed)
+}
+
+fn parse_toml(text: &str) -> Option<Value> {
+    let mut table: Dict = Toml::from_str(&format!("value = {text}")).ok()?;
+    table.remove("value").filter(|_| table.is_empty())
 }
 
 /// Kubernetes puts variables like `QUOTAGRAPH_SERVICE_HOST` and `QUOTAGRAPH_PORT_8080_TCP_ADDR` into every pod beside a service of
@@ -112,9 +146,14 @@ mod tests {
 
     #[test]
     fn misspelt_names_of_our_prefix_are_refused() {
-        for name in
-            ["QUOTAGRAPH_LISTEN", "QUOTAGRAPH_Server__Listen", "QUOTAGRAPH___LISTEN", "QUOTAGRAPH_A__B__C", "QUOTAGRAPH_TENANTS__0"]
-        {
+        for name in [
+            "QUOTAGRAPH_LISTEN",
+            "QUOTAGRAPH_Server__Listen",
+            "QUOTAGRAPH___LISTEN",
+            "QUOTAGRAPH_A____B",
+            "QUOTAGRAPH_A__B__",
+            "QUOTAGRAPH_TENANTS__0",
+        ] {
             assert!(find_overrides(env(&[(name, "x")])).is_err(), "{name}");
         }
         assert!(find_overrides(env(&[("QUOTAGRAPHY", "x"), ("PATH", "x")])).unwrap().is_empty());

@@ -1,14 +1,14 @@
 //! Reads the files and the environment, and checks everything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
-use figment::value::Dict;
+use figment::value::{Dict, Value};
 use serde::Deserialize;
 
-use super::environment::{Overrides, find_overrides};
+use super::environment::{Overrides, find_overrides, parse_structure};
 use super::error::{ConfigError, Invalid};
 use super::translate::explain;
 use super::{Config, TenantConfig};
@@ -199,14 +199,25 @@ fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, ConfigError
     if overrides.is_empty() {
         return Ok(config);
     }
-    let mut figment = Figment::from(Serialized::defaults(&table));
-    for (field, setting) in overrides {
-        figment = figment.merge((field.as_str(), setting.value.as_str()));
+    let mut values: BTreeMap<&str, Value> =
+        overrides.iter().map(|(field, setting)| (field.as_str(), Value::from(setting.value.as_str()))).collect();
+    loop {
+        let mut figment = Figment::from(Serialized::defaults(&table));
+        for (field, value) in &values {
+            figment = figment.merge((*field, value));
+        }
+        let error = match figment.extract_lossy() {
+            Ok(config) => return Ok(config),
+            Err(error) => error,
+        };
+        // Of what form a field is, only the field knows: a text is read as a list or a table where one is wanted.
+        let wanted = values.get_mut(error.path.join(".").as_str()).filter(|value| value.as_str().is_some());
+        match wanted.and_then(|value| Some((parse_structure(value.as_str()?, &error.kind)?, value))) {
+            Some((Ok(parsed), value)) => *value = parsed,
+            Some((Err(mend), _)) => return Err(locate(Invalid::new(error.path.join("."), mend), overrides, file)),
+            None => return Err(locate(explain(&error, &table), overrides, file)),
+        }
     }
-    figment.extract_lossy().map_err(|error| {
-        let invalid = explain(&error, &table);
-        locate(invalid, overrides, file)
-    })
 }
 
 fn read_table(file: &Path) -> Result<Dict, ConfigError> {
@@ -231,9 +242,16 @@ fn extract_strictly<T: serde::de::DeserializeOwned>(table: &Dict, file: &Path) -
 
 /// Says where a value came from: the variable that set it, or the file.
 fn locate(invalid: Invalid, overrides: &Overrides, file: &Path) -> ConfigError {
-    match overrides.get(&invalid.field) {
-        Some(setting) => ConfigError::within(&setting.variable, invalid.mend),
-        None => ConfigError::within(file.display(), format!("{}: {}", invalid.field, invalid.mend)),
+    if let Some(setting) = overrides.get(&invalid.field) {
+        return ConfigError::within(&setting.variable, invalid.mend);
+    }
+    let named = |mend: String| format!("{}: {}", invalid.field, mend);
+    // A variable may hold a whole list or table, of which the field is a part, or name a part of something that is not there.
+    let holds = |field: &str, part: &str| part.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'));
+    let found = overrides.iter().find(|(field, _)| holds(field, &invalid.field) || holds(&invalid.field, field));
+    match found {
+        Some((_, setting)) => ConfigError::within(&setting.variable, named(invalid.mend.clone())),
+        None => ConfigError::within(file.display(), named(invalid.mend.clone())),
     }
 }
 

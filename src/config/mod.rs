@@ -16,6 +16,7 @@ mod jwt;
 mod limits;
 mod load;
 mod log;
+mod metrics;
 mod retention;
 mod secrets;
 mod server;
@@ -41,6 +42,7 @@ pub use jwt::JwtConfig;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, list_tenants, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
+pub use metrics::Metrics;
 pub use retention::Retention;
 pub use server::{Server, ServerTls};
 pub use tenants::{TenantAuth, TenantConfig};
@@ -71,6 +73,8 @@ pub struct Config {
     pub auth: Option<Auth>,
     /// Which pages of other servers may call.
     pub cors: Cors,
+    /// Where the figures are shown besides.
+    pub metrics: Metrics,
     /// What is logged.
     pub log: Log,
     /// The tenants of this file.

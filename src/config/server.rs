@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::error::Invalid;
 use super::{duration, text};
+use crate::origin::Host;
 use crate::quota::TenantId;
 
 /// Where the service listens.
@@ -21,7 +22,11 @@ pub struct Server {
     /// The tenant that a query without an id means. Default: none.
     #[serde(deserialize_with = "text::tenant_id_option")]
     pub default_tenant: Option<TenantId>,
-    /// The networks of the proxies in front, whose `X-Forwarded-For` is believed; only for the limit on failed attempts. Default: none.
+    /// Hosts by which the service may be called, without a port, besides those of the loopback and of `listen`. Default: none, and then any where callers
+    /// prove who they are or `[auth]` says that they need not, else no other.
+    pub hosts: Vec<String>,
+    /// The networks of the proxies in front, whose word is taken on who called them (the limit on failed attempts goes by it), by which host and over which
+    /// scheme: `X-Forwarded-For`, `-Host` and `-Proto`, or `Forwarded`. Default: none.
     #[serde(deserialize_with = "text::networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// The certificate to serve https with. Default: plain http, for loopback or behind a proxy.
@@ -46,6 +51,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             default_tenant: None,
+            hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             tls: None,
             shutdown_timeout: Duration::from_secs(10),
@@ -55,6 +61,10 @@ impl Default for Server {
 
 impl Server {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        if let Some(host) = self.hosts.iter().find(|host| Host::parse(host).is_none()) {
+            let rule = "must be host names such as \"quota.example\", without scheme, port and path";
+            return Err(Invalid::found("server.hosts", rule, format!("{host:?}")));
+        }
         duration::require_positive("server.shutdown_timeout", self.shutdown_timeout)
     }
 }

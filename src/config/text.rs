@@ -20,6 +20,11 @@ pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
 }
 
+/// Reads an address and a port where there may be none.
+pub(super) fn socket_address_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    socket_address(deserializer).map(Some)
+}
+
 /// Reads networks; an address alone is a network of one.
 pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let rule = "must be networks such as \"10.0.0.0/8\" or addresses such as \"192.0.2.1\"";

@@ -62,6 +62,57 @@ impl MediaType {
     }
 }
 
+/// The form in which figures are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exposition {
+    /// `OpenMetrics` 1.0.0.
+    OpenMetrics,
+    /// The text format of Prometheus, version 0.0.4.
+    Text,
+}
+
+impl Exposition {
+    /// The form that the caller likes best. Whoever accepts neither gets the one that everything reads.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+        let ranges: Vec<_> = values.flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
+        if ranges.is_empty() {
+            return Self::OpenMetrics;
+        }
+        let quality = |form: Self| {
+            let of = |range: &&Range| range.covers_essence(form.essence());
+            let most_specific = ranges.iter().filter(of).max_by_key(|range| (range.specificity, range.quality));
+            most_specific.map_or(0, |range| range.quality)
+        };
+        match (quality(Self::OpenMetrics), quality(Self::Text)) {
+            (0, _) => Self::Text,
+            // Of two that are liked alike, the one that is named first.
+            (open, text) if open == text => {
+                let named =
+                    |range: &Range| [Self::OpenMetrics, Self::Text].into_iter().find(|form| form.essence() == range.essence);
+                ranges.iter().find_map(named).unwrap_or(Self::OpenMetrics)
+            }
+            (open, text) if open < text => Self::Text,
+            _ => Self::OpenMetrics,
+        }
+    }
+
+    fn essence(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text",
+            Self::Text => "text/plain",
+        }
+    }
+
+    /// The value of `Content-Type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
 /// One range of an `Accept` header.
 struct Range {
     essence: String,
@@ -85,6 +136,14 @@ impl Range {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
         let quality = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
         Some(Self { essence, specificity, quality })
+    }
+
+    fn covers_essence(&self, essence: &str) -> bool {
+        match self.specificity {
+            0 => true,
+            1 => essence.starts_with(self.essence.trim_end_matches('*')),
+            _ => self.essence == essence,
+        }
     }
 
     fn covers(&self, media_type: MediaType) -> bool {
@@ -120,6 +179,37 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
             assert_eq!(Accepted::of(&headers).map(|accepted| (accepted.media_type, accepted.events)), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn figures_come_in_the_form_that_is_liked_best() {
+        use Exposition::{OpenMetrics, Text};
+        for (accept, expected) in [
+            (None, OpenMetrics),
+            (Some(""), OpenMetrics),
+            (Some("*/*"), OpenMetrics),
+            (Some("application/openmetrics-text"), OpenMetrics),
+            (Some("application/*"), OpenMetrics),
+            (Some("text/plain"), Text),
+            (Some("Text/Plain; version=0.0.4"), Text),
+            (Some("text/*"), Text),
+            (Some("text/plain;version=0.0.4;q=1,*/*;q=0.1"), Text),
+            (Some("text/html,application/xhtml+xml,*/*;q=0.8"), OpenMetrics),
+            (Some("application/json"), Text),
+            (Some("application/openmetrics-text;q=0, */*"), Text),
+            (
+                Some(
+                    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                ),
+                OpenMetrics,
+            ),
+            (Some("application/openmetrics-text;q=0.4, text/plain;q=0.5"), Text),
+            (Some("text/plain, application/openmetrics-text"), Text),
+            (Some("application/openmetrics-text, text/plain"), OpenMetrics),
+        ] {
+            let headers: HeaderMap = accept.into_iter().map(|accept| (header::ACCEPT, accept.parse().unwrap())).collect();
+            assert_eq!(Exposition::of(&headers), expected, "{accept:?}");
         }
     }
 

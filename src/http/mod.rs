@@ -3,16 +3,22 @@
 mod accept;
 mod answer;
 mod caller;
+mod cors;
 mod documents;
+mod edge;
 mod encoding;
 mod events;
 mod execute;
 mod export;
+mod forwarded;
 mod graphiql;
 mod graphql;
 mod health;
+mod hosts;
 mod kept;
 mod manifest;
+mod media_type;
+mod metrics;
 mod origin;
 mod patience;
 mod refusal;
@@ -25,27 +31,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::middleware;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
 
 pub use self::documents::{DocumentSettings, Documents};
+pub use self::edge::Edge;
+use self::edge::Policy;
 pub use self::export::Exports;
 pub use self::health::Readiness;
+pub use self::hosts::Hosts;
 pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
+pub use self::metrics::metrics_routes;
 pub use self::origin::AllowedOrigins;
 pub use self::patience::PatientListener;
 use crate::access::{Gate, Presence};
 use crate::graphql::{KnownDocuments, Schema};
 use crate::metrics::Metrics;
-use crate::telemetry;
 
 /// What the routes work with.
 pub struct HttpState {
@@ -69,7 +73,9 @@ pub struct HttpState {
     pub limits: RequestLimits,
     /// The origins whose pages may call.
     pub origins: AllowedOrigins,
-    /// The proxies whose word on the caller's address is taken.
+    /// The hosts by which the service may be called.
+    pub hosts: Hosts,
+    /// The proxies whose word on the caller is taken.
     pub trusted_proxies: Arc<[IpNet]>,
     /// The orderly end of the service: streams of events end with it.
     pub stop: CancellationToken,
@@ -91,29 +97,16 @@ pub struct RequestLimits {
 }
 
 /// All routes of the service; those of the IDE only with it.
-pub fn router(state: HttpState, with_graphiql: bool) -> Router {
-    let mut calls = Router::new()
+pub fn router(state: HttpState, with_graphiql: bool) -> Edge<Router> {
+    let (hosts, origins) = (state.hosts.clone(), state.origins.clone());
+    let policy = Policy { hosts, origins, trusted_proxies: Arc::clone(&state.trusted_proxies) };
+    let routes = Router::new()
         .route("/graphql", get(graphql::answer_get).post(graphql::answer_post))
         .route("/v1/export/usage", get(export::export_usage))
-        .route("/v1/export/snapshots", get(export::export_snapshots));
-    // Only where pages of others may call at all: nothing stands on the way of the others' requests.
-    if !state.origins.is_empty() {
-        calls = calls.layer(middleware::from_fn_with_state(state.origins.clone(), origin::share_with_pages));
-    }
-    let routes = calls
+        .route("/v1/export/snapshots", get(export::export_snapshots))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .route("/metrics", get(show_metrics))
+        .route("/metrics", get(metrics::show_metrics))
         .with_state(Arc::new(state));
-    if with_graphiql { routes.merge(graphiql::routes()) } else { routes }
-}
-
-async fn show_metrics(State(state): State<Arc<HttpState>>) -> Response {
-    match state.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
-        Err(cause) => {
-            error!(error = telemetry::explain(&cause), "cannot write the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    Edge::new(if with_graphiql { routes.merge(graphiql::routes()) } else { routes }, policy)
 }

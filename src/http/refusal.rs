@@ -1,7 +1,10 @@
 //! Requests that are not answered by executing a document.
 
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
 
+use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
 use crate::access;
 use crate::graphql::{ApiError, code, coded_error};
@@ -29,8 +32,21 @@ impl Refusal {
 
     /// A page of another server made the request.
     pub fn of_foreign_page() -> Self {
-        let message = "a page of another server made this request; add its origin to cors.allowed_origins to allow it";
+        let message = "a page of another server made this request; add its origin to cors.allowed_origins to allow it, or, if the page is this \
+                       service's own behind a proxy that changes Host, add the proxy to server.trusted_proxies and let it send X-Forwarded-Host";
         Self { code: code::FORBIDDEN, ..Self::new(StatusCode::FORBIDDEN, message) }
+    }
+
+    /// What the caller is told where nothing is negotiated.
+    pub fn respond(self) -> Response {
+        let answer = self.answer();
+        let mut response = Response::new(Body::from(answer.body));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MediaType::Json.content_type()));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
     }
 
     /// What the caller is told.

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::media_type::require_json;
 use super::refusal::Refusal;
 use crate::graphql::code;
 
@@ -42,14 +43,7 @@ pub(super) struct Listed {
 
 /// Reads the body of a POST of at most so many bytes.
 pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let mut parts = content_type.split(';').map(str::trim);
-    let charset = parts.clone().skip(1).find_map(|p| p.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("charset")));
-    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
-        || charset.is_some_and(|(_, value)| !value.trim_matches('"').eq_ignore_ascii_case("utf-8"))
-    {
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the request as application/json in UTF-8"));
-    }
+    require_json(headers)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request is larger than {limit} bytes"));
     if declared.is_some_and(|length| length > limit) {

@@ -66,4 +66,14 @@ impl Metrics {
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
     }
+
+    /// The figures in the text format of Prometheus, version 0.0.4.
+    ///
+    /// # Errors
+    /// As [`Metrics::encode`].
+    pub fn encode_as_text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::prometheus_text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
 }

@@ -44,7 +44,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[collector]\nintervall = \"5m\"", "collector.intervall: is not known; known are enabled, interval, concurrency"),
         (
             "[colector]\ninterval = \"5m\"",
-            "colector: is not known; known are server, database, collector, retention, cache, upstream, limits, graphql, auth, cors, log, tenants, tenants_file",
+            "colector: is not known; known are server, database, collector, retention, cache, upstream, limits, graphql, auth, cors, metrics, log, tenants, tenants_file",
         ),
         ("collector = 5", "collector: must be a table, found 5"),
         ("[cache]\nstale_for = \"1m\"", "cache.stale_for: must be at least cache.fresh_for, which is 6 min, found 1 min"),
@@ -93,10 +93,6 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
             "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
             "server.trusted_proxies: must be networks such as \"10.0.0.0/8\" or addresses such as \"192.0.2.1\", found \"10.0.0.0/33\"",
         ),
-        (
-            "[cors]\nallowed_origins = [\"https://portal.example/\"]",
-            "cors.allowed_origins: must be origins as browsers send them, such as \"https://portal.example\" or \"http://localhost:3000\", found \"https://portal.example/\"",
-        ),
         ("[auth]", "auth.mode: is missing"),
         ("[auth]\nmode = \"password\"", "auth.mode: must be \"none\", \"keys\", \"jwt\" or \"keys+jwt\""),
         ("[auth]\nmode = \"keys\"", "auth.keys: must have a key in this auth.mode: `quotagraph hash-key` makes one"),
@@ -123,6 +119,43 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[auth]\nmode = \"none\"\n[[auth.keys]]\nname = \"portal\"", "auth.keys.0.sha256: is missing"),
         ("[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"", "line 3: duplicate key `listen` in table `server`"),
         ("tenants = 5", "tenants: must be a list of tables, found 5"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(error_of(&[("quotagraph.toml", text)], &[]), format!("quotagraph.toml: {expected}"));
+    }
+}
+
+#[test]
+fn origins_hosts_and_addresses_that_can_never_be_are_refused() {
+    let cases = [
+        (
+            "[cors]\nallowed_origins = [\"https://portal.example/\"]",
+            "cors.allowed_origins: must be origins as browsers send them, such as \"https://portal.example\" or \"http://localhost:3000\", found \"https://portal.example/\"",
+        ),
+        (
+            "[cors]\nallowed_origins = [\"null\"]",
+            "cors.allowed_origins: must not have null, which any page can make its origin by a sandboxed frame; serve the page over http or https and name that origin, found \"null\"",
+        ),
+        (
+            "[cors]\nallowed_origins = [\"https://portal.example\", \"https://a.*.example\"]",
+            "cors.allowed_origins: must have an asterisk only for the first labels of an http or https host, such as \"https://*.portal.example\", found \"https://a.*.example\"",
+        ),
+        (
+            "[cors]\nallowed_origins = [\"https://portal.example:443\"]",
+            "cors.allowed_origins: must leave out the port that is the scheme's own (443 of https, 80 of http), as browsers do, found \"https://portal.example:443\"",
+        ),
+        (
+            "[server]\nhosts = [\"https://quota.example\"]",
+            "server.hosts: must be host names such as \"quota.example\", without scheme, port and path, found \"https://quota.example\"",
+        ),
+        (
+            "[server]\nhosts = [\"quota.example:8080\"]",
+            "server.hosts: must be host names such as \"quota.example\", without scheme, port and path, found \"quota.example:8080\"",
+        ),
+        (
+            "[metrics]\nlisten = \"9464\"",
+            "metrics.listen: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\", found \"9464\"",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(error_of(&[("quotagraph.toml", text)], &[]), format!("quotagraph.toml: {expected}"));
@@ -223,9 +256,36 @@ fn variables_are_named_when_they_are_wrong() {
         ("QUOTAGRAPH_COLLECTOR__INTERVAL", "2days", "must be between 1 s and 1 day, found 2 days"),
         ("QUOTAGRAPH_UPSTREAM__RETRIES", "many", "must be a whole number from 0 to 4294967295, found \"many\""),
         ("QUOTAGRAPH_COLLECTOR__ENABLED", "perhaps", "must be true or false, found \"perhaps\""),
-        ("QUOTAGRAPH_SERVER__PORT", "80", "is not known; known are listen, default_tenant, trusted_proxies, tls, shutdown_timeout"),
+        (
+            "QUOTAGRAPH_SERVER__PORT",
+            "80",
+            "is not known; known are listen, default_tenant, hosts, trusted_proxies, tls, shutdown_timeout",
+        ),
         ("QUOTAGRAPH_AUTH__MODE", "token", "must be \"none\", \"keys\", \"jwt\" or \"keys+jwt\""),
         ("QUOTAGRAPH_LOG__FORMAT", "xml", "must be text or json, found \"xml\""),
+        (
+            "QUOTAGRAPH_SERVER__TRUSTED_PROXIES",
+            "10.0.0.0/8, 10.0.0.0/33",
+            "must be networks such as \"10.0.0.0/8\" or addresses such as \"192.0.2.1\", found \"10.0.0.0/33\"",
+        ),
+        (
+            "QUOTAGRAPH_SERVER__TRUSTED_PROXIES",
+            "[\"10.0.0.0/8\"",
+            "must be a list, such as [\"a\", \"b\"], or its texts with commas between them",
+        ),
+        (
+            "QUOTAGRAPH_CORS__ALLOWED_ORIGINS",
+            "https://portal.example/",
+            "must be origins as browsers send them, such as \"https://portal.example\" or \"http://localhost:3000\", found \"https://portal.example/\"",
+        ),
+        ("QUOTAGRAPH_SERVER__TLS", "key.pem", "must be a table, such as { key = \"value\" }"),
+        ("QUOTAGRAPH_SERVER__TLS__KEYS", "key.pem", "is not known; known are certificate_file, key_file"),
+        ("QUOTAGRAPH_SERVER__TLS", "{ key_file = \"key.pem\" }", "server.tls.certificate_file: is missing"),
+        (
+            "QUOTAGRAPH_AUTH__KEYS",
+            "[{\"name\": \"HUSH\"",
+            "must be a list, such as [\"a\", \"b\"], or its texts with commas between them",
+        ),
         ("DATABASE_URL", "mysql://root:HUSH@h/d", "must start with sqlite: or postgres://"),
         (
             "QUOTAGRAPH_LISTEN",
@@ -260,6 +320,32 @@ fn the_environment_wins_and_texts_that_look_like_numbers_stay_texts() {
     assert_eq!(config.cache.max_tenants, 7);
     assert_eq!(config.upstream.language, "5");
     assert_eq!(tenants[0].tenant.name, "123");
+}
+
+#[test]
+fn lists_and_tables_can_be_set_by_the_environment_in_several_forms() {
+    let networks = ["10.0.0.0/8", "192.0.2.1/32"];
+    for list in
+        ["10.0.0.0/8,192.0.2.1", " 10.0.0.0/8 , 192.0.2.1, ", "[\"10.0.0.0/8\", \"192.0.2.1\"]", "['10.0.0.0/8',\n'192.0.2.1',]"]
+    {
+        let files = [("quotagraph.toml", "[server]\ntrusted_proxies = [\"127.0.0.1\"]")];
+        let (config, _) = load(&files, &[("QUOTAGRAPH_SERVER__TRUSTED_PROXIES", list)]).unwrap();
+        assert_eq!(config.server.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), networks, "{list}");
+    }
+    let (config, _) = load(&[("quotagraph.toml", "")], &[("QUOTAGRAPH_CORS__ALLOWED_ORIGINS", "")]).unwrap();
+    assert!(config.cors.allowed_origins.is_empty());
+    let env = [("QUOTAGRAPH_CORS__ALLOWED_ORIGINS", "https://a.example, http://localhost:3000"), ("QUOTAGRAPH_SERVER__HOSTS", "1")];
+    let (config, _) = load(&[("quotagraph.toml", "")], &env).unwrap();
+    assert_eq!(config.cors.allowed_origins, ["https://a.example", "http://localhost:3000"]);
+    assert_eq!(config.server.hosts, ["1"]);
+    for tls in [
+        vec![("QUOTAGRAPH_SERVER__TLS", "{ certificate_file = \"c.pem\", key_file = \"k.pem\" }")],
+        vec![("QUOTAGRAPH_SERVER__TLS", "{\"certificate_file\": \"c.pem\", \"key_file\": \"k.pem\"}")],
+        vec![("QUOTAGRAPH_SERVER__TLS__CERTIFICATE_FILE", "c.pem"), ("QUOTAGRAPH_SERVER__TLS__KEY_FILE", "k.pem")],
+    ] {
+        let (config, _) = load(&[("quotagraph.toml", "")], &tls).unwrap();
+        assert!(config.server.tls.is_some_and(|tls| tls.key_file.ends_with("k.pem")), "{tls:?}");
+    }
 }
 
 #[test]

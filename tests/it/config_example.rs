@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use figment::providers::{Format as _, Toml};
+use figment::value::{Dict, Value};
 use quotagraph::config::{self, Config};
 use secrecy::ExposeSecret;
 
@@ -44,6 +46,7 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
     assert!(config.graphql.trusted_documents_file.take().is_some());
     assert!(config.retention.keep_for.take() > config.retention.thin_after.take());
     assert!(config.upstream.ca_file.take().is_some());
+    assert!(config.metrics.listen.take().is_some());
     assert!(config.tenants_file.take().is_some());
 
     let tenants = config::load_tenants(&config, [("ACME_APP_SECRET".to_owned(), "s".to_owned())]).unwrap();
@@ -56,13 +59,54 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
 #[test]
 fn every_field_of_every_section_stands_in_the_example() {
     let text = uncommented();
-    for section in ["server", "database", "collector", "retention", "cache", "upstream", "limits", "graphql", "cors", "log"] {
+    for section in
+        ["server", "database", "collector", "retention", "cache", "upstream", "limits", "graphql", "cors", "metrics", "log"]
+    {
         let header = format!("[{section}]\n");
         let body = text.split_once(&header).unwrap().1.split("\n[").next().unwrap();
         for field in known_fields(section) {
             assert!(body.lines().any(|line| line.starts_with(&format!("{field} = "))), "{section}.{field}");
         }
     }
+}
+
+#[test]
+fn every_field_of_every_section_can_be_set_by_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("quotagraph.toml");
+    std::fs::write(folder.path().join("tenants.toml"), "").unwrap();
+    let load = |text: &str, env: Vec<(String, String)>| {
+        std::fs::write(&file, text).unwrap();
+        let config = config::load(Some(&file), env).unwrap();
+        format!("{config:#?}")
+    };
+    let tenants = format!("[[tenants]]\n{}", uncommented().split_once("[[tenants]]\n").unwrap().1);
+    let table: Dict = Toml::from_str(&uncommented()).unwrap();
+    let mut whole = Vec::new();
+    for (section, value) in &table {
+        match value.as_dict() {
+            Some(fields) => whole.extend(fields.iter().map(|(field, value)| (format!("{section}__{field}"), text_of(value)))),
+            None if section != "tenants" => whole.push((section.clone(), text_of(value))),
+            None => {}
+        }
+    }
+    assert!(whole.len() > 60, "{whole:?}");
+    let mut by_parts = whole.clone();
+    by_parts.retain(|(name, _)| name != "auth__jwt" && name != "server__tls");
+    for (section, field) in [("auth", "jwt"), ("server", "tls")] {
+        let fields = table[section].as_dict().unwrap()[field].as_dict().unwrap();
+        by_parts.extend(fields.iter().map(|(name, value)| (format!("{section}__{field}__{name}"), text_of(value))));
+    }
+    let by_file = load(&uncommented(), Vec::new());
+    for settings in [whole, by_parts] {
+        let env = settings.into_iter().map(|(name, value)| (format!("QUOTAGRAPH_{}", name.to_ascii_uppercase()), value)).collect();
+        assert_eq!(load(&tenants, env), by_file);
+    }
+}
+
+/// A value as somebody writes it into a variable.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| serde_json::to_string(value).unwrap(), str::to_owned)
 }
 
 /// The fields that a section has, as the error about an unknown one lists them.

@@ -78,6 +78,76 @@ async fn requests_that_are_not_understood_are_refused_with_what_to_mend() {
 }
 
 #[tokio::test]
+async fn a_body_in_another_coding_or_charset_is_refused_by_its_name() {
+    let (_world, app) = start().await;
+    let good = r#"{"query":"{ __typename }"}"#;
+    let post = |name: &'static str, value: &'static str| {
+        let content_type = if name == "Content-Type" { value } else { JSON };
+        let request = app.client.post(format!("{}/graphql", app.base)).header(CONTENT_TYPE, content_type).body(good);
+        if name == "Content-Type" { request.send() } else { request.header(name, value).send() }
+    };
+    for coding in ["gzip", "br", "zstd", "deflate", "GZIP", "identity, gzip"] {
+        let response = post("Content-Encoding", coding).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers()["accept-encoding"].to_str().unwrap()), (415, "identity"));
+        let name = coding.rsplit(' ').next().unwrap();
+        let body = response.text().await.unwrap();
+        assert!(body.contains(&format!("is coded by \\\"{name}\\\"")), "{body}");
+    }
+    for charset in ["charset=UTF8", "charset=utf8", "CHARSET=\"UTF-8\"", "charset = Utf-8", "charset=\"utf8\""] {
+        let content_type = format!("application/json; {charset}").leak();
+        assert_eq!(post("Content-Type", content_type).await.unwrap().status(), 200, "{charset}");
+    }
+    let response = post("Content-Type", "application/json; charset=utf-16").await.unwrap();
+    assert_eq!(response.status(), 415);
+    assert!(response.text().await.unwrap().contains("not in the charset \\\"utf-16\\\""));
+    assert_eq!(post("Content-Encoding", "identity").await.unwrap().status(), 200);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn no_answer_may_be_taken_for_another_media_type_than_it_says() {
+    let (_world, app) = start().await;
+    let query = "/graphql?query=%7B__typename%7D";
+    let tag = app.client.get(format!("{}{query}", app.base)).send().await.unwrap().headers()["etag"].clone();
+    let tag = tag.to_str().unwrap();
+    for (status, method, path, headers) in [
+        (200, "GET", query, vec![]),
+        (304, "GET", query, vec![("If-None-Match", tag)]),
+        (200, "HEAD", query, vec![]),
+        (400, "GET", "/graphql", vec![]),
+        (200, "GET", query, vec![("Accept", "text/event-stream")]),
+        (403, "GET", query, vec![("Sec-Fetch-Site", "cross-site")]),
+        (404, "GET", "/no/such/route", vec![]),
+        (404, "GET", "/graphiql/no-such-asset.js", vec![]),
+        (405, "DELETE", "/graphql", vec![]),
+        (406, "GET", query, vec![("Accept", "text/html")]),
+        (415, "POST", "/graphql", vec![]),
+        (421, "GET", query, vec![("Host", "evil.example")]),
+        (400, "GET", "/graphql", vec![("Upgrade", "websocket")]),
+        (200, "GET", "/v1/export/usage", vec![]),
+        (400, "GET", "/v1/export/usage?format=xml", vec![]),
+        (200, "GET", "/graphiql", vec![]),
+        (200, "GET", "/graphiql/react.min.js", vec![]),
+        (308, "GET", "/graphiql/", vec![]),
+        (200, "GET", "/healthz", vec![]),
+        (200, "GET", "/readyz", vec![]),
+        (200, "GET", "/metrics", vec![]),
+    ] {
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let mut request = client.request(method.parse().unwrap(), format!("{}{path}", app.base));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        let values: Vec<_> = response.headers().get_all("x-content-type-options").iter().collect();
+        assert_eq!(values, ["nosniff"], "{method} {path}");
+        assert!(!response.headers().contains_key("strict-transport-security"), "plain http");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn get_answers_queries_and_refuses_mutations() {
     let (world, app) = start().await;
     let get = |query: Vec<(&'static str, &'static str)>| {

@@ -28,6 +28,7 @@ async fn shows(app: &TestApp, certificate: &CertifiedKey<KeyPair>) -> bool {
     let url = app.base.replace("http://127.0.0.1", "https://localhost") + "/graphql?query=%7B__typename%7D";
     match client.get(url).send().await {
         Ok(response) => {
+            assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
             assert_eq!(response.text().await.unwrap(), "{\"data\":{\"__typename\":\"Query\"}}");
             true
         }

@@ -73,16 +73,12 @@ impl File {
             self.account.set_failed();
             error!(error = explain(cause), "an export broke off");
         })?;
-        match piece {
-            Some(bytes) => {
-                self.account.count_sent(bytes.len());
-                Ok(Some((bytes, self)))
-            }
-            None => {
-                self.account.set_whole();
-                Ok(None)
-            }
-        }
+        let Some(bytes) = piece else {
+            self.account.set_whole();
+            return Ok(None);
+        };
+        self.account.count_sent(bytes.len());
+        Ok(Some((bytes, self)))
     }
 
     /// The next piece as it is sent; `None` at the end.

@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts as _, WebSocketUpgrade};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use self::protocol::Close;
 use self::session::{HeldCredentials, Session, refuse};
 use super::HttpState;
-use super::accept::MediaType;
-use super::caller::address_of;
+use super::forwarded::client_address;
+use super::origin::refuse_foreign_page;
 use super::refusal::Refusal;
-use super::respond::respond;
 
 /// The name of the subprotocol.
 const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -52,9 +51,8 @@ pub(super) fn explain_lost_upgrade(headers: &HeaderMap, refusal: Refusal) -> Ref
 /// Makes a request a WebSocket. Browsers let pages connect anywhere, so foreign ones are kept out here. Credentials are asked for after
 /// that: browsers cannot send headers along, so they may come with the first message.
 pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response {
-    if state.origins.refuse(&head.headers) {
-        return respond(Refusal::of_foreign_page().answer(), MediaType::Json, &head.headers, &Method::GET, &state.kept.answers)
-            .await;
+    if let Err(refusal) = refuse_foreign_page(&state, &head) {
+        return refusal.respond();
     }
     let mut upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
         Ok(upgrade) => upgrade,
@@ -64,7 +62,7 @@ pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response 
     if speaks_ours {
         upgrade.set_selected_protocol(HeaderValue::from_static(SUBPROTOCOL));
     }
-    let address = address_of(&head, &state.trusted_proxies);
+    let address = client_address(&head.extensions, &head.headers, &state.trusted_proxies);
     let credentials = HeldCredentials::of(&head.headers);
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);

@@ -92,7 +92,7 @@ async fn a_client_that_stops_reading_loses_its_place_and_notices_that_the_file_i
         })
         .await;
     let mut stalled = TcpStream::connect(app.base.trim_start_matches("http://")).await.unwrap();
-    stalled.write_all(format!("GET {LONG} HTTP/1.1\r\nHost: quotagraph\r\n\r\n").as_bytes()).await.unwrap();
+    stalled.write_all(format!("GET {LONG} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     let mut head = [0; 12];
     stalled.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");

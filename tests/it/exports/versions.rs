@@ -136,7 +136,7 @@ async fn a_handshake_that_lost_its_upgrade_is_told_so() {
         let app = world
             .start_with(|config| {
                 if with_keys {
-                    crate::access::with_keys(config)
+                    crate::access::with_keys(config);
                 }
             })
             .await;

@@ -196,16 +196,19 @@ impl World {
         configure(&mut config);
         let app = App::build(&config, watched, Arc::clone(&store), Arc::new(self.clock.clone())).await.unwrap();
         let base = format!("http://{}", app.address());
+        let metrics_base = app.metrics_address().map(|address| format!("http://{address}"));
         let handle = app.handle();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        TestApp { base, client, handle, store, running: tokio::spawn(app.run()) }
+        TestApp { base, metrics_base, client, handle, store, running: tokio::spawn(app.run()) }
     }
 }
 
 /// A running service.
 pub struct TestApp {
     pub base: String,
+    /// Where the figures alone are, if the config has such an address.
+    pub metrics_base: Option<String>,
     pub client: reqwest::Client,
     pub handle: AppHandle,
     pub store: SharedStore,
@@ -254,9 +257,10 @@ impl TestApp {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// The value of a counter or gauge in `/metrics`.
+    /// The value of a counter or gauge in `/metrics`, which with authentication is not for everybody.
+    #[expect(clippy::unused_async, reason = "what is asked of a service is waited for, however it is asked")]
     pub async fn metric(&self, name: &str) -> u64 {
-        let (_, text) = self.get("/metrics").await;
+        let text = self.handle.metrics().encode().unwrap();
         let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }

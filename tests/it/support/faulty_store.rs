@@ -229,6 +229,6 @@ impl Store for FaultyStore {
 
     async fn close(&self) {
         self.fail("close");
-        self.inner.close().await
+        self.inner.close().await;
     }
 }

@@ -1,0 +1,112 @@
+//! What holds for every request and every answer, whatever route they take: which hosts may be called, what pages of other servers may read
+//! (CORS), and the headers that every answer has.
+//!
+//! It stands around the router and not in it: a layer of the router would cost each request two allocations, and answers that no route has
+//! made, such as 404, would be without it.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+use futures_util::future::Either;
+use ipnet::IpNet;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::cors::{Sharing, answer_preflight};
+use super::hosts::Hosts;
+use super::origin::AllowedOrigins;
+use super::refusal::Refusal;
+
+const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+
+/// Browsers that have called over our TLS do so for a year (RFC 6797).
+const HSTS: (HeaderName, HeaderValue) = (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+
+/// Marks requests that came over our own TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OverTls;
+
+/// Who may call.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub hosts: Hosts,
+    pub origins: AllowedOrigins,
+    pub trusted_proxies: Arc<[IpNet]>,
+}
+
+/// The routes, and around them what holds for all of them.
+#[derive(Clone, Debug)]
+pub struct Edge<S> {
+    routes: S,
+    policy: Arc<Policy>,
+    is_tls: bool,
+}
+
+impl<S> Edge<S> {
+    pub(super) fn new(routes: S, policy: Policy) -> Self {
+        Self { routes, policy: Arc::new(policy), is_tls: false }
+    }
+
+    /// The same for connections with our own TLS.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { is_tls: true, ..self }
+    }
+}
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Edge<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.routes.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let policy = &*self.policy;
+        let sharing = (!policy.origins.is_empty()).then(|| Sharing::with(&policy.origins, request.headers()));
+        if self.is_tls {
+            request.extensions_mut().insert(OverTls);
+        }
+        let refused = policy.hosts.check(&request, &policy.trusted_proxies).err().map(Refusal::respond);
+        let made = refused.or_else(|| if sharing.is_some() { answer_preflight(&request) } else { None });
+        let answer = made.map_or_else(|| Either::Left(self.routes.call(request)), |made| Either::Right(ready(Ok(made))));
+        Answering { answer, sharing, is_tls: self.is_tls }
+    }
+}
+
+pin_project! {
+    /// An answer on its way out.
+    #[derive(Debug)]
+    pub struct Answering<F> {
+        #[pin]
+        answer: Either<F, Ready<Result<Response, Infallible>>>,
+        sharing: Option<Sharing>,
+        is_tls: bool,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(this.answer.poll(context));
+        let headers = response.headers_mut();
+        headers.insert(NOSNIFF.0, NOSNIFF.1);
+        if *this.is_tls {
+            headers.insert(HSTS.0, HSTS.1);
+        }
+        if let Some(sharing) = this.sharing.take() {
+            sharing.tell(headers);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
