@@ -10,7 +10,7 @@ use super::plan::Content;
 use super::{Kind, Plan};
 use crate::quota::calendar::{buckets_within, time_zone};
 use crate::quota::usage::Fill;
-use crate::quota::{Interval, Tenant, TenantId, TimeRange};
+use crate::quota::{Interval, Tenant, TenantId, TimeRange, parse_instant};
 
 /// Buckets of each tenant at most: nearly two years of five minutes, or 22 years of hours.
 const MAX_BUCKETS: usize = 200_000;
@@ -170,7 +170,7 @@ fn parse<T: FromStr<Err: Display>>(name: &str, text: Option<&str>) -> Result<Opt
 
 fn instant(name: &str, text: &str) -> Result<Timestamp, InvalidParam> {
     let mend = || format!("{text:?} is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
-    text.parse().map_err(|_| InvalidParam::new(name, mend()))
+    parse_instant(text).ok_or_else(|| InvalidParam::new(name, mend()))
 }
 
 fn require_order(from: Timestamp, to: Timestamp) -> Result<(), InvalidParam> {

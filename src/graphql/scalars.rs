@@ -10,18 +10,20 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::ApiError;
-use crate::quota::{Interval, Period};
+use crate::quota::{Interval, Period, parse_instant};
 
-/// An instant. RFC 3339 with any offset on the way in, UTC with Z on the way out.
+/// An instant. RFC 3339 with any offset on the way in, to the nanosecond; UTC with Z on the way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DateTime(pub Timestamp);
 
-/// An instant. RFC 3339 with any offset on the way in, UTC with Z on the way out.
+/// An instant. RFC 3339 with any offset on the way in, to the nanosecond; UTC with Z on the way out.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => Ok(Self(text.parse()?)),
+            Value::String(text) => {
+                parse_instant(text).map(Self).ok_or_else(|| InputValueError::custom("not an instant of RFC 3339"))
+            }
             _ => Err(InputValueError::expected_type(value)),
         }
     }
@@ -39,7 +41,7 @@ impl ScalarType for DateTime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instant(String);
 
-/// An instant. RFC 3339 with any offset on the way in, UTC with Z on the way out.
+/// An instant. RFC 3339 with any offset on the way in, to the nanosecond; UTC with Z on the way out.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for Instant {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -61,8 +63,8 @@ impl Instant {
     /// # Errors
     /// When the text is none.
     pub fn read(&self, argument: &str) -> Result<Timestamp, ApiError> {
-        let mend = |_| refuse(&self.0, argument, " is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
-        self.0.parse().map_err(mend)
+        let mend = || refuse(&self.0, argument, " is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
+        parse_instant(&self.0).ok_or_else(mend)
     }
 
     /// The instant of an argument that may be left out.

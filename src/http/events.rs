@@ -8,10 +8,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future, stream};
 use jiff::Timestamp;
 use tracing::error;
 
@@ -22,6 +23,7 @@ use super::refusal::Refusal;
 use super::unbuffered;
 use crate::access::View;
 use crate::graphql::Delivery;
+use crate::quota::parse_instant;
 use crate::telemetry::explain;
 
 /// How often an idle connection shows that it lives; below what proxies take for dead.
@@ -31,6 +33,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Nobody on the way may keep events or gather them to compress them.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
+
+/// The last event. Browsers pass over an event without a line of data, and gateways read more than an empty line as JSON; the library writes no line
+/// or two.
+const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 
 /// Answers an operation by events.
 pub(super) fn send_events(
@@ -55,19 +61,21 @@ pub(super) fn send_events(
             }
         }
     };
-    // Browsers pass over an event without a line of data, and the library writes none for an empty text.
-    let complete = Event::default().event("complete").data("\n");
-    let events = operation.stream(state, view, delivery).map(next).chain(stream::iter([complete]));
+    let events = operation.stream(state, view, delivery).map(next);
     let events = events.take_until(state.stop.clone().cancelled_owned()).map(Ok::<_, Infallible>);
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
-    response.headers_mut().insert(unbuffered::HEADER.0, unbuffered::HEADER.1);
-    Ok(response)
+    let response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response();
+    let (mut head, body) = response.into_parts();
+    head.headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
+    head.headers.insert(unbuffered::HEADER.0, unbuffered::HEADER.1);
+    let stop = state.stop.clone();
+    let complete = stream::once(async move { (!stop.is_cancelled()).then_some(Ok(Bytes::from_static(COMPLETE))) });
+    let body = Body::from_stream(body.into_data_stream().chain(complete.filter_map(future::ready)));
+    Ok(Response::from_parts(head, body))
 }
 
 /// The place that a browser tells when it connects again.
 fn last_event(headers: &HeaderMap) -> Result<Option<Timestamp>, Refusal> {
     let Some(id) = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) else { return Ok(None) };
-    let place = id.to_str().ok().and_then(|id| id.parse().ok());
+    let place = id.to_str().ok().and_then(parse_instant);
     place.map(Some).ok_or_else(|| Refusal::bad_request("Last-Event-ID: is not the id of an event of ours"))
 }

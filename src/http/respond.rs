@@ -1,4 +1,6 @@
-//! Writing an answer: media type, encoding, and for GET what clients may keep (RFC 9110 section 13, RFC 9111 section 5.2).
+//! Writing an answer: media type, encoding, how long clients may keep it, and for GET by which tag (RFC 9110 section 13, RFC 9111 section 5.2).
+
+use std::sync::LazyLock;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -25,12 +27,11 @@ pub(super) async fn respond(
 ) -> Response {
     let Answer { status, body, headers: mut to, keeping, finished } = answer;
     let encoding = Encoding::negotiate(headers, body.len());
-    if keeping == Keeping::Never {
-        to.insert(header::CACHE_CONTROL, cache_control(keeping));
-    } else if *method == Method::GET {
+    // Gateways read it off the answer to a POST, too.
+    to.insert(header::CACHE_CONTROL, cache_control(keeping));
+    if keeping != Keeping::Never && *method == Method::GET {
         let tag = entity_tag(&body, media_type, encoding);
         let known = knows(headers, &tag);
-        to.insert(header::CACHE_CONTROL, cache_control(keeping));
         to.insert(header::VARY, HeaderValue::from_static(VARY));
         to.insert(header::ETAG, tag);
         if known {
@@ -67,10 +68,18 @@ fn cache_control(keeping: Keeping) -> HeaderValue {
         Keeping::Never => HeaderValue::from_static("no-store"),
         Keeping::Revalidated => HeaderValue::from_static("private, no-cache"),
         // Whole seconds, rounded down: nothing is kept longer than it holds.
-        Keeping::For(rest) => {
-            HeaderValue::try_from(format!("private, max-age={}", rest.as_secs())).unwrap_or(HeaderValue::from_static("no-store"))
-        }
+        Keeping::For(rest) => match usize::try_from(rest.as_secs()).ok().and_then(|seconds| MAX_AGES.get(seconds)) {
+            Some(usual) => usual.clone(),
+            None => max_age(rest.as_secs()),
+        },
     }
+}
+
+/// The values for ages up to a quarter of an hour, written once: every answer has one.
+static MAX_AGES: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| (0..=900).map(max_age).collect());
+
+fn max_age(seconds: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("private, max-age={seconds}")).unwrap_or(HeaderValue::from_static("no-store"))
 }
 
 /// A strong tag: it differs wherever a byte of the body or its form differs.
@@ -105,6 +114,9 @@ mod tests {
             (Keeping::Revalidated, "private, no-cache"),
             (Keeping::For(Duration::from_millis(300_999)), "private, max-age=300"),
             (Keeping::For(Duration::from_millis(999)), "private, max-age=0"),
+            (Keeping::For(Duration::from_secs(900)), "private, max-age=900"),
+            (Keeping::For(Duration::from_secs(901)), "private, max-age=901"),
+            (Keeping::For(Duration::from_hours(240)), "private, max-age=864000"),
         ] {
             assert_eq!(cache_control(keeping), expected);
         }

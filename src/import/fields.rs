@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use crate::quota::parse_instant;
+
 /// A line of a file is wrong; lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {mend}")]
@@ -94,7 +96,7 @@ impl Line<'_> {
     pub fn instant(&self, name: &'static str, now: Timestamp) -> Result<Timestamp, FileError> {
         let text = self.cell(name);
         let mend = || format!("{text:?} is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
-        let at: Timestamp = text.parse().map_err(|_| self.wrong(name, mend()))?;
+        let at = parse_instant(text).ok_or_else(|| self.wrong(name, mend()))?;
         if at > now {
             return Err(self.wrong(name, format!("{text} lies in the future")));
         }

@@ -6,6 +6,7 @@ mod changes;
 pub mod fleet;
 pub mod forecast;
 pub mod growth;
+mod instant;
 mod interval;
 mod period;
 pub mod recording;
@@ -17,6 +18,7 @@ pub mod usage;
 
 pub use allocation::{MAX_SPACE_TYPES, MAX_SPACE_TYPES_EVER, Sample, SpaceAllocation, SpaceTypeAllocation, utilization};
 pub use changes::{Change, changes};
+pub use instant::parse_instant;
 pub use interval::{Interval, InvalidInterval};
 pub use period::{InvalidPeriod, Period};
 pub use run::{Run, TimeRange};

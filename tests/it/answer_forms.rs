@@ -247,8 +247,26 @@ async fn errors_and_mutations_are_not_to_be_kept() {
         let got = send(request).await;
         assert_eq!((got.status, got.header(CACHE_CONTROL), got.header(ETAG)), (status, "no-store", ""), "{}", got.json());
     }
-    // Nobody keeps the answer to a POST; nothing needs to be said.
-    let got = send(post(&app, &json!({ "query": SMALL }))).await;
-    assert_eq!((got.status, got.header(CACHE_CONTROL), got.header(ETAG)), (200, "", ""));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_answer_to_a_post_says_how_long_a_gateway_may_keep_it_as_that_to_a_get_does() {
+    let (world, app) = start().await;
+    let quota = "{ tenant(id: \"t00\") { spaceAllocation { allocated } } }";
+    let history = "{ tenant(id: \"t00\") { collection { lastSuccessAt } } }";
+    for (query, expected) in
+        [(quota, "private, max-age=360"), (history, "private, no-cache"), ("{ __typename }", "private, no-cache")]
+    {
+        // Made now, and finished before.
+        for _ in 0..2 {
+            for request in [post(&app, &json!({ "query": query })), get(&app, query)] {
+                assert_eq!(send(request).await.header(CACHE_CONTROL), expected, "{query}");
+            }
+        }
+        assert_eq!(send(post(&app, &json!({ "query": query }))).await.header(ETAG), "");
+    }
+    world.advance_s(60);
+    assert_eq!(send(post(&app, &json!({ "query": quota }))).await.header(CACHE_CONTROL), "private, max-age=300");
     app.stop().await;
 }

@@ -1,9 +1,12 @@
 //! Which answers the cache gives, at which age, and how often it asks the upstream for them. The test's clock stands still.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::outage::Flow;
 
 async fn ask(app: &TestApp, arguments: &str) -> (Value, Value) {
     let query = format!("{{ tenant {{ spaceAllocation{arguments} {{ allocated source }} }} }}");
@@ -188,4 +191,70 @@ async fn nothing_that_was_cached_for_a_former_credential_is_served_for_a_new_one
     assert_ne!(answer["tenant"]["spaceAllocation"]["source"], "CACHE");
     assert_eq!(ask(&app, "(maxAge: \"PT0S\")").await, (json!(5.0), json!("LIVE")));
     app.stop().await;
+}
+
+/// What is said of the value 1, a minute old and fresh for others, by demands that it meets and that it does not.
+const WHILE_THE_UPSTREAM_IS_AWAY: [(&str, bool); 7] = [
+    ("", true),
+    ("(maxAge: \"PT1M\")", true),
+    ("(maxAge: \"P292Y\")", true),
+    ("(maxAge: \"PT59S\")", false),
+    ("(maxAge: \"PT0.5S\")", false),
+    ("(maxAge: \"PT0S\")", false),
+    ("(maxAge: \"PT59S\", spaceType: 0)", false),
+];
+
+#[tokio::test]
+async fn an_answer_that_is_older_than_its_reader_demands_is_stale_however_fresh_it_is_for_others() {
+    let world = World::new(Database::postgres().await, vec![tenant("acme", 1, 9)]).await;
+    let app = world.start().await;
+    app.collect().await;
+    world.advance_s(60);
+    world.set_behaviour("acme", json!({ "status": 500 }));
+    let restarted = world.start().await;
+    for (app, met) in [(&app, "CACHE"), (&restarted, "STORED")] {
+        // Twice: neither is it kept as an answer.
+        for (arguments, is_met) in WHILE_THE_UPSTREAM_IS_AWAY.iter().chain(&WHILE_THE_UPSTREAM_IS_AWAY) {
+            let expected = if *is_met { met } else { "STALE" };
+            assert_eq!(ask(app, arguments).await, (json!(1.0), json!(expected)), "{arguments}");
+            let places = [
+                format!("{{ tenants {{ nodes {{ spaceAllocation{arguments} {{ source }} }} }} }}"),
+                format!("{{ fleet {{ top {{ tenant {{ spaceAllocation{arguments} {{ source }} }} }} }} }}"),
+                format!(
+                    "{{ _entities(representations: [{{ __typename: \"Tenant\", id: \"acme\" }}]) {{ ... on Tenant {{ spaceAllocation{arguments} {{ source }} }} }} }}"
+                ),
+            ];
+            for query in places {
+                let answer = app.data(&query).await.to_string();
+                assert!(answer.contains(&format!("\"source\":\"{expected}\"")), "{query}: {answer}");
+            }
+        }
+        let (code, _) = app.error("{ tenant { spaceAllocation(maxAge: \"PT59S\", onFailure: ERROR) { allocated } } }").await;
+        assert_eq!(code, "UPSTREAM_UNAVAILABLE");
+    }
+    world.set_behaviour("acme", json!({}));
+    world.advance_s(120);
+    for app in [&app, &restarted] {
+        assert_eq!(ask(app, "(maxAge: \"PT59S\")").await.1, "LIVE", "as soon as it can be had");
+    }
+    app.stop().await;
+    restarted.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_refresh_behind_finds_in_the_database_is_no_live_answer() {
+    let (database, way) = Database::cuttable().await;
+    let world = World::new(database, vec![tenant("acme", 1, 9)]).await;
+    let (app, other) = (world.start().await, world.start().await);
+    assert_eq!(ask(&app, "").await.1, "LIVE");
+    world.advance_s(361);
+    // An equal sample, of which no other replica is told.
+    other.data("mutation { refreshSpaceAllocation(tenantId: \"acme\") { allocated } }").await;
+    world.set_values("acme", &[(0, 2, 9)]);
+    way.set_flow(Flow::Slow(Duration::from_millis(40)));
+    assert_eq!(ask(&app, "").await, (json!(1.0), json!("STALE")), "and it is looked for in the database, behind");
+    assert_eq!(ask(&app, "(maxAge: \"PT0S\")").await, (json!(2.0), json!("LIVE")));
+    way.set_flow(Flow::Free);
+    app.stop().await;
+    other.stop().await;
 }

@@ -14,6 +14,7 @@ mod config_example;
 mod config_watch;
 mod database_outage;
 mod exports;
+mod extreme_times;
 mod federation;
 mod fleet;
 mod forecast;
