@@ -75,12 +75,29 @@ const monthAgo = new Date(Date.now() - 30 * 86_400_000).toISOString().slice(0, 1
 const url = new URL("graphql", location.href).href;
 const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
+const socketUrl = url.replace(/^http/, "ws");
+// Subscriptions go over a WebSocket, whose first message brings what stands in the Headers tab.
+const ask = GraphiQL.createFetcher({ url, subscriptionUrl: socketUrl });
+let socketsWork;
+
+/** The operation of a document that is to be executed. */
+function operationOf(params, document) {
+  const operations = (document?.definitions ?? []).filter(({ kind }) => kind === "OperationDefinition");
+  return operations.find(({ name }) => !params.operationName || name?.value === params.operationName);
+}
+
+async function fetcher(params, options) {
+  if (operationOf(params, options?.documentAST)?.operation !== "subscription") return ask(params, options);
+  // Not every proxy passes them on, or tells by which host it was called.
+  socketsWork ??= canConnect(socketUrl);
+  return (await socketsWork) ? ask(params, options) : subscribeByEvents(url, params, options.headers);
+}
+
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
   React.createElement(
     GraphiQL,
     {
-      // Subscriptions go over a WebSocket, whose first message brings what stands in the Headers tab.
-      fetcher: GraphiQL.createFetcher({ url, subscriptionUrl: url.replace(/^http/, "ws") }),
+      fetcher,
       isHeadersEditorEnabled: true,
       shouldPersistHeaders: false, // keys do not stay in the browser's storage
       defaultQuery: QUOTA,

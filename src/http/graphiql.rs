@@ -36,7 +36,7 @@ struct Asset {
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 
-const ASSETS: [Asset; 6] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "graphiql.min.js",
         content_type: JAVASCRIPT,
@@ -60,6 +60,12 @@ const ASSETS: [Asset; 6] = [
         content_type: JAVASCRIPT,
         compressed: true,
         bytes: include_bytes!("../../assets/graphiql/react-dom.min.js.gz"),
+    },
+    Asset {
+        name: "events.js",
+        content_type: JAVASCRIPT,
+        compressed: false,
+        bytes: include_bytes!("../../assets/graphiql/events.js"),
     },
     Asset {
         name: "start.js",

@@ -41,14 +41,14 @@ async function stop(child) {
   await ended;
 }
 
-/** Starts both, with so many tenants. Gives the address of the service and what changes and asks for values. */
-export async function startService(program, tenants) {
+/** Starts both, with so many tenants and these settings besides. Gives the address of the service and what changes and asks for values. */
+export async function startService(program, tenants, settings = "") {
   const folder = await mkdtemp(join(tmpdir(), "quotagraph-subscriptions-"));
   const simulate = ["simulate", "--listen", "127.0.0.1:0", "--tenants", String(tenants)];
   const simulator = await start(program, simulate, { cwd: folder }, "stdout", /^export .*\n$/m);
   const upstream = simulator.text.match(/http:\/\/127\.0\.0\.1:\d+/)[0];
   const [config, secrets] = simulator.text.split("A quotagraph.toml for them:")[1].split("and their secrets");
-  await writeFile(join(folder, "quotagraph.toml"), SETTINGS + config);
+  await writeFile(join(folder, "quotagraph.toml"), `${SETTINGS}${settings}\n${config}`);
   const env = { PATH: process.env.PATH };
   for (const [, name, value] of secrets.matchAll(/^export (\w+)=(.*)$/gm)) env[name] = value;
   const ids = [...config.matchAll(/^id = "(.*)"$/gm)].map(([, id]) => id);
