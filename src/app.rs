@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use self::settings::{
     allowed_hosts, allowed_metrics_hosts, at_least_one, cache_settings, collector_settings, document_limits, gate_settings,
-    longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits, token_verifier,
+    longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits, text_limits, token_verifier,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence};
@@ -214,7 +214,7 @@ impl App {
             (listener, http::metrics_routes(Arc::clone(&metrics), hosts, Arc::clone(&trusted_proxies)))
         });
         let sockets = TaskTracker::new();
-        let known = KnownDocuments::new(metrics.http.validations.clone());
+        let known = KnownDocuments::new(text_limits(config), metrics.http.validations.clone());
         let state = HttpState {
             schema: graphql::schema(services, document_limits(config), known.clone()),
             known,

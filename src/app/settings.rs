@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use crate::access::{self, JwksError, PresenceLimits, TokenVerifier};
 use crate::clock::SharedClock;
 use crate::config::{Auth, Config, TrustedDocuments};
-use crate::graphql::DocumentLimits;
+use crate::graphql::{DocumentLimits, TextLimits};
 use crate::http::{DocumentSettings, Hosts, RequestLimits};
 use crate::origin::Authority;
 use crate::quota::retention::Grain;
@@ -22,6 +22,11 @@ pub(super) fn longest_lag(config: &Config) -> SignedDuration {
     (signed(config.collector.interval) * 2).max(SignedDuration::from_secs(30))
 }
 
+/// What the texts of documents and JSON may have.
+pub(super) fn text_limits(config: &Config) -> TextLimits {
+    TextLimits { tokens: config.limits.tokens, nesting: config.limits.nesting }
+}
+
 pub(super) fn document_limits(config: &Config) -> DocumentLimits {
     let limits = &config.limits;
     DocumentLimits {
@@ -30,7 +35,7 @@ pub(super) fn document_limits(config: &Config) -> DocumentLimits {
         aliases: limits.aliases,
         root_fields: limits.root_fields,
         directives: limits.directives,
-        tokens: limits.tokens,
+        text: text_limits(config),
         introspection: config.graphql.introspection,
     }
 }
@@ -43,12 +48,13 @@ pub fn document_settings(config: &Config) -> DocumentSettings<'_> {
         trusted: graphql.trusted_file(),
         only: graphql.trusted_documents == TrustedDocuments::Only,
         remembered_bytes: graphql.persisted_queries_bytes,
+        limits: text_limits(config),
     }
 }
 
 pub(super) fn request_limits(config: &Config) -> RequestLimits {
     let limits = &config.limits;
-    RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, timeout: limits.request_timeout }
+    RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, text: text_limits(config), timeout: limits.request_timeout }
 }
 
 /// The hosts by which the service may be called. Where nobody has to prove anything, those that no page can make its own.

@@ -31,6 +31,9 @@ pub struct Limits {
     pub directives: usize,
     /// Lexical tokens of a query; at least 10. Default 5000.
     pub tokens: usize,
+    /// Brackets of any kind within each other, in a document and in the JSON that it comes with; 10 to 120, beyond which readers of JSON
+    /// give up. Default 64.
+    pub nesting: usize,
     /// Operations of one request, sent as a list; 0 refuses lists. Default 10.
     pub batch: usize,
     /// Entries of one page of a list; at least 1. Default 1000.
@@ -63,6 +66,7 @@ impl Default for Limits {
             root_fields: 50,
             directives: 50,
             tokens: 5000,
+            nesting: 64,
             batch: 10,
             page_size: 1000,
             requests_per_second: None,
@@ -87,6 +91,7 @@ impl Limits {
         text::require_within("limits.root_fields", self.root_fields, 1..=1_000_000)?;
         text::require_within("limits.directives", self.directives, 0..=1_000_000)?;
         text::require_within("limits.tokens", self.tokens, 10..=100_000_000)?;
+        text::require_within("limits.nesting", self.nesting, 10..=120)?;
         text::require_within("limits.batch", self.batch, 0..=10_000)?;
         text::require_within("limits.page_size", self.page_size, 1..=100_000)?;
         if let Some(requests) = self.requests_per_second {

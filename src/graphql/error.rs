@@ -138,8 +138,21 @@ impl From<ApiError> for Error {
     }
 }
 
+/// The bytes of a message at most: those of libraries may have a piece of the document or of a value.
+const LONGEST_MESSAGE: usize = 500;
+
+/// Cuts a message that is long.
+pub(super) fn shorten(message: &mut String) {
+    if message.len() > LONGEST_MESSAGE {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        message.push('…');
+    }
+}
+
 /// An error that no resolver gave.
 pub fn coded_error(message: impl Into<String>, code: &str) -> ServerError {
+    let mut message = message.into();
+    shorten(&mut message);
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", code);
     error

@@ -12,13 +12,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{BaseType, ExecutableDocument, Type, VariableDefinition};
-use async_graphql::{Positioned, Request, ValidationResult, Value, Variables};
+use async_graphql::{Positioned, Request, ServerError, ValidationResult, Value, Variables};
 use moka::sync::Cache;
 use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 
 use super::inputs::InputTypes;
 use super::reader::read;
+use super::tokens::TextLimits;
 
 /// What is kept at most: bytes of text, of which the parsed document takes a multiple.
 const CAPACITY: u64 = 2 << 20;
@@ -35,6 +36,7 @@ const KINDS_AT_MOST: usize = 256;
 #[derive(Clone)]
 pub struct KnownDocuments {
     documents: Cache<Arc<str>, Arc<KnownDocument>>,
+    limits: TextLimits,
     validations: Counter,
 }
 
@@ -76,17 +78,22 @@ impl std::fmt::Debug for KnownDocuments {
 impl KnownDocuments {
     /// Knows none so far. Counts each validation of a document, known or not.
     #[must_use]
-    pub fn new(validations: Counter) -> Self {
+    pub fn new(limits: TextLimits, validations: Counter) -> Self {
         let weight = |text: &Arc<str>, _: &Arc<KnownDocument>| u32::try_from(text.len() + OVERHEAD).unwrap_or(u32::MAX);
-        Self { documents: Cache::builder().max_capacity(CAPACITY).weigher(weight).build(), validations }
+        Self { documents: Cache::builder().max_capacity(CAPACITY).weigher(weight).build(), limits, validations }
     }
 
-    /// Puts the parsed document into a request whose document is known, and gets to know one that parses.
-    pub fn parse(&self, request: &mut Request) {
+    /// Puts the parsed document into a request whose document is known, and gets to know one that parses. This is the one way of a document
+    /// to its parser: whatever is known was looked at before it was parsed.
+    ///
+    /// # Errors
+    /// When the text alone tells that the document is refused. One that does not parse gets its error when it is executed.
+    pub fn parse(&self, request: &mut Request) -> Result<(), ServerError> {
         if let Some(known) = self.documents.get(request.query.as_str()) {
             request.set_parsed_query(known.document.clone());
-            return;
+            return Ok(());
         }
+        self.limits.check(&request.query)?;
         if let Some(document) = read(&request.query) {
             request.set_parsed_query(document);
         }
@@ -96,6 +103,7 @@ impl KnownDocuments {
             let known = KnownDocument { variables: find_variables(&document), document, valid: RwLock::default() };
             self.documents.insert(request.query.as_str().into(), Arc::new(known));
         }
+        Ok(())
     }
 
     /// The known document of a request.
@@ -164,8 +172,8 @@ mod tests {
     use super::*;
 
     fn known(document: &str) -> KnownDocuments {
-        let known = KnownDocuments::new(Counter::default());
-        known.parse(&mut Request::new(document));
+        let known = KnownDocuments::new(TextLimits { tokens: 10_000, nesting: 10 }, Counter::default());
+        known.parse(&mut Request::new(document)).unwrap();
         known
     }
 
@@ -226,10 +234,15 @@ mod tests {
     fn a_known_document_comes_parsed() {
         let known = known("{ a }");
         let mut request = Request::new("{ a }");
-        known.parse(&mut request);
+        known.parse(&mut request).unwrap();
         assert_eq!(request.parsed_query().unwrap().operations.iter().count(), 1);
         assert!(known.get("{ b").is_none());
-        known.parse(&mut Request::new("{ b"));
+        known.parse(&mut Request::new("{ b")).unwrap();
         assert!(known.get("{ b").is_none(), "what does not parse is not kept");
+        let nested = "{ a(b: [[[[[[[[[]]]]]]]]]) }";
+        assert_eq!(
+            known.parse(&mut Request::new(nested)).unwrap_err().message,
+            "the document has 11 brackets within each other; the limit is 10"
+        );
     }
 }

@@ -11,12 +11,12 @@ use async_graphql::{ErrorExtensionValues, Positioned, Request, Response, ServerE
 use parking_lot::Mutex;
 
 use super::complexity::count_at;
-use super::error::{code, coded_error};
+use super::error::{code, coded_error, shorten};
 use super::history::Patience;
 use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
 use super::services::Services;
-use super::tokens::count_tokens;
+use super::tokens::{TextLimits, refuse_over, too_complex};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
@@ -33,22 +33,21 @@ pub struct DocumentLimits {
     pub root_fields: usize,
     /// Uses of directives.
     pub directives: usize,
-    /// Lexical tokens.
-    pub tokens: usize,
+    /// What the text alone may have. It was looked at before the document was parsed.
+    pub text: TextLimits,
     /// Whether documents may ask for the schema.
     pub introspection: bool,
 }
 
 impl DocumentLimits {
-    /// Selection sets within each other. Fragments make more of them than of fields; whoever recurses over a document relies on
-    /// this being small.
+    /// Selection sets within each other, fragments put in: as many brackets as the text may have within each other, and fewer where fields may
+    /// not be that deep. Whoever recurses over a document relies on this being small.
     pub(super) fn nesting(&self) -> usize {
-        (2 * self.depth + 10).min(250)
+        (2 * self.depth + 10).min(self.text.nesting)
     }
 
     /// Refuses the document before it is validated, which takes longer than measuring it.
     fn check(&self, request: &mut Request) -> ServerResult<()> {
-        refuse_over("tokens", count_tokens(&request.query), self.tokens)?;
         check_subscriptions(request.parsed_query()?)?;
         let size = measure(request.parsed_query()?, self.nesting()).map_err(|endless| match endless {
             Endless::Cycle(fragment) => coded_error(format!("the fragment {fragment} contains itself"), code::BAD_USER_INPUT),
@@ -67,21 +66,17 @@ impl DocumentLimits {
     }
 }
 
-/// Refuses a document that has more of something than it may.
-fn refuse_over(what: &str, found: usize, limit: usize) -> ServerResult<()> {
-    if found <= limit {
-        return Ok(());
-    }
-    Err(too_complex(format!("the document has {found} {what}; the limit is {limit}")))
-}
-
-fn too_complex(sentence: String) -> ServerError {
-    coded_error(sentence, code::QUERY_TOO_COMPLEX)
-}
+/// How many errors of one answer are told. One who mends a document reads the first ones.
+const MOST_ERRORS: usize = 100;
 
 /// Gives a code to errors without one. Our own carry theirs: the others are those of the library, for a document or a value that is not valid.
 fn with_codes(mut response: Response) -> Response {
+    // What was executed has an error for each field that failed, and all of them are told.
+    if response.data == Value::Null {
+        response.errors.truncate(MOST_ERRORS);
+    }
     for error in &mut response.errors {
+        shorten(&mut error.message);
         let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
         if extensions.get("code").is_none() {
             extensions.set("code", code::BAD_USER_INPUT);

@@ -43,6 +43,10 @@ pub(super) fn measure(document: &ExecutableDocument, nesting: usize) -> Result<S
         total = Size { root_fields: total.root_fields.max(size.root_fields), ..total.with(size) };
         total.directives = total.directives.saturating_add(operation.directives.len() + on_variables);
     }
+    // What no operation uses is refused by the validation, which walks through it before it does.
+    for name in document.fragments.keys() {
+        walk.measure_fragment(name, nesting)?;
+    }
     Ok(total)
 }
 

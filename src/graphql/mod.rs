@@ -34,6 +34,7 @@ pub use self::mutation::Mutation;
 pub use self::query::Query;
 pub use self::services::Services;
 pub use self::subscription::{Delivery, Subscription};
+pub use self::tokens::TextLimits;
 use crate::answers::Ingredients;
 
 /// The schema with everything that its resolvers need.

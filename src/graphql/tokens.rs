@@ -1,10 +1,107 @@
-//! How many tokens a document has, counted without parsing it (GraphQL specification, section 2.1).
+//! What a document's text alone tells of how much work its parser will have: tokens, and brackets within each other, found in one scan
+//! (GraphQL specification, section 2.1).
+//!
+//! The parser recurses over brackets, so a document is looked at here before the parser sees it. The scan reads strings and comments as the
+//! parser does; where the two could differ, in a string without an end, the document is refused.
 
-/// The document's lexical tokens. Blanks, commas and comments are none. What is no token at all counts as one by character; the parser
-/// refuses it afterwards.
-pub(super) fn count_tokens(document: &str) -> usize {
+use async_graphql::ServerError;
+
+use super::error::{code, coded_error};
+
+/// Longer names than these bytes are refused: an error of the validation names what is wrong, maybe once for each of many uses.
+const LONGEST_NAME: usize = 1000;
+
+/// How much the parser may be given. A document within these bounds is parsed in linear time and little stack.
+#[derive(Clone, Copy, Debug)]
+pub struct TextLimits {
+    /// Lexical tokens.
+    pub tokens: usize,
+    /// Brackets of any kind within each other.
+    pub nesting: usize,
+}
+
+impl TextLimits {
+    /// Looks at a document before it is parsed.
+    ///
+    /// # Errors
+    /// When it has more of something than the limits allow, or a string without an end.
+    pub fn check(&self, document: &str) -> Result<(), ServerError> {
+        let TextSize { tokens, nesting, longest_name } = measure_text(document).map_err(|Unclosed { line, column }| {
+            let sentence = format!("the document has a string without an end, which begins at line {line}, column {column}");
+            coded_error(sentence, code::BAD_USER_INPUT)
+        })?;
+        refuse_over("tokens", tokens, self.tokens)?;
+        if nesting > self.nesting {
+            return Err(too_complex(too_nested("the document", nesting, self.nesting)));
+        }
+        if longest_name > LONGEST_NAME {
+            return Err(too_complex(format!("the document has a name of {longest_name} characters; the limit is {LONGEST_NAME}")));
+        }
+        Ok(())
+    }
+
+    /// Looks at JSON of a request before it is read; `what` calls it in the sentence.
+    ///
+    /// # Errors
+    /// A sentence, when it has more brackets within each other than the limit allows.
+    pub fn check_json(&self, what: &str, json: &[u8]) -> Result<(), String> {
+        // Most have fewer brackets in all.
+        if json.iter().filter(|byte| **byte | 0x20 == b'{').count() <= self.nesting {
+            return Ok(());
+        }
+        let nesting = json_nesting(json);
+        if nesting > self.nesting { Err(too_nested(what, nesting, self.nesting)) } else { Ok(()) }
+    }
+}
+
+/// Refuses a document that has more of something than it may.
+pub(super) fn refuse_over(what: &str, found: usize, limit: usize) -> Result<(), ServerError> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(too_complex(format!("the document has {found} {what}; the limit is {limit}")))
+}
+
+pub(super) fn too_complex(sentence: String) -> ServerError {
+    coded_error(sentence, code::QUERY_TOO_COMPLEX)
+}
+
+fn too_nested(what: &str, found: usize, limit: usize) -> String {
+    format!("{what} has {found} brackets within each other; the limit is {limit}")
+}
+
+/// What the scan of a document finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct TextSize {
+    /// Lexical tokens. Blanks, commas and comments are none. What is no token at all counts as one by character; the parser refuses it
+    /// afterwards.
+    tokens: usize,
+    /// The most brackets `(`, `[` and `{` within each other. Whatever is closed by another bracket than it was opened with is refused by the
+    /// parser when it gets there, so that kinds need not be told apart.
+    nesting: usize,
+    /// The bytes of the longest name.
+    longest_name: usize,
+}
+
+/// Where a string begins that has no end. The parser would look for other ways to read what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unclosed {
+    line: usize,
+    column: usize,
+}
+
+impl Unclosed {
+    fn at(document: &str, byte: usize) -> Self {
+        let before = document.get(..byte).unwrap_or_default();
+        let line = before.rfind('\n').map_or(before, |end| &before[end + 1..]);
+        Self { line: before.matches('\n').count() + 1, column: line.chars().count() + 1 }
+    }
+}
+
+fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
     let mut rest = document.as_bytes();
-    let mut count = 0;
+    let mut size = TextSize::default();
+    let mut open = 0_usize;
     while let [first, ..] = *rest {
         let length = match first {
             b' ' | b'\t' | b'\n' | b'\r' | b',' | 0xEF | 0xBB | 0xBF => {
@@ -15,17 +112,58 @@ pub(super) fn count_tokens(document: &str) -> usize {
                 rest = &rest[run(rest, |b| b != b'\n' && b != b'\r')..];
                 continue;
             }
-            b'"' if rest.starts_with(br#"""""#) => block_string(rest),
-            b'"' => string(rest),
+            b'"' => {
+                let length = if rest.starts_with(br#"""""#) { block_string(rest) } else { string(rest) };
+                length.ok_or_else(|| Unclosed::at(document, document.len() - rest.len()))?
+            }
             b'.' if rest.starts_with(b"...") => 3,
-            b'A'..=b'Z' | b'a'..=b'z' | b'_' => run(rest, |b| b.is_ascii_alphanumeric() || b == b'_'),
+            b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
+                let length = run(rest, |b| b.is_ascii_alphanumeric() || b == b'_');
+                size.longest_name = size.longest_name.max(length);
+                length
+            }
             b'0'..=b'9' | b'-' => 1 + run(&rest[1..], |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-')),
+            b'(' | b'[' | b'{' => {
+                open += 1;
+                size.nesting = size.nesting.max(open);
+                1
+            }
+            b')' | b']' | b'}' => {
+                open = open.saturating_sub(1);
+                1
+            }
             _ => 1,
         };
         rest = &rest[length..];
-        count += 1;
+        size.tokens += 1;
     }
-    count
+    Ok(size)
+}
+
+/// The most brackets within each other in JSON. What is no JSON gets its error when it is read, which is not deeper than this.
+fn json_nesting(json: &[u8]) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b']' | b'}' => open = open.saturating_sub(1),
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'\\' => _ = bytes.next(),
+                        b'"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    most
 }
 
 /// How many bytes from the start on are of that kind.
@@ -33,70 +171,34 @@ fn run(bytes: &[u8], of_kind: impl Fn(u8) -> bool) -> usize {
     bytes.iter().take_while(|byte| of_kind(**byte)).count()
 }
 
-/// The length of the string that the bytes begin with; to the end of the line when it does not end.
-fn string(bytes: &[u8]) -> usize {
+/// The length of the string that the bytes begin with; `None` when it does not end in its line.
+fn string(bytes: &[u8]) -> Option<usize> {
     let mut at = 1;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
+    loop {
+        match bytes.get(at)? {
+            b'\\' if matches!(bytes.get(at + 1), Some(b'\n' | b'\r')) => return None,
             b'\\' => at += 2,
-            b'"' => return at + 1,
-            b'\n' | b'\r' => return at,
+            b'"' => return Some(at + 1),
+            b'\n' | b'\r' => return None,
             _ => at += 1,
         }
     }
-    bytes.len()
 }
 
-/// The length of the block string that the bytes begin with.
-fn block_string(bytes: &[u8]) -> usize {
+/// The length of the block string that the bytes begin with; `None` when it does not end.
+fn block_string(bytes: &[u8]) -> Option<usize> {
     let mut at = 3;
     while at < bytes.len() {
         if bytes[at..].starts_with(br#"\""""#) {
             at += 4;
         } else if bytes[at..].starts_with(br#"""""#) {
-            return at + 3;
+            return Some(at + 3);
         } else {
             at += 1;
         }
     }
-    bytes.len()
+    None
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn tokens_are_counted_as_the_specification_tells_them_apart() {
-        for (document, count) in [
-            ("", 0),
-            (" ,,\n\t# a comment { }\n", 0),
-            ("\u{feff}{ a }", 3),
-            ("{a(b:1,c:-2.5e+3)}", 11),
-            ("query Q($id: ID! = \"x y\") { ...F @skip(if: $no) }", 23),
-            (r#"{ a(b: "\" } {", c: "") }"#, 11),
-            (r#"{ a(b: """ a "quoted" \""" block { """) }"#, 8),
-            ("{ a(b: \"not closed\n c: 1) }", 11),
-            (r#"{ a(b: """not closed } }"#, 6),
-            (r#"{ a(b: "\"#, 6),
-        ] {
-            assert_eq!(count_tokens(document), count, "{document}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_counted_and_has_no_more_tokens_than_bytes(document in r#"[ ,a-c0-9".\\{}()#\n-]{0,40}|\PC{0,20}"#) {
-            prop_assert!(count_tokens(&document) <= document.len());
-        }
-
-        #[test]
-        fn tokens_in_a_row_add_up(tokens in prop::collection::vec(
-            prop::sample::select(vec!["{", "}", "...", "name", "$", "-1.5", "\"a b\"", "\"\"\"c \" d\"\"\"", "@", "!", "|"]), 0..40
-        )) {
-            prop_assert_eq!(count_tokens(&tokens.join(" ")), tokens.len());
-        }
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use super::manifest::{Manifest, ManifestError, read_manifest};
 use super::refusal::Refusal;
 use super::request::{Object, Params};
 use crate::file_stamp::FileStamp;
-use crate::graphql::code;
+use crate::graphql::{TextLimits, code};
 
 /// What a remembered document takes in memory besides its text, in bytes.
 const OVERHEAD: usize = 200;
@@ -27,6 +27,8 @@ pub struct Documents {
     stamp: Mutex<Option<FileStamp>>,
     /// Whether no others than trusted documents are executed.
     only: bool,
+    /// What the text of a document may have.
+    limits: TextLimits,
     trusted: RwLock<Arc<Trusted>>,
     /// Tells the trusted documents from former ones.
     version: AtomicU64,
@@ -51,6 +53,8 @@ pub struct DocumentSettings<'a> {
     pub only: bool,
     /// How many bytes of what clients tell are remembered; 0 switches it off.
     pub remembered_bytes: u64,
+    /// What the text of a document may have: a file with one that has more is not used, and what clients tell is not remembered.
+    pub limits: TextLimits,
 }
 
 impl Documents {
@@ -60,7 +64,7 @@ impl Documents {
     /// When it cannot be used.
     pub fn open(settings: DocumentSettings<'_>) -> Result<Self, ManifestError> {
         let stamp = settings.trusted.and_then(FileStamp::of);
-        let trusted = Trusted::read(settings.trusted, settings.only)?;
+        let trusted = Trusted::read(settings.trusted, settings.only, settings.limits)?;
         // Where trusted documents alone are executed, there is nothing to tell.
         let remembered = (settings.remembered_bytes > 0 && !settings.only).then(|| {
             let weight = |_: &[u8; 32], document: &Arc<str>| u32::try_from(document.len() + OVERHEAD).unwrap_or(u32::MAX);
@@ -70,6 +74,7 @@ impl Documents {
             file: settings.trusted.map(Path::to_owned),
             stamp: Mutex::new(stamp),
             only: settings.only,
+            limits: settings.limits,
             trusted: RwLock::new(Arc::new(trusted)),
             version: AtomicU64::default(),
             remembered,
@@ -87,7 +92,7 @@ impl Documents {
         if std::mem::replace(&mut *self.stamp.lock(), stamp.clone()) == stamp && !asked {
             return Ok(None);
         }
-        let trusted = Trusted::read(Some(file), self.only)?;
+        let trusted = Trusted::read(Some(file), self.only, self.limits)?;
         let count = trusted.documents.len();
         let mut current = self.trusted.write();
         if **current != trusted {
@@ -142,6 +147,7 @@ impl Documents {
         }
         if let Some(remembered) = &self.remembered
             && !remembered.contains_key(&hash.bytes)
+            && self.limits.check(document).is_ok()
         {
             remembered.insert(hash.bytes, document.into());
         }
@@ -160,8 +166,8 @@ impl Documents {
 }
 
 impl Trusted {
-    fn read(file: Option<&Path>, only: bool) -> Result<Self, ManifestError> {
-        let documents = file.map(read_manifest).transpose()?.unwrap_or_default();
+    fn read(file: Option<&Path>, only: bool, limits: TextLimits) -> Result<Self, ManifestError> {
+        let documents = file.map(|file| read_manifest(file, limits)).transpose()?.unwrap_or_default();
         let only = only.then(|| documents.values().map(|document| document.as_str().into()).collect());
         Ok(Self { documents, only })
     }
@@ -201,6 +207,8 @@ fn untrusted() -> Refusal {
 mod tests {
     use super::*;
 
+    const LIMITS: TextLimits = TextLimits { tokens: 100, nesting: 10 };
+
     fn told(document: &str) -> Params {
         let hash = hex::encode(Sha256::digest(document));
         let extensions = serde_json::json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
@@ -210,7 +218,8 @@ mod tests {
     #[test]
     fn what_clients_tell_is_remembered_within_its_bound() {
         let bound = 10_000;
-        let documents = Documents::open(DocumentSettings { trusted: None, only: false, remembered_bytes: bound }).unwrap();
+        let documents =
+            Documents::open(DocumentSettings { trusted: None, only: false, remembered_bytes: bound, limits: LIMITS }).unwrap();
         let document = |number: u32| format!("{{ a{number}: __typename {} }}", " ".repeat(500));
         for number in 0..200 {
             documents.resolve(&mut told(&document(number))).unwrap();
@@ -218,6 +227,10 @@ mod tests {
         let remembered = documents.remembered.as_ref().unwrap();
         remembered.run_pending_tasks();
         assert!(remembered.weighted_size() <= bound && remembered.entry_count() >= 5, "{}", remembered.entry_count());
+        // One that is refused takes no place.
+        let nested = "{ a(b: [[[[[[[[[[[]]]]]]]]]]]) }";
+        assert_eq!(documents.resolve(&mut told(nested)).unwrap(), nested);
+        assert!(!remembered.contains_key(Sha256::digest(nested).as_slice()));
         // One that is larger than the bound is executed and not kept.
         let large = " ".repeat(20_000) + "{ __typename }";
         assert_eq!(documents.resolve(&mut told(&large)).unwrap(), large);
@@ -232,7 +245,8 @@ mod tests {
         let write = |text: &str| std::fs::write(&file, text).unwrap();
         let ask = |id: &str| Params { document_id: Some(id.to_owned()), ..Params::default() };
         write(r#"{ "a": "{ a }" }"#);
-        let documents = Documents::open(DocumentSettings { trusted: Some(&file), only: true, remembered_bytes: 0 }).unwrap();
+        let documents =
+            Documents::open(DocumentSettings { trusted: Some(&file), only: true, remembered_bytes: 0, limits: LIMITS }).unwrap();
         assert_eq!((documents.reload(false).unwrap(), documents.reload(true).unwrap(), documents.version()), (None, Some(1), 0));
 
         write(r#"{ "a": "{ aa }", "b": "{ b }" }"#);
@@ -246,7 +260,7 @@ mod tests {
         assert!(documents.reload(true).is_err());
         assert_eq!(documents.resolve(&mut ask("b")).unwrap(), "{ b }");
 
-        let none = Documents::open(DocumentSettings { trusted: None, only: false, remembered_bytes: 0 }).unwrap();
+        let none = Documents::open(DocumentSettings { trusted: None, only: false, remembered_bytes: 0, limits: LIMITS }).unwrap();
         assert_eq!(none.reload(true).unwrap(), None);
     }
 }

@@ -21,8 +21,9 @@ use crate::graphql::{Delivery, code, coded_error};
 
 /// An operation that can be executed, or whose document gets its error then.
 pub(super) struct Operation {
-    request: Request,
-    /// `None` when the document does not parse or has no such operation.
+    /// An error when the document's text alone tells that it is refused.
+    request: Result<Request, Box<ServerError>>,
+    /// `None` when the document is refused, does not parse or has no such operation.
     of_type: Option<OperationType>,
 }
 
@@ -31,9 +32,13 @@ impl Operation {
     pub fn prepare(state: &HttpState, mut params: Params) -> Result<Self, Refusal> {
         let document = state.documents.resolve(&mut params)?;
         let mut request = make_request(document, params);
-        state.known.parse(&mut request);
-        let of_type = find_operation_type(&mut request);
-        Ok(Self { request, of_type })
+        Ok(match state.known.parse(&mut request) {
+            Ok(()) => {
+                let of_type = find_operation_type(&mut request);
+                Self { request: Ok(request), of_type }
+            }
+            Err(refused) => Self { request: Err(Box::new(refused)), of_type: None },
+        })
     }
 
     pub fn is_subscription(&self) -> bool {
@@ -53,14 +58,16 @@ impl Operation {
     pub fn stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, GraphqlResponse> {
         let ingredients = Arc::new(Ingredients::default());
         let is_subscription = self.is_subscription();
-        let request = self.request.data(view).data(ingredients).data(delivery);
-        if is_subscription {
-            state.metrics.http.requests.inc();
-            let state = Arc::clone(state);
-            let responses = state.schema.execute_stream(request);
-            return responses.inspect(move |response| drop(count_errors(&state, response))).boxed();
-        }
+        let request = self.request.map(|request| request.data(view).data(ingredients).data(delivery));
         let state = Arc::clone(state);
+        let request = match request {
+            Ok(request) if is_subscription => {
+                state.metrics.http.requests.inc();
+                let responses = state.schema.execute_stream(request);
+                return responses.inspect(move |response| drop(count_errors(&state, response))).boxed();
+            }
+            request => request,
+        };
         stream::once(async move { run(&state, request).await }).boxed()
     }
 }
@@ -80,7 +87,7 @@ pub(super) async fn answer_operation(
         return Err(Refusal::bad_request(sentence));
     }
     let ingredients = Arc::new(Ingredients::default());
-    let request = operation.request.data(view.clone()).data(Arc::clone(&ingredients));
+    let request = operation.request.map(|request| request.data(view.clone()).data(Arc::clone(&ingredients)));
     let mut answer = write_answer(run(state, request).await, media_type);
     // What was not executed without errors is marked already.
     if answer.keeping != Keeping::Never {
@@ -121,12 +128,15 @@ fn find_operation_type(request: &mut Request) -> Option<OperationType> {
 }
 
 /// Executes a query or a mutation, within the time that a request may take.
-async fn run(state: &HttpState, request: Request) -> GraphqlResponse {
+async fn run(state: &HttpState, request: Result<Request, Box<ServerError>>) -> GraphqlResponse {
     let started = Instant::now();
-    let operation = request.operation_name.clone();
-    let response = match tokio::time::timeout(state.limits.timeout, state.schema.execute(request)).await {
-        Ok(response) => response,
-        Err(_) => timed_out(state.limits.timeout),
+    let operation = request.as_ref().ok().and_then(|request| request.operation_name.clone());
+    let response = match request {
+        Ok(request) => match tokio::time::timeout(state.limits.timeout, state.schema.execute(request)).await {
+            Ok(response) => response,
+            Err(_) => timed_out(state.limits.timeout),
+        },
+        Err(refused) => GraphqlResponse::from_errors(vec![*refused]),
     };
     let duration = started.elapsed();
     state.metrics.http.requests.inc();

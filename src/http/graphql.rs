@@ -30,7 +30,7 @@ pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) 
     let reply = async {
         let view = caller.admit(&state).await?;
         let body = read_body(&head.headers, body, state.limits.body_bytes).await?;
-        caller.answer(&state, view, body, |body| parse_body(body, state.limits.batch)).await
+        caller.answer(&state, view, body, |body| parse_body(body, &state.limits)).await
     };
     caller.reply(&state, reply.await).await
 }
@@ -46,7 +46,7 @@ pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -
     let reply = async {
         let view = caller.admit(&state).await?;
         let query = head.uri.query().unwrap_or_default().to_owned();
-        caller.answer(&state, view, query.into(), |query| parse_query_string(query)).await
+        caller.answer(&state, view, query.into(), |query| parse_query_string(query, state.limits.text)).await
     };
     let reply = reply.await.map_err(|refusal| socket::explain_lost_upgrade(&head.headers, refusal));
     caller.reply(&state, reply).await

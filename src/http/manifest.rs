@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use async_graphql::parser::parse_query;
 use serde::Deserialize;
 
+use crate::graphql::TextLimits;
+
 /// Documents by their ids.
 pub(super) type Manifest = HashMap<String, String>;
 
@@ -36,14 +38,14 @@ struct ApolloOperation {
 /// Reads a file of trusted documents.
 ///
 /// # Errors
-/// When it cannot be read, has another form, or has a document that does not parse.
-pub(super) fn read_manifest(file: &Path) -> Result<Manifest, ManifestError> {
+/// When it cannot be read, has another form, or has a document that does not parse or is larger than may be executed.
+pub(super) fn read_manifest(file: &Path, limits: TextLimits) -> Result<Manifest, ManifestError> {
     let error = |mend: String| ManifestError { file: file.to_owned(), mend };
     let text = std::fs::read_to_string(file).map_err(|cause| error(format!("cannot be read: {cause}")))?;
-    parse_manifest(&text).map_err(error)
+    parse_manifest(&text, limits).map_err(error)
 }
 
-fn parse_manifest(text: &str) -> Result<Manifest, String> {
+fn parse_manifest(text: &str, limits: TextLimits) -> Result<Manifest, String> {
     let form = serde_json::from_str(text).map_err(|cause| {
         if cause.is_data() {
             "must be a JSON object of ids and documents, or a persisted query manifest of Apollo".to_owned()
@@ -63,6 +65,7 @@ fn parse_manifest(text: &str) -> Result<Manifest, String> {
         }
     };
     for (id, document) in &documents {
+        limits.check(document).map_err(|refused| format!("the document {id} cannot be executed: {}", refused.message))?;
         // The parser's own text draws the line on several.
         parse_query(document).map_err(|cause| {
             let place = cause.positions().next().unwrap_or_default();
@@ -76,6 +79,8 @@ fn parse_manifest(text: &str) -> Result<Manifest, String> {
 mod tests {
     use super::*;
 
+    const LIMITS: TextLimits = TextLimits { tokens: 12, nesting: 3 };
+
     #[test]
     fn objects_of_ids_and_manifests_of_apollo_are_read_alike() {
         let expected = Manifest::from([("a".to_owned(), "{ a }".to_owned()), ("b".to_owned(), "query B { b }".to_owned())]);
@@ -83,7 +88,7 @@ mod tests {
             { "id": "a", "name": "A", "type": "query", "body": "{ a }" }, { "id": "b", "name": "B", "type": "query", "body": "query B { b }" }
         ] }"#;
         for text in [r#"{ "a": "{ a }", "b": "query B { b }" }"#, apollo] {
-            assert_eq!(parse_manifest(text).unwrap(), expected);
+            assert_eq!(parse_manifest(text, LIMITS).unwrap(), expected);
         }
     }
 
@@ -98,10 +103,22 @@ mod tests {
                 "has the format other in version 1; known is apollo-persisted-query-manifest in version 1",
             ),
             (r#"{ "a": "{ a\n  b" }"#, "the document a does not parse at its line 2, column 4"),
+            (
+                r#"{ "b": "{ a(b: [[]]) }" }"#,
+                "the document b cannot be executed: the document has 4 brackets within each other; the limit is 3",
+            ),
+            (
+                r#"{ "b": "{ a b c d e f g h i j k }" }"#,
+                "the document b cannot be executed: the document has 13 tokens; the limit is 12",
+            ),
+            (
+                r#"{ "c": "{ a(b: \"x) }" }"#,
+                "the document c cannot be executed: the document has a string without an end, which begins at line 1, column 8",
+            ),
         ] {
-            assert_eq!(parse_manifest(text).unwrap_err(), mend, "{text}");
+            assert_eq!(parse_manifest(text, LIMITS).unwrap_err(), mend, "{text}");
         }
-        let error = read_manifest(Path::new("nowhere.json")).unwrap_err().to_string();
+        let error = read_manifest(Path::new("nowhere.json"), LIMITS).unwrap_err().to_string();
         assert!(error.starts_with("nowhere.json: cannot be read: "), "{error}");
     }
 }

@@ -48,7 +48,7 @@ pub use self::metrics::metrics_routes;
 pub use self::origin::AllowedOrigins;
 pub use self::patience::PatientListener;
 use crate::access::{Gate, Presence};
-use crate::graphql::{KnownDocuments, Schema};
+use crate::graphql::{KnownDocuments, Schema, TextLimits};
 use crate::metrics::Metrics;
 
 /// What the routes work with.
@@ -92,6 +92,8 @@ pub struct RequestLimits {
     pub body_bytes: usize,
     /// Operations of one request at most; 0 refuses lists of them.
     pub batch: usize,
+    /// What the texts of documents and JSON may have.
+    pub text: TextLimits,
     /// How long a request may be worked on.
     pub timeout: Duration,
 }

@@ -5,9 +5,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::RequestLimits;
 use super::media_type::require_json;
 use super::refusal::Refusal;
-use crate::graphql::code;
+use crate::graphql::{TextLimits, code};
 
 /// A JSON object.
 pub(super) type Object = serde_json::Map<String, serde_json::Value>;
@@ -57,8 +58,10 @@ pub(super) fn is_list(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"[")
 }
 
-/// Understands the body of a POST. A list may have at most so many operations.
-pub(super) fn parse_body(bytes: &Bytes, batch: usize) -> Result<Asked, Refusal> {
+/// Understands the body of a POST. What is read from it is dropped, converted and compared by recursion, so it must not be deep.
+pub(super) fn parse_body(bytes: &Bytes, limits: &RequestLimits) -> Result<Asked, Refusal> {
+    let RequestLimits { batch, text, .. } = *limits;
+    text.check_json("the request", bytes).map_err(too_complex)?;
     let not_understood = |error| Refusal::bad_request(format!("the request is not understood: {error}"));
     if !is_list(bytes) {
         return serde_json::from_slice(bytes).map(Asked::One).map_err(not_understood);
@@ -81,6 +84,10 @@ pub(super) fn parse_body(bytes: &Bytes, batch: usize) -> Result<Asked, Refusal> 
     }
 }
 
+fn too_complex(sentence: String) -> Refusal {
+    Refusal { code: code::QUERY_TOO_COMPLEX, ..Refusal::bad_request(sentence) }
+}
+
 /// The members of a JSON list to the letter; none when the reader of texts is stricter than the one of operations.
 fn split_list(bytes: &Bytes) -> Vec<Bytes> {
     let members: Vec<&RawValue> = serde_json::from_slice(bytes).unwrap_or_default();
@@ -88,9 +95,10 @@ fn split_list(bytes: &Bytes) -> Vec<Bytes> {
 }
 
 /// Understands the query of a GET's address.
-pub(super) fn parse_query_string(query: &[u8]) -> Result<Asked, Refusal> {
+pub(super) fn parse_query_string(query: &[u8], limits: TextLimits) -> Result<Asked, Refusal> {
     let mut params = Params::default();
     let object = |name: &str, text: &str| {
+        limits.check_json(name, text.as_bytes()).map_err(too_complex)?;
         serde_json::from_str(text).map_err(|e| Refusal::bad_request(format!("{name} is not a JSON object: {e}")))
     };
     for (name, value) in url::form_urlencoded::parse(query) {
@@ -108,12 +116,17 @@ pub(super) fn parse_query_string(query: &[u8]) -> Result<Asked, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const LIMITS: RequestLimits =
+        RequestLimits { body_bytes: 1000, batch: 2, text: TextLimits { tokens: 100, nesting: 4 }, timeout: Duration::from_secs(1) };
 
     #[test]
     fn operations_of_a_list_are_known_by_their_own_text_alone() {
         let body = Bytes::from(" [ {\"query\": \"{ a }\"} ,{\"query\":\"{ b } # ]\",\n\"variables\":{\"x\":[1.50]}}\t]");
-        let Asked::Batch(listed) = parse_body(&body, 2).unwrap() else { panic!("a list") };
+        let Asked::Batch(listed) = parse_body(&body, &LIMITS).unwrap() else { panic!("a list") };
         let texts: Vec<_> = listed.iter().map(|listed| listed.text.as_deref().map(String::from_utf8_lossy)).collect();
         let second = "{\"query\":\"{ b } # ]\",\n\"variables\":{\"x\":[1.50]}}";
         assert_eq!(texts, [Some("{\"query\": \"{ a }\"}".into()), Some(second.into())]);
@@ -121,9 +134,27 @@ mod tests {
     }
 
     #[test]
+    fn json_is_looked_at_before_it_is_read() {
+        let refused = |asked: Result<Asked, Refusal>| asked.map_err(|refusal| (refusal.code, refusal.message)).unwrap_err();
+        let body = |depth: usize| Bytes::from(format!("{{\"variables\":{{\"x\":{}{}}}}}", "[".repeat(depth), "]".repeat(depth)));
+        assert!(parse_body(&body(2), &LIMITS).is_ok());
+        let sentence = |what: &str, found: usize| {
+            (code::QUERY_TOO_COMPLEX, format!("{what} has {found} brackets within each other; the limit is 4"))
+        };
+        assert_eq!(refused(parse_body(&body(3), &LIMITS)), sentence("the request", 5));
+        // Members that mean nothing count, too, and so does what is no JSON further on.
+        assert_eq!(refused(parse_body(&Bytes::from("[{\"x\":[[[["), &LIMITS)), sentence("the request", 6));
+        for name in ["variables", "extensions"] {
+            let query = |depth: usize| format!("{name}={{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+            assert!(parse_query_string(query(3).as_bytes(), LIMITS.text).is_ok());
+            assert_eq!(refused(parse_query_string(query(4).as_bytes(), LIMITS.text)), sentence(name, 5));
+        }
+    }
+
+    #[test]
     fn an_operation_with_a_member_that_is_no_text_is_read_and_has_no_text_to_be_known_by() {
         let body = Bytes::from_static(b"[{\"query\":\"{ a }\",\"other\":\"\xff\"}]");
-        let Asked::Batch(listed) = parse_body(&body, 2).unwrap() else { panic!("a list") };
+        let Asked::Batch(listed) = parse_body(&body, &LIMITS).unwrap() else { panic!("a list") };
         assert_eq!((listed[0].params.query.as_deref(), &listed[0].text), (Some("{ a }"), &None));
     }
 }

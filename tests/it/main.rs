@@ -28,6 +28,7 @@ mod known_variables;
 mod lifecycle;
 mod lists;
 mod metrics;
+mod nesting;
 mod partial_answers;
 mod quota_query;
 mod request_limits;

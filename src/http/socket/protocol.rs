@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::answer::Payload;
 use super::super::request::{Object, Params};
 use crate::access::Crowded;
+use crate::graphql::TextLimits;
 
 /// What a client says.
 #[derive(Debug, Deserialize)]
@@ -89,6 +90,7 @@ impl From<Close> for CloseFrame {
 }
 
 /// Understands a message.
-pub(super) fn parse(text: &str) -> Result<ClientMessage, Close> {
+pub(super) fn parse(text: &str, limits: TextLimits) -> Result<ClientMessage, Close> {
+    limits.check_json("the message", text.as_bytes()).map_err(Close::Invalid)?;
     serde_json::from_str(text).map_err(|cause| Close::Invalid(format!("the message is not understood: {cause}")))
 }

@@ -134,7 +134,7 @@ impl Session {
                 message = socket.recv() => {
                     was_heard = true;
                     match message {
-                        Some(Ok(Message::Text(text))) => self.take(socket, parse(&text)?).await?,
+                        Some(Ok(Message::Text(text))) => self.take(socket, parse(&text, self.state.limits.text)?).await?,
                         Some(Ok(Message::Binary(_))) => return Err(Close::Invalid("messages are text".to_owned()).into()),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         Some(Ok(Message::Close(_))) => return Err(End::Closed),
