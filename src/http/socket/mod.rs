@@ -30,11 +30,10 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
 }
 
 /// What is told to a client whose handshake lost its `Upgrade` on the way here: proxies drop it, unless they are told not to. Without this
-/// it would look like a query that says nothing, or one without credentials.
+/// it would look like a query that says nothing, one without credentials, or, since such proxies change `Host` too, one of a foreign page.
 pub(super) fn explain_lost_upgrade(headers: &HeaderMap, refusal: Refusal) -> Refusal {
-    if !headers.contains_key(header::SEC_WEBSOCKET_KEY)
-        || !matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
-    {
+    let would_say = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+    if !headers.contains_key(header::SEC_WEBSOCKET_KEY) || !would_say.contains(&refusal.status) {
         return refusal;
     }
     Refusal {

@@ -141,9 +141,13 @@ async fn a_handshake_that_lost_its_upgrade_is_told_so() {
             })
             .await;
         for version in ["1.0", "1.1"] {
-            // As bare nginx and Apache pass it on.
-            let headers =
-                [("Connection", "close"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", "13")];
+            // As bare nginx and Apache pass it on: the host is another one as well.
+            let headers = [
+                ("Connection", "close"),
+                ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                ("Sec-WebSocket-Version", "13"),
+                ("Origin", "https://quota.example"),
+            ];
             let mut answer = Raw::send(&app, &format!("GET /graphql HTTP/{version}"), &headers).await;
             assert_eq!((answer.status, answer.header("upgrade")), (426, Some("websocket")), "{}", answer.head);
             answer.read_to_end().await;
