@@ -18,16 +18,16 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::settings::{
-    allowed_hosts, allowed_metrics_hosts, at_least_one, cache_settings, collector_settings, document_limits, gate_settings,
-    longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits, text_limits, token_verifier,
+    allowed_hosts, allowed_metrics_hosts, at_least_one, auth_settings, cache_settings, collector_settings, document_limits,
+    gate_settings, longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits, text_limits,
 };
 pub use self::settings::{document_settings, koodrive_settings};
-use crate::access::{Allowance, Gate, JwksError, Presence};
+use crate::access::{Allowance, Gate, JwksError, Presence, ReplaceError};
 use crate::allocations::Allocations;
 use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::Collector;
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
@@ -116,6 +116,7 @@ pub struct AppHandle {
     metrics: Arc<Metrics>,
     documents: Arc<Documents>,
     supervisor: Supervisor,
+    gate: Arc<Gate>,
     stop: CancellationToken,
 }
 
@@ -137,18 +138,14 @@ impl App {
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
-        let figures_listener = match config.metrics.listen {
-            Some(address) => {
-                Some(TcpListener::bind(address).await.map_err(|source| AppError::ListenForMetrics { address, source })?)
-            }
-            None => None,
-        };
+        let figures_listener = bind_figures(config).await?;
 
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(metrics.tasks.clone());
         let client = Client::new(&koodrive_settings(config), Arc::clone(&clock), metrics.upstream.clone())?;
         let (recorder, writer) = recorder(Arc::clone(&store), metrics.collector.clone(), supervisor.clone());
         let tenants = Arc::new(Tenants::new(watched));
+        let gate = Arc::new(Gate::open(gate_settings(config), Arc::clone(&tenants), &clock)?);
         let allocations = Allocations::new(
             cache_settings(config),
             client,
@@ -176,14 +173,21 @@ impl App {
             metrics: Arc::clone(&metrics),
             documents: Arc::clone(&documents),
             supervisor: supervisor.clone(),
+            gate: Arc::clone(&gate),
             stop: CancellationToken::new(),
         };
         handle.register().await?;
 
-        let tokens = token_verifier(config, &clock)?;
-        let gate = Gate::new(gate_settings(config, tokens), Arc::clone(&tenants), &clock);
         let kept_for = signed(config.database.changes_kept_for);
-        let feed = Feed::open(Arc::clone(&store), Arc::clone(&tenants), allocations.clone(), Arc::clone(&clock), kept_for).await?;
+        let feed = Feed::open(
+            Arc::clone(&store),
+            Arc::clone(&tenants),
+            Arc::clone(&gate),
+            allocations.clone(),
+            Arc::clone(&clock),
+            kept_for,
+        )
+        .await?;
         let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
         let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
         let services = Services {
@@ -199,8 +203,7 @@ impl App {
             subscribers: Presence::new(subscription_limits(config)),
             metrics: metrics.subscriptions.clone(),
         };
-        let permits = usize::try_from(config.limits.exports).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let exports = Exports { store: Arc::clone(&store), clock: Arc::clone(&clock), permits: Arc::new(Semaphore::new(permits)) };
+        let exports = exports(config, &store, &clock);
         let readiness = Readiness {
             store,
             clock,
@@ -219,7 +222,7 @@ impl App {
             schema: graphql::schema(services, document_limits(config), known.clone()),
             known,
             documents,
-            gate: Arc::new(gate),
+            gate: Arc::clone(&gate),
             kept,
             exports,
             metrics,
@@ -316,6 +319,7 @@ impl App {
                 }
             }
         });
+        self.handle.keep_gate();
         let mut following = tokio::spawn(self.feed.follow(stop.clone(), self.handle.supervisor.clone()));
         self.handle.keep_house(self.ages);
         let all_observed = CancellationToken::new();
@@ -360,6 +364,18 @@ impl App {
     }
 }
 
+/// The address for the figures alone, if there is to be one.
+async fn bind_figures(config: &Config) -> Result<Option<TcpListener>, AppError> {
+    let Some(address) = config.metrics.listen else { return Ok(None) };
+    let bound = TcpListener::bind(address).await;
+    bound.map(Some).map_err(|source| AppError::ListenForMetrics { address, source })
+}
+
+fn exports(config: &Config, store: &SharedStore, clock: &SharedClock) -> Exports {
+    let permits = usize::try_from(config.limits.exports).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+    Exports { store: Arc::clone(store), clock: Arc::clone(clock), permits: Arc::new(Semaphore::new(permits)) }
+}
+
 async fn finish<T>(task: &mut JoinHandle<T>, part: &str) {
     if !task.is_finished()
         && let Err(cause) = task.await
@@ -378,6 +394,15 @@ impl AppHandle {
     #[must_use]
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
+    }
+
+    /// Starts what looks after who may call.
+    fn keep_gate(&self) {
+        let Self { supervisor, gate, stop, .. } = self.clone();
+        tokio::spawn(async move {
+            let start = || Arc::clone(&gate).keep(stop.clone());
+            supervisor.keep(Task::housekeeping("issuer_keys"), stop.clone(), start).await;
+        });
     }
 
     /// Starts what keeps the database small.
@@ -412,6 +437,28 @@ impl AppHandle {
             "the tenants were replaced"
         );
         Ok(replacement)
+    }
+
+    /// Lets callers in as `[auth]` says from now on. Whoever was let in by what counts no longer loses its connections.
+    ///
+    /// # Errors
+    /// When it cannot be used, or would let in everybody where until now callers had to prove who they are; the former rules stay in force.
+    pub fn replace_auth(&self, auth: Option<&Auth>) -> Result<(), ReplaceError> {
+        self.gate.replace(auth_settings(auth))?;
+        if auth.and_then(Auth::api_keys).is_some_and(|keys| keys.is_empty()) {
+            warn!("no API key is left: nobody is let in by one, and the service would not start so (auth.keys)");
+        }
+        info!(
+            keys = auth.map_or(0, |auth| auth.keys.len()),
+            tokens = auth.is_some_and(|auth| auth.jwt.is_some()),
+            "who may call was replaced"
+        );
+        Ok(())
+    }
+
+    /// Has the keys of the tokens' issuer fetched again, behind.
+    pub fn refresh_keys(&self) {
+        self.gate.refresh_keys();
     }
 
     /// Reads the file of trusted documents again, if it has changed or somebody asks for it.

@@ -67,6 +67,6 @@ impl GovernorClock for InjectedClock {
 }
 
 /// Whole seconds for a `Retry-After`, rounded up.
-fn whole_seconds(wait: std::time::Duration) -> u64 {
+pub(super) fn whole_seconds(wait: std::time::Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,38 +1,40 @@
 //! The one door.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::allowance::Allowance;
-use super::keys::{ApiKey, find_principal};
-use super::{Principal, TokenVerifier, View};
+use super::allowance::{Allowance, whole_seconds};
+use super::changes::Changes;
+use super::grant::{Basis, Grant};
+use super::jwks::IssuerState;
+use super::keys::find;
+use super::rules::{ReplaceError, Rules};
+use super::tokens::Unverified;
+use super::{JwksError, Lapse, Principal, PrincipalName, Proof, Settings, View};
 use crate::clock::SharedClock;
 use crate::tenants::Tenants;
 
-/// How callers prove who they are, and how often they may.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// The API keys; `None` when there is no use in sending one. Without keys and tokens callers need not prove anything.
-    pub keys: Option<Vec<ApiKey>>,
-    /// What verifies tokens; `None` when there is no use in sending one.
-    pub tokens: Option<Arc<TokenVerifier>>,
-    /// Failed attempts per minute and address; beyond that they are answered with 429.
-    pub failed_attempts_per_minute: Option<NonZeroU32>,
-    /// Requests per second and principal; off when not set.
-    pub requests_per_second: Option<NonZeroU32>,
-}
+/// How often the issuer's keys are looked after when nobody comes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// When those may come back whose token cannot be judged because the issuer's keys are too old.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a request brings along.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Credentials<'a> {
-    /// `X-Api-Key`.
+    /// An API key.
     pub api_key: Option<&'a str>,
-    /// The token of `Authorization: Bearer`.
+    /// A token.
     pub token: Option<&'a str>,
+    /// Whether something else was brought along that may have been meant as a proof, and cannot be one. Then nothing of it counts.
+    pub unusable: bool,
 }
 
 /// Why a request is not let in.
@@ -49,77 +51,93 @@ pub enum Refusal {
     /// Too many requests or failed attempts; seconds until the next one.
     #[error("too many requests; try again in {0} s")]
     RateLimited(u64),
+    /// The token cannot be judged, because the keys of its issuer cannot be had; seconds until it may be tried again.
+    #[error("the token cannot be verified at the moment, because the keys of its issuer cannot be had; try again in {0} s")]
+    IssuerAway(u64),
 }
 
-/// How callers can prove who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// By an API key.
-    Key,
-    /// By a token.
-    Token,
-    /// By either.
-    KeyOrToken,
-}
-
-impl Proof {
-    fn wanted(self) -> &'static str {
+impl Refusal {
+    /// The outcome in the audit log.
+    fn outcome(&self) -> &'static str {
         match self {
-            Self::Key => "a valid API key in the header X-Api-Key",
-            Self::Token => "a valid token in the header Authorization, after Bearer",
-            Self::KeyOrToken => {
-                "a valid API key in the header X-Api-Key, or a valid token in the header Authorization, after Bearer"
-            }
+            Self::Unauthenticated { .. } => "UNAUTHENTICATED",
+            Self::RateLimited(_) => "RATE_LIMITED",
+            Self::IssuerAway(_) => "ISSUER_UNAVAILABLE",
         }
     }
 
-    /// The challenges of a `WWW-Authenticate`. It tells those who sent a token that it does not count, and nothing to those who sent none (RFC 6750
-    /// section 3.1).
+    /// The same for those who give their credentials in the payload of a `connection_init`.
     #[must_use]
-    pub fn challenges(self, token_refused: bool) -> &'static str {
-        match (self, token_refused) {
-            (Self::Key, _) => "ApiKey realm=\"quotagraph\"",
-            (Self::Token, false) => "Bearer realm=\"quotagraph\"",
-            (Self::Token, true) => "Bearer realm=\"quotagraph\", error=\"invalid_token\"",
-            (Self::KeyOrToken, false) => "Bearer realm=\"quotagraph\", ApiKey realm=\"quotagraph\"",
-            (Self::KeyOrToken, true) => "Bearer realm=\"quotagraph\", error=\"invalid_token\", ApiKey realm=\"quotagraph\"",
+    pub fn of_payload(&self) -> String {
+        match self {
+            Self::Unauthenticated { proof, .. } => format!("give {} in the payload of connection_init", proof.wanted_in_payload()),
+            Self::RateLimited(_) | Self::IssuerAway(_) => self.to_string(),
         }
     }
 }
 
-/// Lets callers in. Everything that answers a caller starts here.
+/// Lets callers in, and tells those who stay when they may no longer. Everything that answers a caller starts here.
 #[derive(Debug)]
 pub struct Gate {
-    proof: Option<Proof>,
-    keys: Vec<ApiKey>,
-    tokens: Option<Arc<TokenVerifier>>,
-    anybody: Arc<Principal>,
+    rules: ArcSwap<Rules>,
+    changes: Arc<Changes>,
+    anybody: Arc<Grant>,
     tenants: Arc<Tenants>,
-    failures: Option<Allowance<IpAddr>>,
-    requests: Option<Allowance<Arc<str>>>,
+    requests: Option<Allowance<PrincipalName>>,
     clock: SharedClock,
 }
 
 impl Gate {
-    /// A gate to these tenants.
-    #[must_use]
-    pub fn new(settings: Settings, tenants: Arc<Tenants>, clock: &SharedClock) -> Self {
-        let proof = match (&settings.keys, &settings.tokens) {
-            (None, None) => None,
-            (Some(_), None) => Some(Proof::Key),
-            (None, Some(_)) => Some(Proof::Token),
-            (Some(_), Some(_)) => Some(Proof::KeyOrToken),
-        };
-        Self {
-            proof,
-            keys: settings.keys.unwrap_or_default(),
-            tokens: settings.tokens,
-            anybody: Arc::new(Principal::anybody()),
-            tenants,
-            failures: settings.failed_attempts_per_minute.map(|count| Allowance::per_minute(count, clock.clone())),
-            requests: settings.requests_per_second.map(|count| Allowance::per_second(count, clock.clone())),
-            clock: clock.clone(),
+    /// A gate to these tenants. Keys of an issuer that stand in a file are read now.
+    ///
+    /// # Errors
+    /// When the keys of an issuer cannot be used.
+    pub fn open(settings: Settings, tenants: Arc<Tenants>, clock: &SharedClock) -> Result<Self, JwksError> {
+        let changes = Arc::default();
+        let requests = settings.requests_per_second.map(|count| Allowance::per_second(count, clock.clone()));
+        let rules = Rules::new(settings, None, clock, &changes)?;
+        let anybody = Arc::new(Grant { principal: Principal::anybody(), basis: Basis::Nothing, expires_at: None });
+        Ok(Self { rules: ArcSwap::from_pointee(rules), changes, anybody, tenants, requests, clock: clock.clone() })
+    }
+
+    /// Lets callers in by these settings from now on. Whoever was let in by what counts no longer is told. The limit on requests stays.
+    ///
+    /// # Errors
+    /// When that would let in whoever comes, where a proof was needed until now, or when the keys of an issuer cannot be used. All stays as it was.
+    pub fn replace(&self, settings: Settings) -> Result<(), ReplaceError> {
+        let rules = self.rules.load().follow(settings, &self.clock, &self.changes)?;
+        self.rules.store(Arc::new(rules));
+        self.changes.tell();
+        Ok(())
+    }
+
+    /// Has the issuer's keys fetched behind, whenever that was done last.
+    pub fn refresh_keys(&self) {
+        if let Some(tokens) = &self.rules.load().tokens {
+            tokens.refresh();
         }
+    }
+
+    /// Looks after the issuer's keys until `stop`, at once and then every so often.
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = look.tick() => {}
+            }
+            if let Some(tokens) = &self.rules.load().tokens {
+                tokens.look();
+            }
+        }
+    }
+
+    /// How it is with the issuer's keys, and whether there are callers who do without; `None` where no token counts.
+    #[must_use]
+    pub fn issuer(&self) -> Option<(IssuerState, Proof)> {
+        let rules = self.rules.load();
+        Some((rules.tokens.as_ref()?.issuer(), rules.proof?))
     }
 
     /// Lets a caller in, with what it may see.
@@ -127,78 +145,160 @@ impl Gate {
     /// # Errors
     /// When it does not prove who it is, or asks too often. Each refusal is a line in the audit log.
     pub async fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, Refusal> {
-        let (principal, expires_at) = match self.proof {
-            None => (Arc::clone(&self.anybody), None),
-            Some(proof) => {
-                let authenticated = self.authenticate(credentials).await;
-                authenticated.map_err(|unproven| self.refuse(proof, unproven, address))?
-            }
+        // Before the rules are looked at: what changes meanwhile is a change after it.
+        let checked = self.changes.count();
+        let grant = match self.authenticate(credentials).await {
+            Ok(grant) => grant,
+            Err(unproven) => return Err(self.refuse(unproven, address)),
         };
-        self.count(&principal)?;
-        Ok(View::new(principal, self.tenants.current()).until(expires_at))
+        self.count(&grant.principal)?;
+        Ok(View { grant, tenants: self.tenants.current(), checked })
     }
 
     /// Lets somebody who was let in before ask once more, with what it may see now.
     ///
     /// # Errors
-    /// When it asks too often, or when its token has expired. Each refusal is a line in the audit log.
+    /// When it asks too often, or when what it was let in by counts no longer. Each refusal is a line in the audit log.
     pub fn admit_again(&self, view: &View) -> Result<View, Refusal> {
-        if let Some(proof) = self.proof
-            && view.is_expired(self.clock.now())
-        {
-            info!(target: "quotagraph::audit", principal = %view.principal().name, outcome = "UNAUTHENTICATED", "request refused");
-            // Only tokens expire.
-            return Err(Refusal::Unauthenticated { proof, token_refused: true });
-        }
-        self.count(view.principal())?;
         let mut view = view.clone();
-        view.renew(&self.tenants);
+        self.renew(&mut view).map_err(|lapse| self.refuse_lapsed(&view, lapse))?;
+        self.count(view.principal())?;
         Ok(view)
+    }
+
+    /// Looks at who may call and which tenants are watched now. For those who stay: a request keeps the view that it began with. Costs next to
+    /// nothing when nothing has changed.
+    ///
+    /// # Errors
+    /// When what the caller was let in by counts no longer.
+    pub fn renew(&self, view: &mut View) -> Result<(), Lapse> {
+        if view.is_expired(self.clock.now()) {
+            return Err(Lapse::Expired);
+        }
+        let count = self.changes.count();
+        if view.checked != count {
+            let grant = self.rules.load().stands(&view.grant)?;
+            if let Some(grant) = grant {
+                view.grant = grant;
+            }
+            view.checked = count;
+        }
+        let current = self.tenants.current();
+        if current.generation() != view.tenants.generation() {
+            view.tenants = current;
+        }
+        Ok(())
+    }
+
+    /// Is told when who may call has changed. What that means for somebody is for [`Self::renew`] to say.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.changes.watch()
+    }
+
+    /// Waits until somebody may no longer go on with what it began: until `may` says no to its view, or what it was let in by is taken back. A
+    /// token that only expires is not.
+    pub async fn until_taken_back(&self, mut view: View, may: impl Fn(&View) -> bool) {
+        let mut changed = self.watch();
+        loop {
+            match self.rules.load().stands(&view.grant) {
+                Ok(None) => {}
+                Ok(Some(grant)) => view.grant = grant,
+                Err(_) => return,
+            }
+            if !may(&view) || changed.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Counts a request against its principal's rate.
     fn count(&self, principal: &Principal) -> Result<(), Refusal> {
         if let Some(requests) = &self.requests {
-            requests.take(&principal.name).map_err(|seconds| {
-                info!(target: "quotagraph::audit", principal = %principal.name, outcome = "RATE_LIMITED", "request refused");
+            let name = &principal.name;
+            requests.take(name).map_err(|seconds| {
+                info!(
+                    target: "quotagraph::audit", principal = %name, by = name.means().name(), outcome = "RATE_LIMITED",
+                    "request refused"
+                );
                 Refusal::RateLimited(seconds)
             })?;
         }
         Ok(())
     }
 
-    /// Who calls, and until when the proof counts. The key counts where both are sent.
-    async fn authenticate(&self, credentials: Credentials<'_>) -> Result<(Arc<Principal>, Option<Timestamp>), Unproven> {
-        match (credentials, &self.tokens) {
-            (Credentials { api_key: Some(key), .. }, _) if !self.keys.is_empty() => {
-                find_principal(&self.keys, key).map(|principal| (principal, None)).ok_or(Unproven { token_refused: false })
+    /// Who calls. The key counts where both are sent.
+    async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Arc<Grant>, Unproven> {
+        let (proof, tokens, token) = {
+            let rules = self.rules.load();
+            let Some(proof) = rules.proof else { return Ok(Arc::clone(&self.anybody)) };
+            let refused = |reason: &str| Err(Unproven::Refused { proof, reason: reason.to_owned(), token_refused: false });
+            match (credentials, &rules.tokens) {
+                (Credentials { unusable: true, .. }, _) => return refused("credentials were sent twice, or not as text"),
+                (Credentials { api_key: Some(key), .. }, _) if !rules.keys.is_empty() => {
+                    return find(&rules.keys, key)
+                        .map_or_else(|| refused("there is no such API key"), |grant| Ok(Arc::clone(grant)));
+                }
+                (Credentials { token: Some(token), .. }, Some(tokens)) => match tokens.recall(token) {
+                    Some(grant) => return Ok(grant),
+                    None => (proof, Arc::clone(tokens), token),
+                },
+                (Credentials { api_key: None, token: None, .. }, _) => return refused("no credentials were sent"),
+                _ => return refused("credentials were sent of a kind that does not count (auth.mode)"),
             }
-            (Credentials { token: Some(token), .. }, Some(tokens)) => {
-                let found = tokens.find_principal(token).await;
-                let found =
-                    found.inspect_err(|fault| info!(target: "quotagraph::audit", reason = %fault, "a token does not count"));
-                found.map(|(principal, expires_at)| (principal, Some(expires_at))).map_err(|_| Unproven { token_refused: true })
-            }
-            _ => Err(Unproven { token_refused: false }),
-        }
+        };
+        tokens.verify(token).await.map_err(|unverified| match unverified {
+            Unverified::Fault(fault) => Unproven::Refused { proof, reason: fault.to_string(), token_refused: true },
+            Unverified::Away(wait) => Unproven::Away(wait),
+        })
     }
 
-    /// Only failures count against an address: many callers may share one, and a valid key is let in whatever others try.
-    fn refuse(&self, proof: Proof, Unproven { token_refused }: Unproven, address: IpAddr) -> Refusal {
-        let refusal = match self.failures.as_ref().map(|failures| failures.take(&whose(address))) {
-            Some(Err(seconds)) => Refusal::RateLimited(seconds),
-            _ => Refusal::Unauthenticated { proof, token_refused },
+    /// Only failures count against an address: many callers may share one, and a valid key is let in whatever others try. What cannot be judged
+    /// is no failure.
+    fn refuse(&self, unproven: Unproven, address: IpAddr) -> Refusal {
+        let (refusal, reason) = match unproven {
+            Unproven::Away(wait) => (Refusal::IssuerAway(whole_seconds(wait).max(1)), "the issuer's keys cannot be had".to_owned()),
+            Unproven::Refused { proof, reason, token_refused } => {
+                let failures = self.rules.load().failures.clone();
+                match failures.map(|failures| failures.take(&whose(address))) {
+                    Some(Err(seconds)) => (Refusal::RateLimited(seconds), reason),
+                    _ => (Refusal::Unauthenticated { proof, token_refused }, reason),
+                }
+            }
         };
-        let outcome = if matches!(refusal, Refusal::Unauthenticated { .. }) { "UNAUTHENTICATED" } else { "RATE_LIMITED" };
-        info!(target: "quotagraph::audit", %address, outcome, "request refused");
+        info!(target: "quotagraph::audit", %address, outcome = refusal.outcome(), reason, "request refused");
+        refusal
+    }
+
+    fn refuse_lapsed(&self, view: &View, lapse: Lapse) -> Refusal {
+        let refusal = match (lapse, self.rules.load().proof) {
+            (Lapse::Unverifiable, _) => Refusal::IssuerAway(whole_seconds(LOOK_AGAIN)),
+            // A proof was asked for, or nothing could have lapsed.
+            (_, proof) => {
+                let token_refused = matches!(view.grant.basis, Basis::Token { .. });
+                Refusal::Unauthenticated { proof: proof.unwrap_or(Proof::KeyOrToken), token_refused }
+            }
+        };
+        let name = &view.principal().name;
+        info!(
+            target: "quotagraph::audit", principal = %name, by = name.means().name(), outcome = refusal.outcome(), reason = %lapse,
+            "request refused"
+        );
         refusal
     }
 }
 
 /// A caller did not prove who it is.
-struct Unproven {
-    /// Whether it tried with a token.
-    token_refused: bool,
+enum Unproven {
+    Refused {
+        proof: Proof,
+        /// For the log.
+        reason: String,
+        /// Whether it tried with a token.
+        token_refused: bool,
+    },
+    /// Whether it did cannot be told; how long to wait before it is tried again.
+    Away(Duration),
 }
 
 /// Who is held liable for an address: of IPv6 its /64, since that is what one machine gets, with all its addresses.

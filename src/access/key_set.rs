@@ -1,19 +1,25 @@
 //! The public keys of an issuer, as a JWK Set (RFC 7517) gives them.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 /// The keys of a set that can verify tokens.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySet(Vec<VerifyingKey>);
 
+/// Tells a key from every other one: by its name, its algorithm and the key itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Thumbprint([u8; 32]);
+
 /// A public key, for one algorithm.
 #[derive(Clone, Debug)]
-struct VerifyingKey {
+pub(super) struct VerifyingKey {
     id: Option<String>,
     algorithm: Algorithm,
-    key: DecodingKey,
+    pub(super) key: DecodingKey,
+    pub(super) thumbprint: Thumbprint,
 }
 
 /// A set as it is written. Keys are read one by one, since those that are not understood are to be ignored (RFC 7517, section 5).
@@ -23,26 +29,37 @@ struct WrittenSet {
 }
 
 impl KeySet {
-    /// Reads a set.
+    /// Reads a set. One without a key that can verify tokens is a set, too: its issuer has withdrawn all that it had.
     ///
     /// # Errors
-    /// When it is not a set, or has no key that can verify tokens; a sentence.
+    /// When it is not a set; a sentence.
     pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let set: WrittenSet = serde_json::from_slice(json).map_err(|error| format!("is not a JWK Set: {error}"))?;
-        let keys: Vec<_> = set.keys.into_iter().filter_map(|key| VerifyingKey::of(&serde_json::from_value(key).ok()?)).collect();
-        if keys.is_empty() {
-            return Err("has no public key for RS256, ES256 or EdDSA".to_owned());
-        }
-        Ok(Self(keys))
+        Ok(Self(set.keys.into_iter().filter_map(|key| VerifyingKey::of(&serde_json::from_value(key).ok()?)).collect()))
     }
 
-    /// The key that a token says it was signed with. A token that names none means the only one that fits, if there is only one.
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let mut fitting = self.0.iter().filter(|key| key.algorithm == algorithm && (id.is_none() || key.id.as_deref() == id));
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Some(&key.key),
-            _ => None,
-        }
+    /// Whether no key can verify tokens.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a key is in the set.
+    pub(super) fn has(&self, thumbprint: Thumbprint) -> bool {
+        self.0.iter().any(|key| key.thumbprint == thumbprint)
+    }
+
+    /// The keys that may have signed a token, those of the name that it gives first. A name may be given to several keys, a token need not name
+    /// one, and a key need not have a name.
+    pub(super) fn fitting<'a>(&'a self, id: Option<&'a str>, algorithm: Algorithm) -> impl Iterator<Item = &'a VerifyingKey> {
+        let of_algorithm = || self.0.iter().filter(move |key| key.algorithm == algorithm);
+        let named = of_algorithm().filter(move |key| id.is_some() && key.id.as_deref() == id);
+        let others = of_algorithm().filter(move |key| id.is_none() || key.id.is_none());
+        named.chain(others)
+    }
+
+    /// Whether a key of that name and algorithm is in the set.
+    pub(super) fn names(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
+        id.is_some() && self.0.iter().any(|key| key.algorithm == algorithm && key.id.as_deref() == id)
     }
 }
 
@@ -62,7 +79,28 @@ impl VerifyingKey {
             && common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature)
             && common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
         let key = verifies.then(|| DecodingKey::from_jwk(jwk).ok())??;
-        Some(Self { id: common.key_id.clone(), algorithm, key })
+        let thumbprint = Thumbprint::of(common.key_id.as_deref(), algorithm, &key);
+        Some(Self { id: common.key_id.clone(), algorithm, key, thumbprint })
+    }
+}
+
+impl Thumbprint {
+    fn of(id: Option<&str>, algorithm: Algorithm, key: &DecodingKey) -> Self {
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        add(&[algorithm as u8, u8::from(id.is_some())]);
+        add(id.unwrap_or_default().as_bytes());
+        match key.kind() {
+            DecodingKeyKind::SecretOrDer(point) => add(point),
+            DecodingKeyKind::RsaModulusExponent { n, e } => {
+                add(n);
+                add(e);
+            }
+        }
+        Self(hash.finalize().into())
     }
 }
 
@@ -95,21 +133,45 @@ mod tests {
             { "kty": "AKP" },
             "not a key"
         ]);
-        assert_eq!(parse(&others).unwrap_err(), "has no public key for RS256, ES256 or EdDSA");
+        assert!(parse(&others).unwrap().is_empty());
         let mut with_a_good_one = others.as_array().unwrap().clone();
         with_a_good_one.push(ed25519(&json!({ "kid": "k", "use": "sig", "key_ops": ["verify"], "alg": "EdDSA" })));
-        assert!(parse(&with_a_good_one.into()).unwrap().find(Some("k"), Algorithm::EdDSA).is_some());
-        assert!(KeySet::parse(b"<html>").unwrap_err().starts_with("is not a JWK Set"));
+        assert_eq!(found(&parse(&with_a_good_one.into()).unwrap(), Some("k")), [Some("k")]);
+        for nonsense in ["<html>", "{}", "[]", "{\"keys\":null}", "{\"keys\":{}}"] {
+            assert!(KeySet::parse(nonsense.as_bytes()).unwrap_err().starts_with("is not a JWK Set"), "{nonsense}");
+        }
+    }
+
+    fn found<'a>(set: &'a KeySet, id: Option<&'a str>) -> Vec<Option<&'a str>> {
+        set.fitting(id, Algorithm::EdDSA).map(|key| key.id.as_deref()).collect()
     }
 
     #[test]
-    fn a_token_without_a_key_id_means_the_only_key_that_fits() {
-        let one = parse(&json!([ed25519(&json!({ "kid": "a" }))])).unwrap();
-        let two = parse(&json!([ed25519(&json!({ "kid": "a" })), ed25519(&json!({ "kid": "b" }))])).unwrap();
-        assert!(one.find(None, Algorithm::EdDSA).is_some());
-        assert!(one.find(None, Algorithm::ES256).is_none());
-        assert!(one.find(Some("b"), Algorithm::EdDSA).is_none());
-        assert!(two.find(None, Algorithm::EdDSA).is_none());
-        assert!(two.find(Some("b"), Algorithm::EdDSA).is_some());
+    fn every_key_that_may_have_signed_a_token_is_found_those_of_its_name_first() {
+        let keys = json!([
+            ed25519(&json!({})),
+            ed25519(&json!({ "kid": "b" })),
+            ed25519(&json!({ "kid": "a" })),
+            ed25519(&json!({ "kid": "a", "x": "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw" })),
+        ]);
+        let set = parse(&keys).unwrap();
+        assert_eq!(found(&set, Some("a")), [Some("a"), Some("a"), None]);
+        assert_eq!(found(&set, Some("c")), [None]);
+        assert_eq!(found(&set, None), [None, Some("b"), Some("a"), Some("a")]);
+        assert_eq!(set.fitting(None, Algorithm::ES256).count(), 0);
+        assert!(set.names(Some("a"), Algorithm::EdDSA));
+        for (id, algorithm) in [(Some("a"), Algorithm::ES256), (Some("c"), Algorithm::EdDSA), (None, Algorithm::EdDSA)] {
+            assert!(!set.names(id, algorithm), "{id:?} {algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_told_apart_by_their_name_and_by_themselves() {
+        let of = |key: Value| parse(&json!([key])).unwrap();
+        let (key, renamed) = (of(ed25519(&json!({ "kid": "a" }))), of(ed25519(&json!({ "kid": "b" }))));
+        let other = of(ed25519(&json!({ "kid": "a", "x": "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw" })));
+        let thumbprint = key.0[0].thumbprint;
+        assert!(key.has(thumbprint) && of(ed25519(&json!({ "kid": "a", "use": "sig" }))).has(thumbprint));
+        assert!(!renamed.has(thumbprint) && !other.has(thumbprint));
     }
 }

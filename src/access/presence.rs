@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing::info;
 
-use super::Principal;
+use super::{Principal, PrincipalName};
 
 /// How many may be there at the same time, and what they are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub struct Presence {
 #[derive(Debug, Default)]
 struct Present {
     total: usize,
-    by_principal: HashMap<Arc<str>, usize>,
+    by_principal: HashMap<PrincipalName, usize>,
 }
 
 /// Somebody is there, until this is dropped.
 #[derive(Debug)]
 pub struct Stay {
     /// `None` until it is known who it is.
-    principal: Option<Arc<str>>,
+    principal: Option<PrincipalName>,
     presence: Presence,
 }
 
@@ -92,8 +92,8 @@ impl Presence {
         Ok(Stay { principal: None, presence: self.clone() })
     }
 
-    fn tell_refused(&self, principal: &str) {
-        info!(target: "quotagraph::audit", principal, limit = self.limits.name, outcome = "RATE_LIMITED", "too many at once; refused");
+    fn tell_refused(&self, principal: &PrincipalName) {
+        info!(target: "quotagraph::audit", %principal, by = principal.means().name(), limit = self.limits.name, outcome = "RATE_LIMITED", "too many at once; refused");
     }
 }
 
@@ -105,7 +105,7 @@ impl Stay {
     pub fn belong_to(&mut self, principal: &Principal) -> Result<(), Crowded> {
         let PresenceLimits { name, per_principal: limit, .. } = self.presence.limits;
         let mut present = self.presence.present.lock();
-        let own = present.by_principal.entry(Arc::clone(&principal.name)).or_default();
+        let own = present.by_principal.entry(principal.name.clone()).or_default();
         if *own >= limit {
             // With a limit of 0 nobody is there.
             if *own == 0 {
@@ -117,7 +117,7 @@ impl Stay {
         }
         *own += 1;
         drop(present);
-        self.principal = Some(Arc::clone(&principal.name));
+        self.principal = Some(principal.name.clone());
         Ok(())
     }
 }
@@ -138,16 +138,30 @@ impl Drop for Stay {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Means;
     use super::*;
 
     const LIMITS: PresenceLimits = PresenceLimits { name: "visits", total: 3, per_principal: 2 };
     const TOTAL: Crowded = Crowded::Total { name: "visits", limit: 3 };
     const OWN: Crowded = Crowded::Principal { name: "visits", limit: 2 };
 
+    fn named(means: Means, name: &str) -> Principal {
+        Principal { name: PrincipalName::new(means, name), ..Principal::anybody() }
+    }
+
+    #[test]
+    fn a_token_of_the_name_of_a_key_takes_none_of_its_places() {
+        let presence = Presence::new(LIMITS);
+        let [key, token] = [Means::Key, Means::Token].map(|means| named(means, "portal"));
+        let _places: Vec<_> = (0..2).map(|_| presence.enter(&token).unwrap()).collect();
+        assert_eq!(presence.enter(&token).unwrap_err(), OWN);
+        presence.enter(&key).unwrap();
+    }
+
     #[test]
     fn no_more_are_let_in_than_allowed_and_whoever_leaves_makes_room() {
         let presence = Presence::new(LIMITS);
-        let [a, b] = ["a", "b"].map(|name| Principal { name: name.into(), ..Principal::anybody() });
+        let [a, b] = ["a", "b"].map(|name| named(Means::Key, name));
         let first = presence.enter(&a).unwrap();
         let _second = presence.enter(&a).unwrap();
         assert_eq!(presence.enter(&a).unwrap_err(), OWN);
@@ -165,7 +179,7 @@ mod tests {
     #[test]
     fn whoever_is_not_known_yet_counts_among_all_and_then_among_its_own() {
         let presence = Presence::new(LIMITS);
-        let a = Principal { name: "a".into(), ..Principal::anybody() };
+        let a = named(Means::Key, "a");
         let mut stays: Vec<_> = (0..3).map(|_| presence.arrive().unwrap()).collect();
         assert_eq!(presence.arrive().unwrap_err(), TOTAL);
         assert_eq!(presence.enter(&a).unwrap_err(), TOTAL);

@@ -1,6 +1,7 @@
 //! Who calls.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::quota::TenantId;
@@ -74,11 +75,62 @@ pub enum Scope {
     Only(Arc<BTreeSet<TenantId>>),
 }
 
+/// By what a principal proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Means {
+    /// By nothing: the service asks for no proof.
+    Nothing,
+    /// By an API key.
+    Key,
+    /// By a token.
+    Token,
+}
+
+impl Means {
+    /// The name in the audit log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Key => "key",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// What a principal is called. The `sub` of a token and an API key of the same name are two: what one does is not counted against the other.
+/// Shown as the name alone; the audit log has the means beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PrincipalName {
+    means: Means,
+    text: Arc<str>,
+}
+
+impl PrincipalName {
+    /// What somebody is called who proves itself by these means.
+    #[must_use]
+    pub fn new(means: Means, name: &str) -> Self {
+        Self { means, text: name.into() }
+    }
+
+    /// By what it proves itself.
+    #[must_use]
+    pub fn means(&self) -> Means {
+        self.means
+    }
+}
+
+impl fmt::Display for PrincipalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// Somebody who calls, as far as rights go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Principal {
-    /// A name for the log.
-    pub name: Arc<str>,
+    /// What it is called, in the log and where it is counted.
+    pub name: PrincipalName,
     /// Which tenants it may see.
     pub scope: Scope,
     /// What it may do.
@@ -89,7 +141,7 @@ impl Principal {
     /// Whoever reaches a service without authentication: may see and do everything.
     #[must_use]
     pub fn anybody() -> Self {
-        Self { name: "anybody".into(), scope: Scope::All, roles: [Role::Admin].into_iter().collect() }
+        Self { name: PrincipalName::new(Means::Nothing, "anybody"), scope: Scope::All, roles: [Role::Admin].into_iter().collect() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is kept of an answer, and what it counts.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
@@ -17,7 +16,7 @@ fn answers(bytes_at_most: u64) -> Answers {
 }
 
 fn key(request: &str) -> AnswerKey {
-    let view = View::new(Arc::new(Principal::anybody()), Tenants::default().current());
+    let view = View::new(Principal::anybody(), Tenants::default().current());
     Answers::key(&view, 0, 0, Bytes::copy_from_slice(request.as_bytes()))
 }
 

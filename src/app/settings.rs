@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::access::{self, JwksError, PresenceLimits, TokenVerifier};
-use crate::clock::SharedClock;
+use crate::access::{self, PresenceLimits};
 use crate::config::{Auth, Config, TrustedDocuments};
 use crate::graphql::{DocumentLimits, TextLimits};
 use crate::http::{DocumentSettings, Hosts, RequestLimits};
@@ -81,21 +79,20 @@ fn only_hosts(config: &Config, listen: &str, unproven: bool) -> Hosts {
     Hosts::only(names, !own.is_some_and(|host| host.is_loopback()), unproven)
 }
 
-/// What verifies tokens, if they are accepted. The issuer's keys are on their way when this returns.
-pub(super) fn token_verifier(config: &Config, clock: &SharedClock) -> Result<Option<Arc<TokenVerifier>>, JwksError> {
-    let Some(settings) = config.auth.as_ref().and_then(Auth::token_settings) else { return Ok(None) };
-    let tokens = TokenVerifier::new(settings, Arc::clone(clock))?;
-    tokens.prepare();
-    Ok(Some(Arc::new(tokens)))
+/// How callers prove who they are.
+pub(super) fn gate_settings(config: &Config) -> access::Settings {
+    let requests_per_second = config.limits.requests_per_second.map(at_least_one).filter(|_| config.auth.is_some());
+    access::Settings { requests_per_second, ..auth_settings(config.auth.as_ref()) }
 }
 
-pub(super) fn gate_settings(config: &Config, tokens: Option<Arc<TokenVerifier>>) -> access::Settings {
-    let Some(auth) = &config.auth else { return access::Settings::default() };
+/// The same, of what may change while the service runs.
+pub(super) fn auth_settings(auth: Option<&Auth>) -> access::Settings {
+    let Some(auth) = auth else { return access::Settings::default() };
     access::Settings {
         keys: auth.api_keys(),
-        tokens,
+        tokens: auth.token_settings(),
         failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
-        requests_per_second: config.limits.requests_per_second.map(at_least_one),
+        requests_per_second: None,
     }
 }
 

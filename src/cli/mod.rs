@@ -12,6 +12,7 @@ mod import;
 mod migrate;
 mod output;
 mod progress;
+mod reloading;
 mod schema;
 mod serve;
 mod service;

@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::service::{Reload, run_service};
+use super::reloading::Reload;
+use super::service::run_service;
 use super::signals::{END, Signals};
 use super::{Failed, load_config, load_tenants, open_store, system_clock};
 use crate::app::App;
-use crate::config::TenantsWatch;
+use crate::config::{SettingsWatch, TenantsWatch};
 
 pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let config = load_config(config)?;
-    let watch = TenantsWatch::new(&config);
+    let (watch, settings) = (TenantsWatch::new(&config), SettingsWatch::new(&config));
     let watched = load_tenants(&config)?;
     let has_tenants = !watched.is_empty();
     let store = open_store(&config).await?;
@@ -35,5 +36,5 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
         info!(%address, "serving metrics");
     }
     info!(address = %app.address(), "serving");
-    run_service(app, signals, Some(Reload { config, watch, hang_up })).await
+    run_service(app, signals, Some(Reload::new(config, watch, settings, hang_up))).await
 }

@@ -8,11 +8,11 @@ use serde::de::{Deserializer, Error as _};
 use super::error::Invalid;
 use super::jwt::JwtConfig;
 use super::text;
-use crate::access::{ApiKey, KeyDigest, Principal, Role, Scope, TokenSettings};
+use crate::access::{ApiKey, KeyDigest, Means, Principal, PrincipalName, Role, Scope, TokenSettings};
 use crate::quota::TenantId;
 
 /// Who may call. Without this section nobody has to prove anything, and only loopback is served.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// How callers prove who they are. No default.
@@ -42,7 +42,7 @@ pub enum AuthMode {
 }
 
 /// An API key and what may be done with it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyConfig {
     /// Who comes with it; for the log. Unique.
@@ -95,10 +95,15 @@ impl Auth {
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
-        text::require_within("auth.failed_attempts_per_minute", self.failed_attempts_per_minute, 1..=1_000_000)?;
         if self.mode.has_keys() && self.keys.is_empty() {
             return Err(Invalid::new("auth.keys", "must have a key in this auth.mode: `quotagraph hash-key` makes one"));
         }
+        self.validate_present()
+    }
+
+    /// The same for what takes the place of rules that are in force: the last key may be taken away.
+    pub(super) fn validate_present(&self) -> Result<(), Invalid> {
+        text::require_within("auth.failed_attempts_per_minute", self.failed_attempts_per_minute, 1..=1_000_000)?;
         if !self.mode.has_keys() && !self.keys.is_empty() {
             return Err(Invalid::new("auth.keys", "is of no use in this auth.mode; write mode = \"keys\" or \"keys+jwt\""));
         }
@@ -141,8 +146,8 @@ impl KeyConfig {
         if self.roles.is_empty() {
             return Err(self.invalid("roles", "must name a role: READ, REFRESH, EXPORT, METRICS or ADMIN"));
         }
-        let principal = Principal { name: self.name.as_str().into(), scope: self.scope()?, roles };
-        Ok(ApiKey { digest, principal: Arc::new(principal) })
+        let principal = Principal { name: PrincipalName::new(Means::Key, &self.name), scope: self.scope()?, roles };
+        Ok(ApiKey { digest, principal })
     }
 
     fn scope(&self) -> Result<Scope, Invalid> {

@@ -1,16 +1,18 @@
 //! `[auth.jwt]`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 use url::Url;
 
 use super::error::Invalid;
-use super::text;
-use crate::access::{ClaimNames, JwksSource, TokenSettings};
+use super::{duration, text};
+use crate::access::{ClaimNames, JwksSettings, JwksSource, TokenSettings};
 
 /// Which JSON Web Tokens count, and how they are read.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtConfig {
     /// Where the issuer's JWK Set stands: `https`, or `http` on loopback. This or `jwks_file`.
@@ -23,12 +25,20 @@ pub struct JwtConfig {
     pub issuer: String,
     /// What the claim `aud` must be, or have among others. No default.
     pub audience: String,
-    /// The claim with the ids of the tenants that may be seen, or `["*"]` for all. Default `tenants`.
+    /// How long the issuer's keys count when they cannot be had again; at least 1 s. Default 24 h.
+    #[serde(with = "humantime_serde", default = "default_keys_kept_for")]
+    pub keys_kept_for: Duration,
+    /// The claim with the ids of the tenants that may be seen, or `["*"]` for all: its name, or a path such as `realm_access.tenants`. Default
+    /// `tenants`.
     #[serde(default = "default_tenants_claim")]
     pub tenants_claim: String,
-    /// The claim with the roles; unknown ones are ignored. Default `roles`.
+    /// The claim with the roles, likewise; unknown ones are ignored. Default `roles`.
     #[serde(default = "default_roles_claim")]
     pub roles_claim: String,
+}
+
+fn default_keys_kept_for() -> Duration {
+    Duration::from_hours(24)
 }
 
 fn default_tenants_claim() -> String {
@@ -52,8 +62,14 @@ impl JwtConfig {
                 return Err(Invalid::new(format!("auth.jwt.{field}"), "must not be empty"));
             }
         }
+        let range = Duration::from_secs(1)..=Duration::from_hours(10 * 365 * 24);
+        let kept_for = SignedDuration::try_from(self.keys_kept_for).ok().filter(|_| range.contains(&self.keys_kept_for));
+        let kept_for = kept_for.ok_or_else(|| {
+            let rule = "must be between 1 s and 10 years";
+            Invalid::found("auth.jwt.keys_kept_for", rule, duration::show(self.keys_kept_for))
+        })?;
         Ok(TokenSettings {
-            jwks: self.source()?,
+            jwks: JwksSettings { source: self.source()?, kept_for },
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             claims: ClaimNames { tenants: self.tenants_claim.clone(), roles: self.roles_claim.clone() },

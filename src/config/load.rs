@@ -41,10 +41,19 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let overrides = find_overrides(env)?;
     let mut config = read_config(file, &overrides)?;
     config.file = Some(file.to_owned());
-    let folder = folder_of(file);
-    config.tenants_file = config.tenants_file.map(|path| folder.join(path));
-    config.graphql.trusted_documents_file = config.graphql.trusted_documents_file.map(|path| folder.join(path));
-    config.upstream.ca_file = config.upstream.ca_file.map(|path| folder.join(path));
+    place_files(&mut config);
+    config.validate().map_err(|invalid| locate(invalid, &overrides, file))?;
+    let tenants = collect_tenants(&config)?;
+    check_default_tenant(&config, &tenants).map_err(|invalid| locate(invalid, &overrides, file))?;
+    Ok(config)
+}
+
+/// Makes the relative paths of a config start from its file's folder.
+pub(super) fn place_files(config: &mut Config) {
+    let folder = folder_of(&config.place());
+    config.tenants_file = config.tenants_file.take().map(|path| folder.join(path));
+    config.graphql.trusted_documents_file = config.graphql.trusted_documents_file.take().map(|path| folder.join(path));
+    config.upstream.ca_file = config.upstream.ca_file.take().map(|path| folder.join(path));
     if let Some(tls) = &mut config.server.tls {
         tls.certificate_file = folder.join(&tls.certificate_file);
         tls.key_file = folder.join(&tls.key_file);
@@ -52,10 +61,6 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     if let Some(jwt) = config.auth.as_mut().and_then(|auth| auth.jwt.as_mut()) {
         jwt.jwks_file = jwt.jwks_file.take().map(|path| folder.join(path));
     }
-    config.validate().map_err(|invalid| locate(invalid, &overrides, file))?;
-    let tenants = collect_tenants(&config)?;
-    check_default_tenant(&config, &tenants).map_err(|invalid| locate(invalid, &overrides, file))?;
-    Ok(config)
 }
 
 /// The file that is named, or else [`DEFAULT_FILE`] in the folder.
@@ -99,8 +104,8 @@ pub fn list_tenants(config: &Config) -> Result<Vec<Tenant>, ConfigError> {
     Ok(collect_tenants(config)?.iter().map(|placed| placed.config.tenant()).collect())
 }
 
-/// Like [`load_tenants`], with the `[[tenants]]` of the config's own file read anew too. All other settings stay as they were when the
-/// service started, `tenants_file` included.
+/// Like [`load_tenants`], with the `[[tenants]]` of the config's own file read anew too. All other settings are those of `config`,
+/// `tenants_file` included.
 ///
 /// # Errors
 /// A sentence that names the place, the field and what to mend; the first one found.
@@ -158,7 +163,7 @@ impl Config {
     }
 
     /// What errors call the config.
-    fn place(&self) -> PathBuf {
+    pub(super) fn place(&self) -> PathBuf {
         self.file.clone().unwrap_or_else(|| PathBuf::from("config"))
     }
 }
@@ -193,7 +198,7 @@ fn check_default_tenant(config: &Config, tenants: &[PlacedTenant]) -> Result<(),
 }
 
 /// Reads the file strictly, so that its errors are its own, and then the environment on top, where numbers are texts too.
-fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+pub(super) fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let table = read_table(file)?;
     let config: Config = extract_strictly(&table, file)?;
     if overrides.is_empty() {
@@ -220,7 +225,7 @@ fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, ConfigError
     }
 }
 
-fn read_table(file: &Path) -> Result<Dict, ConfigError> {
+pub(super) fn read_table(file: &Path) -> Result<Dict, ConfigError> {
     let text =
         std::fs::read_to_string(file).map_err(|error| ConfigError::within(file.display(), format!("cannot be read: {error}")))?;
     Toml::from_str(&text).map_err(|error| {
@@ -241,7 +246,7 @@ fn extract_strictly<T: serde::de::DeserializeOwned>(table: &Dict, file: &Path) -
 }
 
 /// Says where a value came from: the variable that set it, or the file.
-fn locate(invalid: Invalid, overrides: &Overrides, file: &Path) -> ConfigError {
+pub(super) fn locate(invalid: Invalid, overrides: &Overrides, file: &Path) -> ConfigError {
     if let Some(setting) = overrides.get(&invalid.field) {
         return ConfigError::within(&setting.variable, invalid.mend);
     }

@@ -1,7 +1,7 @@
 //! The configuration: a TOML file, overridden by the environment. `quotagraph.example.toml` documents every field.
 //!
 //! [`load()`] reads and checks the settings, [`load_tenants`] the tenants with their secrets, [`reload_tenants`] the tenants again,
-//! and [`TenantsWatch`] tells when that is worth doing. Every error is one sentence that names the field and what to mend.
+//! and [`TenantsWatch`] tells when that is worth doing. [`SettingsWatch`] does both for who may call. Every error is one sentence that names the field and what to mend.
 
 mod auth;
 mod cache;
@@ -20,6 +20,7 @@ mod metrics;
 mod retention;
 mod secrets;
 mod server;
+mod settings_watch;
 mod tenants;
 mod text;
 mod translate;
@@ -45,6 +46,7 @@ pub use log::{Log, LogFormat};
 pub use metrics::Metrics;
 pub use retention::Retention;
 pub use server::{Server, ServerTls};
+pub use settings_watch::{Reread, SettingsWatch};
 pub use tenants::{TenantAuth, TenantConfig};
 pub use upstream::Upstream;
 pub use watch::TenantsWatch;

@@ -32,6 +32,9 @@ pub enum ExportError {
     /// Nobody takes the file any more.
     #[error("nobody takes the file any more")]
     Gone,
+    /// Whoever takes the file may not have it any more.
+    #[error("the caller may not have it any more")]
+    TakenBack,
 }
 
 impl ExportError {

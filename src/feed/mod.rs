@@ -13,7 +13,8 @@
 //! **History.** Changes from before the feed (it was pruned, or the runs were added as a whole) are derived from the runs, a window at a time
 //! ([`replay`]). Their places are the instants at which they were observed.
 //!
-//! **Rights.** Each change is shown through the subscriber's view of the tenants that are watched at that moment.
+//! **Rights.** Each change is shown through the subscriber's view at that moment: of the tenants that are watched, and with what it may still see. A
+//! subscriber whose key or token counts no longer, or who may no longer read, is told at once ([`Ended`]).
 
 mod follow;
 mod recent;
@@ -28,8 +29,8 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use self::recent::Recent;
-pub use self::subscription::{Event, Expired, Subscription};
-use crate::access::View;
+pub use self::subscription::{Ended, Event, Subscription};
+use crate::access::{Gate, View};
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
 use crate::quota::TenantId;
@@ -51,6 +52,7 @@ pub struct Feed {
 struct Inner {
     store: SharedStore,
     tenants: Arc<Tenants>,
+    gate: Arc<Gate>,
     allocations: Allocations,
     clock: SharedClock,
     kept_for: SignedDuration,
@@ -73,6 +75,7 @@ impl Feed {
     pub async fn open(
         store: SharedStore,
         tenants: Arc<Tenants>,
+        gate: Arc<Gate>,
         allocations: Allocations,
         clock: SharedClock,
         kept_for: SignedDuration,
@@ -80,7 +83,7 @@ impl Feed {
         let newest = store.feed_bounds().await?.map_or(Timestamp::MIN, |bounds| bounds.newest);
         let recent = RwLock::new(Recent::after(newest));
         let read_to = watch::Sender::new(newest);
-        Ok(Self { inner: Arc::new(Inner { store, tenants, allocations, clock, kept_for, recent, read_to }) })
+        Ok(Self { inner: Arc::new(Inner { store, tenants, gate, allocations, clock, kept_for, recent, read_to }) })
     }
 
     /// The changes that a caller may see, of one tenant or of all: those after `since`, and then those to come; without it only those to

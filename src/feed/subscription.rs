@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -10,11 +9,14 @@ use tracing::debug;
 
 use super::replay::Replay;
 use super::{Inner, LOOK_EVERY, PAGE};
-use crate::access::View;
+use crate::access::{Forbidden, Lapse, Role, View};
 use crate::quota::TenantId;
 use crate::store::{RecordedChange, StoreError};
 use crate::telemetry;
 use crate::tenants::WatchedTenant;
+
+/// How long an observation may take to be recorded, with room to spare.
+const JUST_OBSERVED: SignedDuration = SignedDuration::from_secs(30);
 
 /// A change that a subscriber may see.
 #[derive(Clone, Debug)]
@@ -25,10 +27,14 @@ pub struct Event {
     pub change: Arc<RecordedChange>,
 }
 
-/// What the subscriber proved itself by counts no longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token has expired; subscribe again with a new one")]
-pub struct Expired;
+/// Why a subscriber gets no more events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What it was let in by counts no longer.
+    Lapsed(Lapse),
+    /// It may no longer read.
+    Forbidden(Forbidden),
+}
 
 /// One subscriber's way through the feed. Made by [`super::Feed::subscribe`].
 pub struct Subscription {
@@ -39,6 +45,9 @@ pub struct Subscription {
     /// What comes next, of all tenants or of the one.
     ahead: VecDeque<Arc<RecordedChange>>,
     read_to: watch::Receiver<Timestamp>,
+    /// Who may call has changed.
+    rights: watch::Receiver<()>,
+    begins_after: Timestamp,
 }
 
 enum Stage {
@@ -61,23 +70,35 @@ struct Derived {
 impl Subscription {
     pub(super) fn new(feed: Arc<Inner>, view: View, tenant: Option<TenantId>, since: Option<Timestamp>) -> Self {
         let read_to = feed.read_to.subscribe();
+        let rights = feed.gate.watch();
         let now = *read_to.borrow();
         let stage = match since {
             Some(since) => Stage::Beginning { since },
             None => Stage::Following { place: now, derived: Derived::default() },
         };
-        Self { feed, view, tenant, stage, ahead: VecDeque::new(), read_to }
+        let begins_after = since.unwrap_or(if now > Timestamp::MIN {
+            now
+        } else {
+            // Nothing was ever recorded; what is to come has been observed a moment ago at the earliest.
+            feed.clock.now().saturating_sub(JUST_OBSERVED).unwrap_or(Timestamp::MIN)
+        });
+        Self { feed, view, tenant, stage, ahead: VecDeque::new(), read_to, rights, begins_after }
+    }
+
+    /// After which place the events come. Whoever goes on after it has missed none of them.
+    #[must_use]
+    pub fn begins_after(&self) -> Timestamp {
+        self.begins_after
     }
 
     /// Waits for the next event. `None` when the service ends.
     ///
     /// # Errors
-    /// When the caller's token has expired.
-    pub async fn next(&mut self) -> Option<Result<Event, Expired>> {
+    /// When the caller may have no more.
+    pub async fn next(&mut self) -> Option<Result<Event, Ended>> {
         loop {
-            self.view.renew(&self.feed.tenants);
-            if self.view.is_expired(self.feed.clock.now()) {
-                return Some(Err(Expired));
+            if let Err(ended) = self.renew() {
+                return Some(Err(ended));
             }
             while let Some(change) = self.ahead.pop_front() {
                 if self.tenant.as_ref().is_none_or(|tenant| *tenant == change.tenant)
@@ -98,16 +119,21 @@ impl Subscription {
         }
     }
 
-    /// Waits for news, or for the end of the token. `None` when there will be none.
+    /// Looks at what the subscriber may see now.
+    fn renew(&mut self) -> Result<(), Ended> {
+        // What changes from here on is waited for.
+        self.rights.mark_unchanged();
+        self.feed.gate.renew(&mut self.view).map_err(Ended::Lapsed)?;
+        self.view.require(Role::Read).map_err(Ended::Forbidden)
+    }
+
+    /// Waits for news, of changes or of rights. `None` when there will be none.
     async fn wait(&mut self) -> Option<()> {
-        let rest = self.view.expires_at().map(|at| at.duration_since(self.feed.clock.now()).max(SignedDuration::ZERO));
-        match rest.and_then(|rest| Duration::try_from(rest).ok()) {
-            None => self.read_to.changed().await.ok(),
-            // A little later, so that it has expired by then.
-            Some(rest) => match tokio::time::timeout(rest + Duration::from_millis(1), self.read_to.changed()).await {
-                Ok(changed) => changed.ok(),
-                Err(_) => Some(()),
-            },
+        let rest = self.view.remaining(self.feed.clock.now());
+        tokio::select! {
+            changed = self.read_to.changed() => changed.ok(),
+            changed = self.rights.changed() => changed.ok(),
+            () = tokio::time::sleep(rest.unwrap_or_default()), if rest.is_some() => Some(()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_graphql::{Error, ErrorExtensions as _, ServerError};
 use tracing::error;
 
-use crate::access::{Crowded, Forbidden};
+use crate::access::{Crowded, Forbidden, Lapse};
 use crate::koodrive::Failure;
 use crate::store::StoreError;
 use crate::telemetry;
@@ -24,6 +24,8 @@ pub mod code {
     pub const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
     /// No valid credentials.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+    /// The token cannot be judged at the moment, because the keys of its issuer cannot be had. It may be good.
+    pub const ISSUER_UNAVAILABLE: &str = "ISSUER_UNAVAILABLE";
     /// The caller lacks a role, or the operator does not allow it to anybody.
     pub const FORBIDDEN: &str = "FORBIDDEN";
     /// Too many requests.
@@ -49,8 +51,8 @@ pub enum ApiError {
     RateLimited(u64),
     /// Too many subscriptions at the same time.
     Crowded(Crowded),
-    /// What the caller proved itself by counts no longer; the sentence says what to mend.
-    Unauthenticated(String),
+    /// What the caller was let in by counts no longer.
+    Lapsed(Lapse),
     /// The upstream could not answer.
     Upstream(Arc<Failure>),
     /// The database could not answer.
@@ -71,7 +73,8 @@ impl ApiError {
             Self::BadUserInput(_) => code::BAD_USER_INPUT,
             Self::Forbidden(_) => code::FORBIDDEN,
             Self::RateLimited(_) | Self::Crowded(_) => code::RATE_LIMITED,
-            Self::Unauthenticated(_) => code::UNAUTHENTICATED,
+            Self::Lapsed(Lapse::Unverifiable) => code::ISSUER_UNAVAILABLE,
+            Self::Lapsed(Lapse::Expired | Lapse::Withdrawn) => code::UNAUTHENTICATED,
             Self::Upstream(failure) => failure.verdict.code(),
             Self::HistoryUnavailable(_) => code::HISTORY_UNAVAILABLE,
             Self::Internal(_) => code::INTERNAL,
@@ -113,7 +116,8 @@ impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         let code = error.code();
         match error {
-            ApiError::BadUserInput(message) | ApiError::Unauthenticated(message) => coded(message, code),
+            ApiError::BadUserInput(message) => coded(message, code),
+            ApiError::Lapsed(lapse) => coded(lapse.to_string(), code),
             ApiError::Crowded(crowded) => coded(crowded.to_string(), code),
             ApiError::Forbidden(forbidden) => coded(forbidden.to_string(), code),
             ApiError::RateLimited(seconds) => {

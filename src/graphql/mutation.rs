@@ -28,7 +28,7 @@ impl Mutation {
         ingredients(ctx).never_keep();
         let outcome = refresh(ctx, view, tenant_id.as_str()).await;
         let told = outcome.as_ref().map_or_else(ApiError::code, |_| "OK");
-        info!(target: "quotagraph::audit", principal = %view.principal().name, operation = "refreshSpaceAllocation",
+        info!(target: "quotagraph::audit", principal = %view.principal().name, by = view.principal().name.means().name(), operation = "refreshSpaceAllocation",
             tenant = tenant_id.as_str(), outcome = told, "mutation");
         Some(outcome.map(Into::into).map_err(Into::into))
     }

@@ -14,6 +14,7 @@ use super::scalars::Instant;
 use super::services::Services;
 use super::types::SpaceAllocationChange;
 use crate::access::{Role, View};
+use crate::feed::Ended;
 
 /// How a subscription's events travel, and where they resume. A request brings it as data.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Delivery {
     pub transport: &'static str,
     /// Where the subscriber stood when its connection broke, if the transport knows; it wins over `since`.
     pub resume_after: Option<Timestamp>,
+    /// The place after which the events begin, as soon as the subscription has begun.
+    pub begins_after: Arc<Mutex<Option<Timestamp>>>,
     /// The place of the event that was made last.
     pub place: Arc<Mutex<Option<Timestamp>>>,
 }
@@ -30,7 +33,7 @@ impl Delivery {
     /// By a transport that knows of no places.
     #[must_use]
     pub fn by(transport: &'static str) -> Self {
-        Self { transport, resume_after: None, place: Arc::default() }
+        Self { transport, resume_after: None, begins_after: Arc::default(), place: Arc::default() }
     }
 }
 
@@ -66,6 +69,7 @@ impl Subscription {
         let since = delivery.resume_after.or(since);
         let subscription = services.feed.subscribe(view.clone(), tenant, since);
         let open = services.metrics.begin(delivery.transport);
+        *delivery.begins_after.lock() = Some(subscription.begins_after());
         Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {
             let place = Arc::clone(&delivery.place);
             // The event that was made last has been answered.
@@ -78,7 +82,8 @@ impl Subscription {
                         *place.lock() = Some(event.change.recorded_at);
                         Some((Ok(event.into()), Some((subscription, stay, open))))
                     }
-                    Err(expired) => Some((Err(ApiError::Unauthenticated(expired.to_string()).into()), None)),
+                    Err(Ended::Lapsed(lapse)) => Some((Err(ApiError::Lapsed(lapse).into()), None)),
+                    Err(Ended::Forbidden(forbidden)) => Some((Err(ApiError::from(forbidden).into()), None)),
                 }
             }
         }))

@@ -1,19 +1,27 @@
 //! Server-sent events, as graphql-sse has them in its distinct connections mode: each operation has a connection of its own, on which each
 //! response is an event `next`, and the end an event `complete`.
 //!
-//! Events of a subscription have ids, so that a browser's `EventSource`, which tells the last one when it connects again, goes on after it.
-//! When the service ends, the stream ends without `complete`: clients then connect again.
+//! Events of a subscription have ids, so that a browser's `EventSource`, which tells the last one when it connects again, goes on after it. The
+//! first id comes at once, with an event that has neither a name nor data: clients take its id and tell nobody (the one of browsers tells
+//! listeners of `message`, which nobody listens for where events have names).
+//! When the service ends, or what the caller was let in by counts no longer, the stream ends without `complete`: clients then connect again.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use async_graphql::Response as GraphqlResponse;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse as _, Response};
-use futures_util::{StreamExt as _, future, stream};
+use axum::response::Response;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::HttpState;
@@ -21,7 +29,7 @@ use super::answer::Payload;
 use super::execute::Operation;
 use super::refusal::Refusal;
 use super::unbuffered;
-use crate::access::View;
+use crate::access::{Gate, View};
 use crate::graphql::Delivery;
 use crate::quota::parse_instant;
 use crate::telemetry::explain;
@@ -29,13 +37,17 @@ use crate::telemetry::explain;
 /// How often an idle connection shows that it lives; below what proxies take for dead.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
+/// A comment, by which it does.
+const ALIVE: &[u8] = b":\n\n";
+
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// Nobody on the way may keep events or gather them to compress them.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
 
-/// The last event. Browsers pass over an event without a line of data, and gateways read more than an empty line as JSON; the library writes no line
-/// or two.
+/// The last event. Browsers pass over an event without a line of data, and gateways read more than an empty line as JSON.
 const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 
 /// Answers an operation by events.
@@ -46,31 +58,68 @@ pub(super) fn send_events(
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     let delivery = Delivery { resume_after: last_event(headers)?, ..Delivery::by("sse") };
-    let place = Arc::clone(&delivery.place);
-    let next = move |response| {
-        let event = Event::default().event("next");
-        let event = match place.lock().take() {
-            Some(place) => event.id(place.to_string()),
-            None => event,
+    let (begins_after, place) = (Arc::clone(&delivery.begins_after), Arc::clone(&delivery.place));
+    let responses = operation.stream(state, view.clone(), delivery);
+    let (gate, stop) = (Arc::clone(&state.gate), state.stop.clone());
+    let sending = Sending { responses, begins_after, place, gate, view, stop, is_over: false };
+    let events = stream::unfold(sending, Sending::next).take_until(state.stop.clone().cancelled_owned());
+    let mut response = Response::new(Body::from_stream(events.map(Ok::<_, Infallible>)));
+    response.headers_mut().insert(header::CONTENT_TYPE, EVENT_STREAM);
+    response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
+    response.headers_mut().insert(unbuffered::HEADER.0, unbuffered::HEADER.1);
+    Ok(response)
+}
+
+/// An operation that is answered by events.
+struct Sending {
+    responses: BoxStream<'static, GraphqlResponse>,
+    /// Where the subscription began, as soon as it has and until it was told.
+    begins_after: Arc<Mutex<Option<Timestamp>>>,
+    /// The place of the response that came last.
+    place: Arc<Mutex<Option<Timestamp>>>,
+    gate: Arc<Gate>,
+    view: View,
+    stop: CancellationToken,
+    is_over: bool,
+}
+
+impl Sending {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        if self.is_over {
+            return None;
+        }
+        let response = poll_fn(|context| match self.responses.poll_next_unpin(context) {
+            Poll::Ready(response) => Poll::Ready(Ok(response)),
+            Poll::Pending => self.begins_after.lock().take().map_or(Poll::Pending, |place| Poll::Ready(Err(place))),
+        });
+        let event = match timeout(ALIVE_EVERY, response).await {
+            Err(_) => Bytes::from_static(ALIVE),
+            // Some clients take the id of an event with data only, be it an empty line.
+            Ok(Err(begins_after)) => format!("id: {begins_after}\ndata:\n\n").into(),
+            Ok(Ok(Some(response))) if !response.errors.is_empty() && self.gate.renew(&mut self.view).is_err() => return None,
+            Ok(Ok(Some(response))) => self.tell(&response),
+            Ok(Ok(None)) if self.stop.is_cancelled() => return None,
+            Ok(Ok(None)) => {
+                self.is_over = true;
+                Bytes::from_static(COMPLETE)
+            }
         };
-        match serde_json::to_string(&Payload(&response)) {
-            Ok(payload) => event.data(payload),
+        Some((event, self))
+    }
+
+    fn tell(&self, response: &GraphqlResponse) -> Bytes {
+        // The first event tells a place, too.
+        self.begins_after.lock().take();
+        let id = self.place.lock().take().map(|place| format!("id: {place}\n")).unwrap_or_default();
+        // JSON as it is written here has no line breaks.
+        match serde_json::to_string(&Payload(response)) {
+            Ok(payload) => format!("event: next\n{id}data: {payload}\n\n").into(),
             Err(cause) => {
                 error!(error = explain(&cause), "cannot write an event");
-                Event::default().comment("an event could not be written")
+                Bytes::from_static(b": an event could not be written\n\n")
             }
         }
-    };
-    let events = operation.stream(state, view, delivery).map(next);
-    let events = events.take_until(state.stop.clone().cancelled_owned()).map(Ok::<_, Infallible>);
-    let response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response();
-    let (mut head, body) = response.into_parts();
-    head.headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
-    head.headers.insert(unbuffered::HEADER.0, unbuffered::HEADER.1);
-    let stop = state.stop.clone();
-    let complete = stream::once(async move { (!stop.is_cancelled()).then_some(Ok(Bytes::from_static(COMPLETE))) });
-    let body = Body::from_stream(body.into_data_stream().chain(complete.filter_map(future::ready)));
-    Ok(Response::from_parts(head, body))
+    }
 }
 
 /// The place that a browser tells when it connects again.

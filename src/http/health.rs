@@ -12,6 +12,7 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::HttpState;
+use crate::access::{IssuerState, Proof};
 use crate::clock::SharedClock;
 use crate::metrics::CollectorMetrics;
 use crate::store::SharedStore;
@@ -49,6 +50,9 @@ struct Checks {
     /// Only there when a task of the background failed lately.
     #[serde(skip_serializing_if = "Option::is_none")]
     tasks: Option<Check>,
+    /// The keys of the tokens' issuer, where tokens count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<Check>,
 }
 
 #[derive(Serialize)]
@@ -85,9 +89,26 @@ pub async fn readyz(State(state): State<Arc<HttpState>>) -> Response {
     let trouble = readiness.supervisor.trouble();
     let tasks_will_do = trouble.as_ref().is_none_or(|trouble| !trouble.is_essential);
     let tasks = trouble.map(|trouble| Check::bad(trouble.reason));
-    let ready = database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do;
+    let issuer = state.gate.issuer();
+    // Whoever has an API key can be served all the same.
+    let lets_in = issuer.is_none_or(|(keys, proof)| keys != IssuerState::Unknown || proof == Proof::KeyOrToken);
+    let issuer = issuer.map(|(keys, _)| check_issuer(keys));
+    let ready = database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do && lets_in;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Report { ready, checks: Checks { database, collector, tasks } })).into_response()
+    (status, Json(Report { ready, checks: Checks { database, collector, tasks, issuer } })).into_response()
+}
+
+fn check_issuer(keys: IssuerState) -> Check {
+    match keys {
+        IssuerState::Reached => Check::good(),
+        IssuerState::Away => {
+            let reason = "the issuer's keys cannot be had; the former ones count (auth.jwt.keys_kept_for); the log says why";
+            Check { reason: Some(reason.to_owned()), ..Check::good() }
+        }
+        IssuerState::Unknown => {
+            Check::bad("there are no keys of the issuer that count, so that no token is let in; the log says why")
+        }
+    }
 }
 
 impl Readiness {

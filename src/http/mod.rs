@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod caller;
 mod cors;
+mod credentials;
 mod documents;
 mod edge;
 mod encoding;

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
-use crate::access;
+use crate::access::{self, Lapse};
 use crate::graphql::{ApiError, code, coded_error};
 
 /// Why a request is not executed.
@@ -76,10 +76,10 @@ impl From<ApiError> for Refusal {
         let status = match &error {
             ApiError::BadUserInput(_) => StatusCode::BAD_REQUEST,
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
-            ApiError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            ApiError::Lapsed(Lapse::Expired | Lapse::Withdrawn) => StatusCode::UNAUTHORIZED,
             ApiError::RateLimited(_) | ApiError::Crowded(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Upstream(_) => StatusCode::BAD_GATEWAY,
-            ApiError::HistoryUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Lapsed(Lapse::Unverifiable) | ApiError::HistoryUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let code = error.code();
@@ -100,6 +100,11 @@ impl From<access::Refusal> for Refusal {
                 code: code::RATE_LIMITED,
                 header: Some((header::RETRY_AFTER, HeaderValue::from(seconds))),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+            },
+            access::Refusal::IssuerAway(seconds) => Self {
+                code: code::ISSUER_UNAVAILABLE,
+                header: Some((header::RETRY_AFTER, HeaderValue::from(seconds))),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
             },
         }
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::app::{Database, START, TestApp, World, tenant};
 use crate::support::subscriber::Events;
 
-fn key(name: &str, tenants: &[&str], roles: &[&str]) -> KeyConfig {
+pub(crate) fn key(name: &str, tenants: &[&str], roles: &[&str]) -> KeyConfig {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     let sha256 = KeyDigest::of(&format!("key of {name}")).to_string();
     KeyConfig { name: name.to_owned(), sha256, tenants: own(tenants), roles: own(roles) }

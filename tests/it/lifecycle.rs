@@ -3,4 +3,5 @@
 mod ending;
 mod logging;
 mod reloading;
+mod rights;
 mod starting;

@@ -17,7 +17,7 @@ mod rights;
 mod websocket;
 
 /// A subscription that asks for what tells changes apart.
-fn changes_of(arguments: &str) -> String {
+pub(crate) fn changes_of(arguments: &str) -> String {
     let fields = "tenant { id } before { allocated observedAt } after { allocated total observedAt source } recordedAt";
     format!("subscription {{ spaceAllocationChanged{arguments} {{ {fields} }} }}")
 }
@@ -40,7 +40,7 @@ fn seen(tenant: &str, millis: i64, allocated_gb: i64) -> Observation {
 }
 
 /// Records that a tenant has so much allocated, so many seconds after the start.
-async fn record(app: &TestApp, tenant: &str, seconds: i64, allocated_gb: i64) {
+pub(crate) async fn record(app: &TestApp, tenant: &str, seconds: i64, allocated_gb: i64) {
     app.store.record(&[seen(tenant, seconds * 1000, allocated_gb)]).await.unwrap();
 }
 

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::HttpState;
-use crate::access::View;
+use crate::access::{PrincipalName, View};
 use crate::export::{Kind, Piece, Plan};
 use crate::metrics::ExportMetrics;
 
 /// Opened when an export begins. When nobody holds it any more the export is over: its place is free, and the audit log has a line that tells
 /// how it ended.
 pub(super) struct Account {
-    principal: Arc<str>,
+    principal: PrincipalName,
     kind: Kind,
     format: &'static str,
     tenants: usize,
@@ -41,13 +41,14 @@ struct Taken {
 enum End {
     Whole,
     Failed,
+    TakenBack,
 }
 
 impl Account {
     /// Opens one, with a line in the audit log.
     pub fn open(state: &HttpState, view: &View, kind: Kind, plan: &Plan, place: OwnedSemaphorePermit) -> Arc<Self> {
         let account = Self {
-            principal: Arc::clone(&view.principal().name),
+            principal: view.principal().name.clone(),
             kind,
             format: plan.format.name(),
             tenants: plan.tenants.len(),
@@ -58,7 +59,8 @@ impl Account {
             stop: state.stop.clone(),
         };
         let Self { principal, format, tenants, .. } = &account;
-        info!(target: "quotagraph::audit", %principal, export = kind.name(), format, tenants, outcome = "STARTED", "export");
+        let by = principal.means().name();
+        info!(target: "quotagraph::audit", %principal, by, export = kind.name(), format, tenants, outcome = "STARTED", "export");
         Arc::new(account)
     }
 
@@ -81,7 +83,12 @@ impl Account {
 
     /// It could not be finished.
     pub fn set_failed(&self) {
-        self.taken.lock().end = Some(End::Failed);
+        self.taken.lock().end.get_or_insert(End::Failed);
+    }
+
+    /// Its caller may not have it any more.
+    pub fn set_taken_back(&self) {
+        self.taken.lock().end.get_or_insert(End::TakenBack);
     }
 }
 
@@ -92,6 +99,7 @@ impl Drop for Account {
         let outcome = match end {
             Some(End::Whole) => "OK",
             Some(End::Failed) => "FAILED",
+            Some(End::TakenBack) => "TAKEN_BACK",
             // Its client may have gone in that moment too; what it has is cut off in any case.
             None if self.stop.is_cancelled() => "CUT",
             None => "GONE",
@@ -101,7 +109,7 @@ impl Drop for Account {
         let Self { principal, kind, format, tenants, began, .. } = self;
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(
-            target: "quotagraph::audit", %principal, export = kind.name(), format, tenants, rows, bytes, bytes_sent, duration_ms, outcome,
+            target: "quotagraph::audit", %principal, by = principal.means().name(), export = kind.name(), format, tenants, rows, bytes, bytes_sent, duration_ms, outcome,
             "export"
         );
     }

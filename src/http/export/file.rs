@@ -7,11 +7,13 @@ use axum::body::{Body, Bytes};
 use futures_util::stream::try_unfold;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::account::Account;
 use super::compressor::Compressor;
 use super::{Encoding, HttpState, Refusal};
+use crate::access::{Lapse, Role, View};
 use crate::export::{ExportError, Piece, Plan, Written};
 use crate::graphql::ApiError;
 use crate::telemetry::explain;
@@ -26,15 +28,27 @@ const AHEAD: usize = 2;
 pub(super) async fn start(
     state: &HttpState,
     plan: Plan,
+    view: View,
     encoding: Option<Encoding>,
     account: Arc<Account>,
 ) -> Result<Body, Refusal> {
     let (to, mut pieces) = mpsc::channel(AHEAD);
     let store = Arc::clone(&state.exports.store);
+    let (gate, taken_back) = (Arc::clone(&state.gate), CancellationToken::new());
     // Holds the account too: an export is over when nothing works for it any more.
-    let keeping = Arc::clone(&account);
+    let (keeping, told_taken_back) = (Arc::clone(&account), taken_back.clone());
     let running = tokio::spawn(async move {
-        let outcome = plan.run(store, to, |_| ()).await;
+        // Not the tenants that are no longer watched count, but those that the caller may no longer see.
+        let wanted = plan.tenants.clone();
+        let may = move |view: &View| view.may(Role::Export) && wanted.iter().all(|tenant| view.shows(tenant));
+        let outcome = tokio::select! {
+            outcome = plan.run(store, to, |_| ()) => outcome,
+            () = gate.until_taken_back(view, may) => {
+                keeping.set_taken_back();
+                told_taken_back.cancel();
+                Err(ExportError::TakenBack)
+            }
+        };
         if let Err(ExportError::Store(_) | ExportError::Encoding(_)) = &outcome {
             keeping.set_failed();
         }
@@ -43,7 +57,7 @@ pub(super) async fn start(
     let first = pieces.recv().await;
     let running = if first.is_some() { Some(running) } else { ended(running.await)? };
     let compressor = encoding.map(Compressor::new).transpose().map_err(|cause| ApiError::Internal(explain(&cause)))?;
-    Ok(Body::from_stream(try_unfold(File { first, pieces, compressor, running, account }, File::next)))
+    Ok(Body::from_stream(try_unfold(File { first, pieces, compressor, running, account, taken_back }, File::next)))
 }
 
 /// Of an export that ended without a piece: nothing is left to wait for when the file is an empty one.
@@ -51,6 +65,7 @@ fn ended(outcome: Result<Outcome, JoinError>) -> Result<Option<JoinHandle<Outcom
     match outcome {
         Ok(Ok(_)) => Ok(None),
         Ok(Err(ExportError::Store(cause))) => Err(cause.into()),
+        Ok(Err(ExportError::TakenBack)) => Err(ApiError::Lapsed(Lapse::Withdrawn)),
         Ok(Err(cause)) => Err(ApiError::Internal(explain(&cause))),
         Err(cause) => Err(ApiError::Internal(explain(&cause))),
     }
@@ -64,6 +79,8 @@ struct File {
     /// `None` after its end.
     running: Option<JoinHandle<Outcome>>,
     account: Arc<Account>,
+    /// What was made already is not sent either.
+    taken_back: CancellationToken,
 }
 
 impl File {
@@ -84,6 +101,9 @@ impl File {
     /// The next piece as it is sent; `None` at the end.
     async fn make(&mut self) -> io::Result<Option<Bytes>> {
         loop {
+            if self.taken_back.is_cancelled() {
+                return Err(io::Error::other(ExportError::TakenBack));
+            }
             let piece = match self.first.take() {
                 Some(first) => Some(first),
                 None => self.pieces.recv().await,

@@ -67,7 +67,7 @@ async fn export(state: &Arc<HttpState>, request: Request, kind: Kind) -> Respons
             return Ok((headers, Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())));
         }
         let account = Account::open(state, &view, kind, &plan, permit(state)?);
-        file::start(state, plan, encoding, account).await.map(|body| (headers, body))
+        file::start(state, plan, view, encoding, account).await.map(|body| (headers, body))
     };
     match file.await {
         Ok((headers, body)) => {

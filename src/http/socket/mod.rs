@@ -12,8 +12,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use self::protocol::Close;
-use self::session::{HeldCredentials, Session, refuse};
+use self::session::{Session, refuse};
 use super::HttpState;
+use super::credentials::HeldCredentials;
 use super::forwarded::client_address;
 use super::origin::refuse_foreign_page;
 use super::refusal::Refusal;

@@ -48,13 +48,15 @@ pub(super) enum ServerMessage<'a> {
 pub(super) enum Close {
     /// The service ends.
     GoingAway,
+    /// The caller cannot be let in at the moment, and may come back; the sentence says why.
+    TryLater(String),
     /// There are as many connections as may be; the sentence says whose.
     Crowded(Crowded),
     /// A message is not understood; the sentence says why.
     Invalid(String),
     /// An operation came before the connection was acknowledged.
     Unauthorized,
-    /// The caller is not let in; the sentence says why.
+    /// The caller is not let in, or no longer; the sentence says why. Clients ask for new credentials and come back.
     Forbidden(String),
     /// Another subprotocol.
     Subprotocol,
@@ -74,7 +76,8 @@ impl From<Close> for CloseFrame {
         // The texts of graphql-ws, where it has one.
         let (code, mut reason) = match close {
             Close::GoingAway => (1001, "the service is stopping".to_owned()),
-            // Of the registry of RFC 6455: "try again later".
+            // Of the registry of RFC 6455: "try again later". Clients come back by themselves.
+            Close::TryLater(why) => (1013, why),
             Close::Crowded(crowded) => (1013, crowded.to_string()),
             Close::Invalid(why) => (4400, why),
             Close::Unauthorized => (4401, "Unauthorized".to_owned()),

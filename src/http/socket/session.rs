@@ -7,20 +7,18 @@ use std::time::Duration;
 
 use async_graphql::Response;
 use axum::extract::ws::{Message, WebSocket};
-use axum::http::HeaderMap;
 use futures_util::{FutureExt as _, StreamExt as _};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::super::HttpState;
 use super::super::answer::Payload;
-use super::super::caller::{bearer_token, credentials};
+use super::super::credentials::HeldCredentials;
 use super::super::execute::{Operation, is_executed};
 use super::super::refusal::Refusal;
-use super::super::request::{Object, Params};
+use super::super::request::Params;
 use super::operations::Operations;
 use super::protocol::{ClientMessage, Close, ServerMessage, parse};
-use crate::access::{Credentials, Stay, View};
+use crate::access::{self, Lapse, Stay, View};
 use crate::graphql::{Delivery, code, coded_error};
 
 /// How long a client may take to say who it is.
@@ -48,43 +46,28 @@ enum End {
     Gone,
 }
 
+/// What a client does that is not let in.
+impl From<access::Refusal> for Close {
+    fn from(refusal: access::Refusal) -> Self {
+        match refusal {
+            access::Refusal::IssuerAway(_) => Self::TryLater(refusal.to_string()),
+            access::Refusal::Unauthenticated { .. } | access::Refusal::RateLimited(_) => Self::Forbidden(refusal.of_payload()),
+        }
+    }
+}
+
+impl From<Lapse> for Close {
+    fn from(lapse: Lapse) -> Self {
+        match lapse {
+            Lapse::Unverifiable => Self::TryLater(lapse.to_string()),
+            Lapse::Expired | Lapse::Withdrawn => Self::Forbidden(lapse.to_string()),
+        }
+    }
+}
+
 impl From<Close> for End {
     fn from(close: Close) -> Self {
         Self::Close(close)
-    }
-}
-
-/// What proved who calls before the connection was a WebSocket, or came in its first message.
-#[derive(Default)]
-pub(super) struct HeldCredentials {
-    api_key: Option<SecretString>,
-    token: Option<SecretString>,
-}
-
-impl HeldCredentials {
-    /// Those of a request's headers.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let Credentials { api_key, token } = credentials(headers);
-        Self { api_key: api_key.map(Into::into), token: token.map(Into::into) }
-    }
-
-    /// Those of a payload: what would be the headers, in any case, or `apiKey`.
-    fn in_payload(payload: &Object) -> Option<Self> {
-        let find = |names: &[&str]| {
-            let is_named = |(name, _): &(&String, _)| names.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
-            payload.iter().find(is_named).and_then(|(_, value)| value.as_str())
-        };
-        let (api_key, authorization) = (find(&["x-api-key", "apiKey"]), find(&["authorization"]));
-        let token = authorization.and_then(bearer_token);
-        let some = api_key.is_some() || authorization.is_some();
-        some.then(|| Self { api_key: api_key.map(Into::into), token: token.map(Into::into) })
-    }
-
-    fn borrow(&self) -> Credentials<'_> {
-        Credentials {
-            api_key: self.api_key.as_ref().map(SecretString::expose_secret),
-            token: self.token.as_ref().map(SecretString::expose_secret),
-        }
     }
 }
 
@@ -127,7 +110,9 @@ impl Session {
         let mut alive = interval_at(Instant::now() + ALIVE_EVERY, ALIVE_EVERY);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_heard = true;
+        let mut rights = self.state.gate.watch();
         loop {
+            let rest = self.view.as_ref().and_then(|view| view.remaining(self.state.kept.clock.now()));
             tokio::select! {
                 () = stop.cancelled() => return Err(Close::GoingAway.into()),
                 (id, response) = self.operations.next() => self.pass_on(socket, &id, response).await?,
@@ -142,17 +127,25 @@ impl Session {
                     }
                 }
                 () = tokio::time::sleep_until(init_deadline), if self.view.is_none() => return Err(Close::InitTimeout.into()),
+                () = tokio::time::sleep(rest.unwrap_or_default()), if rest.is_some() => self.renew()?,
+                _ = rights.changed() => self.renew()?,
                 _ = alive.tick() => {
                     if !was_heard {
                         return Err(End::Gone);
                     }
                     was_heard = false;
-                    if self.view.as_ref().is_some_and(|view| view.is_expired(self.state.kept.clock.now())) {
-                        return Err(Close::Forbidden("the token has expired".to_owned()).into());
-                    }
+                    self.renew()?;
                     send(socket, Message::Ping(axum::body::Bytes::new())).await?;
                 }
             }
+        }
+    }
+
+    /// Looks at what the caller may see now; ends when what it was let in by counts no longer.
+    fn renew(&mut self) -> Result<(), Close> {
+        match &mut self.view {
+            Some(view) => Ok(self.state.gate.renew(view)?),
+            None => Ok(()),
         }
     }
 
@@ -165,7 +158,7 @@ impl Session {
                 let held = std::mem::take(&mut self.held);
                 let held = payload.as_ref().and_then(HeldCredentials::in_payload).unwrap_or(held);
                 let admitted = self.state.gate.admit(held.borrow(), self.address).await;
-                let view = admitted.map_err(|refusal| Close::Forbidden(refusal.to_string()))?;
+                let view = admitted.map_err(Close::from)?;
                 self.stay.belong_to(view.principal()).map_err(Close::Crowded)?;
                 self.view = Some(view);
                 say(socket, &ServerMessage::ConnectionAck).await
@@ -182,6 +175,7 @@ impl Session {
 
     /// Begins an operation. Its first response is made now if it can be: a subscription has begun when the next message is read.
     async fn begin(&mut self, socket: &mut WebSocket, id: String, params: Params) -> Result<(), End> {
+        self.renew()?;
         let Some(view) = &self.view else { return Err(Close::Unauthorized.into()) };
         if self.operations.contains(&id) {
             return Err(Close::Taken(id).into());
@@ -189,7 +183,6 @@ impl Session {
         let prepared = self.prepare(view, params);
         let (operation, view) = match prepared {
             Ok(prepared) => prepared,
-            Err(refusal) if refusal.code == code::UNAUTHENTICATED => return Err(Close::Forbidden(refusal.message).into()),
             Err(refusal) => {
                 let error = coded_error(refusal.message, refusal.code);
                 return say(socket, &ServerMessage::Error { id: &id, payload: &[error] }).await;
@@ -219,6 +212,10 @@ impl Session {
             self.operations.remove(id);
             return say(socket, &ServerMessage::Complete { id }).await;
         };
+        if !response.errors.is_empty() {
+            // Whoever was let in by what counts no longer is told by the end of the connection, and by nothing else: so its client comes back.
+            self.renew()?;
+        }
         if is_executed(&response) {
             return say(socket, &ServerMessage::Next { id, payload: Payload(&response) }).await;
         }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
+use quotagraph::config::{Auth, AuthMode, JwtConfig};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
@@ -20,6 +22,20 @@ const RSA_KEY: &[u8] = include_bytes!("rsa.p8");
 
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What the tokens of the tests say that they are from.
+pub const ISSUER: &str = "https://idp.example";
+
+/// Lets in tokens for `quotagraph` whose keys stand at `source`, an address or a file.
+pub fn jwt_auth(mode: AuthMode, source: &str) -> Auth {
+    let url = source.parse().ok();
+    let file = url.is_none().then(|| source.into());
+    let (issuer, audience) = (ISSUER.to_owned(), "quotagraph".to_owned());
+    let (tenants_claim, roles_claim) = ("tenants".to_owned(), "roles".to_owned());
+    let keys_kept_for = Duration::from_hours(24);
+    let jwt = JwtConfig { jwks_url: url, jwks_file: file, issuer, audience, keys_kept_for, tenants_claim, roles_claim };
+    Auth { mode, failed_attempts_per_minute: 1000, keys: Vec::new(), jwt: Some(jwt) }
 }
 
 /// A pair of keys with its name.

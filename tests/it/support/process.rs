@@ -109,6 +109,11 @@ impl Output {
         Self { text, reading }
     }
 
+    /// What came until now.
+    pub fn text(&self) -> String {
+        self.text.borrow().clone()
+    }
+
     /// Waits until the whole text holds to something, and gives the text.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let waited = patiently(what, self.text.wait_for(|text| holds(text))).await.map(|text| text.clone());

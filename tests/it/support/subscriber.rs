@@ -76,6 +76,12 @@ impl Socket {
         }
     }
 
+    /// The same, where nothing may come before.
+    pub async fn closing_next(mut self) -> (u16, String) {
+        assert!(self.came.is_empty(), "{:?}", self.came);
+        self.receive().await.expect_err("a message came before the end")
+    }
+
     /// Closes the connection in order. Gives the code that the server answers with.
     pub async fn close(mut self) -> u16 {
         self.stream.close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })).await.unwrap();
@@ -161,8 +167,18 @@ impl Events {
         events
     }
 
-    /// The next event; `None` at the end.
+    /// The next event; `None` at the end. The first id, which comes with no event, is passed over.
     pub async fn next(&mut self) -> Option<SentEvent> {
+        loop {
+            let block = self.next_block().await?;
+            if !block.event.is_empty() {
+                return Some(block);
+            }
+        }
+    }
+
+    /// What comes next, be it an id alone.
+    pub async fn next_block(&mut self) -> Option<SentEvent> {
         loop {
             if let Some((block, _)) = self.text.split_once("\n\n") {
                 let mut event = SentEvent::default();

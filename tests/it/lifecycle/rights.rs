@@ -1,0 +1,228 @@
+//! Who may call, changed in the config while `serve` runs.
+
+use std::time::{Duration, Instant};
+
+use quotagraph::access::KeyDigest;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde_json::{Value, json};
+
+use crate::support::app::tenant;
+use crate::support::issuer::{ISSUER, SigningKey, set_of};
+use crate::support::process::patiently;
+use crate::support::site::{Service, Site};
+
+fn api_key(name: &str) -> String {
+    let sha256 = KeyDigest::of(&format!("key of {name}"));
+    format!("[[auth.keys]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\ntenants = [\"*\"]\nroles = [\"READ\"]\n")
+}
+
+/// A site whose config has these settings, an `[auth]` section and a tenant.
+async fn site(settings: &str, auth: &str) -> Site {
+    let site = Site::new("", &[tenant("acme", 1, 10)]).await;
+    write(&site, settings, auth);
+    site
+}
+
+fn write(site: &Site, settings: &str, auth: &str) {
+    let head = "server.listen = \"127.0.0.1:0\"\ncollector.enabled = false\n";
+    site.write("quotagraph.toml", &format!("{head}{settings}\n{auth}\n{}", site.tables(&[tenant("acme", 1, 10)])));
+}
+
+fn keys(names: &[&str]) -> String {
+    let keys: String = names.iter().map(|name| api_key(name)).collect();
+    format!("[auth]\nmode = \"keys\"\n{keys}")
+}
+
+async fn status(service: &Service, header: (&str, &str)) -> u16 {
+    let body = json!({ "query": "{ tenant { id } }" }).to_string();
+    let request = service.client.post(format!("{}/graphql", service.base)).header(CONTENT_TYPE, "application/json").body(body);
+    patiently("an answer", request.header(header.0, header.1).send()).await.unwrap().status().as_u16()
+}
+
+async fn status_of(service: &Service, name: &str) -> u16 {
+    status(service, ("X-Api-Key", &format!("key of {name}"))).await
+}
+
+#[tokio::test]
+async fn a_key_that_is_removed_from_the_config_does_not_count_a_second_later() {
+    let site = site("", &keys(&["gone", "stays"])).await;
+    let service = site.serve().await;
+    assert_eq!((status_of(&service, "gone").await, status_of(&service, "stays").await), (200, 200));
+    write(&site, "", &keys(&["stays", "new"]));
+    let written = Instant::now();
+    while status_of(&service, "gone").await != 401 {
+        assert!(written.elapsed() < Duration::from_secs(1), "the key counts still");
+    }
+    assert_eq!((status_of(&service, "stays").await, status_of(&service, "new").await), (200, 200));
+    let finished = service.terminate().await;
+    assert!(finished.stderr.contains("who may call was replaced keys=2 tokens=false"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("after a restart"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_bad_version_of_who_may_call_is_refused_with_what_to_mend_and_the_old_one_stays() {
+    let site = site("", &keys(&["k"])).await;
+    let mut service = site.serve().await;
+    let open = "restart it if that is meant";
+    for (auth, mend) in [
+        (keys(&["k"]).replace("READ", "RULE"), "auth.keys.roles: must be of READ, REFRESH, EXPORT, METRICS and ADMIN (key k)"),
+        (keys(&["k"]).replace("mode = \"keys\"", "mode = \"key\""), "auth.mode: must be \"none\", \"keys\""),
+        (keys(&["k"]).replace("roles", "rolls"), "auth.keys.0.rolls: is not known"),
+        ("[auth]\nmode = \"jwt\"".to_owned(), "auth.jwt: is missing"),
+        ("[auth]\nmode = \"none\"".to_owned(), open),
+        (String::new(), open),
+        ("[auth".to_owned(), "line "),
+    ] {
+        let before = service.process.stderr.text().len();
+        write(&site, "", &auth);
+        let refused = |text: &str| {
+            let line = |line: &&str| line.contains("who may call was not replaced; the former rules stay in force");
+            text.get(before..).and_then(|text| text.lines().find(line)).map(str::to_owned)
+        };
+        let text = service.process.stderr.until("a refusal", |text| refused(text).is_some()).await;
+        let line = refused(&text).unwrap();
+        assert!(line.contains("ERROR") && line.contains(mend), "{line}");
+        assert_eq!((status_of(&service, "k").await, status_of(&service, "other").await), (200, 401));
+    }
+    write(&site, "", &keys(&["other"]));
+    service.process.stderr.line("who may call was replaced").await;
+    assert_eq!((status_of(&service, "k").await, status_of(&service, "other").await), (401, 200));
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_hang_up_reads_who_may_call_again() {
+    let site = site("", &keys(&["k"])).await;
+    let mut service = site.serve().await;
+    service.process.signal("HUP");
+    service.process.stderr.line("who may call is as it was").await;
+    service.process.stderr.line("the tenants were replaced").await;
+    write(&site, "", &keys(&[]));
+    service.process.signal("HUP");
+    service.process.stderr.line("no API key is left").await;
+    assert_eq!(status_of(&service, "k").await, 401);
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn other_settings_that_have_changed_are_named_once_without_their_values() {
+    let auth = keys(&["k"]);
+    let site = site("limits.tokens = 4000\ndatabase.url = \"sqlite:one.db\"\nserver.shutdown_timeout = \"10s\"", &auth).await;
+    let mut command = site.command(&["serve"]);
+    command.env("QUOTAGRAPH_LIMITS__BATCH", "7");
+    let mut service = Service::start(command).await;
+    // The environment wins, another word for the same time is no change, and a default that is written down is none.
+    let same = "limits.tokens = 4000\nlimits.batch = 3\ncache.stale_for = \"1day\"\ndatabase.url = \"sqlite:one.db\"\nserver.shutdown_timeout = \"10000ms\"";
+    write(&site, same, &keys(&["k", "first"]));
+    service.process.stderr.line("keys=2").await;
+    write(&site, "limits.tokens = 3000\nlimits.depth = 9\ndatabase.url = \"sqlite:secret-name.db\"", &keys(&["k"]));
+    let line = service.process.stderr.line("count only after a restart").await;
+    assert!(line.contains("WARN") && line.contains("settings=\"database.url, limits.depth, limits.tokens\""), "{line}");
+    service.process.stderr.line("keys=1").await;
+    // The same once more says nothing, something else does.
+    write(&site, "limits.tokens = 3000\nlimits.depth = 9\ndatabase.url = \"sqlite:secret-name.db\"", &keys(&["k", "l", "m"]));
+    service.process.stderr.line("keys=3").await;
+    write(&site, "limits.tokens = 1", &keys(&["k", "l", "m"]));
+    let line = service.process.stderr.line("the service would not start with the config as it is now").await;
+    assert!(line.contains("limits.tokens: must be between 10 and"), "{line}");
+    let finished = service.terminate().await;
+    assert_eq!(finished.stderr.matches("count only after a restart").count(), 2, "{}", finished.stderr);
+    assert!(!finished.stderr.contains("secret-name"), "{}", finished.stderr);
+}
+
+fn jwt(site: &Site) -> String {
+    let file = site.path().join("jwks.json");
+    format!(
+        "[auth]\nmode = \"jwt\"\n[auth.jwt]\njwks_file = \"{}\"\nissuer = \"{ISSUER}\"\naudience = \"quotagraph\"\n",
+        file.display()
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "the process has the system's clock")]
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+fn claims() -> Value {
+    json!({ "iss": ISSUER, "aud": "quotagraph", "sub": "alice", "exp": now() + 600, "tenants": "acme other", "roles": "openid READ" })
+}
+
+#[tokio::test]
+async fn keys_of_an_issuer_that_are_taken_out_of_their_file_do_not_count_a_second_later() {
+    let (withdrawn, kept) = (SigningKey::ed25519("withdrawn"), SigningKey::p256("kept"));
+    let site = Site::new("", &[tenant("acme", 1, 10)]).await;
+    site.write("jwks.json", &set_of(&[&withdrawn, &kept]));
+    write(&site, "", &jwt(&site));
+    let service = site.serve().await;
+    let by = async |key: &SigningKey| status(&service, (AUTHORIZATION.as_str(), &format!("Bearer {}", key.token(&claims())))).await;
+    let token = format!("Bearer {}", withdrawn.token(&claims()));
+    assert_eq!((status(&service, ("Authorization", &token)).await, by(&kept).await), (200, 200));
+    site.write("jwks.json", &set_of(&[&kept]));
+    let written = Instant::now();
+    while status(&service, ("Authorization", &token)).await != 401 {
+        assert!(written.elapsed() < Duration::from_millis(1500), "the token counts still");
+    }
+    assert_eq!(by(&kept).await, 200);
+    // A file that is no set for a moment changes nothing.
+    site.write("jwks.json", "{");
+    site.write("jwks.json", "{\"keys\":[]}");
+    let written = Instant::now();
+    while by(&kept).await != 401 {
+        assert!(written.elapsed() < Duration::from_millis(1500), "the token counts still");
+    }
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn the_audit_log_names_the_true_reason_and_what_a_token_lacks() {
+    let (key, other) = (SigningKey::ed25519("k"), SigningKey::ed25519("k"));
+    let site = Site::new("", &[tenant("acme", 1, 10)]).await;
+    site.write("jwks.json", &set_of(&[&key, &SigningKey::p256("k")]));
+    write(&site, "", &format!("{}roles_claim = \"realm_access.roles\"\n", jwt(&site)));
+    let mut service = site.serve().await;
+    let with = |name: &str, value: Value| {
+        let mut claims = claims();
+        claims[name] = value;
+        claims
+    };
+    let bearer = |token: String| format!("Bearer {token}");
+    let cases = [
+        (bearer(other.token(&claims())), "the token's signature is not that of the issuer's key"),
+        (bearer(SigningKey::ed25519("unknown").token(&claims())), "the issuer has no such key, or none of that algorithm"),
+        (bearer(key.token(&with("exp", json!(now() - 100)))), "the token has expired"),
+        (bearer(key.token(&with("nbf", json!(now() + 100)))), "the token is not valid yet"),
+        (bearer(key.token(&with("aud", json!("other")))), "the token is for another audience"),
+        (bearer(key.token(&with("iss", json!([ISSUER])))), "the token is of another issuer"),
+        (bearer(key.token(&with("sub", json!(7)))), "the token's sub is missing or no name for a log"),
+        (bearer(key.token_with(&json!({ "alg": "HS256", "kid": "k" }), &claims())), "the token's algorithm is not"),
+        (bearer("a.b.c".to_owned()), "the token is malformed"),
+        ("Basic YTpi".to_owned(), "no credentials were sent"),
+        ("ApiKey k".to_owned(), "credentials were sent of a kind that does not count"),
+    ];
+    for (authorization, reason) in cases {
+        let before = service.process.stderr.text().len();
+        assert_eq!(status(&service, ("Authorization", &authorization)).await, 401, "{reason}");
+        let text = service.process.stderr.until(reason, |text| text[before..].contains(reason)).await;
+        let line = text[before..].lines().find(|line| line.contains(reason)).unwrap().to_owned();
+        assert!(line.contains("outcome=\"UNAUTHENTICATED\"") && line.contains("request refused"), "{line}");
+    }
+    // What a good token does not give is told once, however often it comes.
+    let lacking = bearer(key.token(&with("tenants", json!([]))));
+    for _ in 0..5 {
+        assert_eq!(status(&service, ("Authorization", &lacking)).await, 200);
+    }
+    service
+        .process
+        .stderr
+        .line("the token gives no role; looked for READ, REFRESH, EXPORT, METRICS or ADMIN in the claim that auth.jwt.roles_claim names")
+        .await;
+    let finished = service.terminate().await;
+    assert_eq!(finished.stderr.matches("the token gives no ").count(), 2, "{}", finished.stderr);
+    for part in [
+        "claim=\"realm_access.roles\" found=\"no such claim\"",
+        "claim=\"tenants\" found=\"no text\"",
+        "principal=alice by=\"token\"",
+    ] {
+        assert!(finished.stderr.contains(part), "{part}: {}", finished.stderr);
+    }
+}
