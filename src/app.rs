@@ -3,14 +3,11 @@
 
 mod settings;
 
-use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
-use axum::{Router, ServiceExt as _};
-use tokio::net::TcpListener;
+use axum::Router;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +15,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::settings::{
-    allowed_hosts, allowed_metrics_hosts, at_least_one, auth_settings, cache_settings, collector_settings, document_limits,
-    gate_settings, longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits, text_limits,
+    allowed_hosts, allowed_metrics_hosts, at_least_one, auth_settings, cache_settings, collector_settings, connection_settings,
+    document_limits, gate_settings, longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits,
+    text_limits,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence, ReplaceError};
@@ -27,12 +25,13 @@ use crate::allocations::Allocations;
 use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::Collector;
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, Listen};
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, PatientListener, Readiness};
+use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
+use crate::listener::{self, Address, Bound, Listener};
 use crate::metrics::Metrics;
 use crate::recorder::{Writer, recorder};
 use crate::retention::{Ages, keep_retained};
@@ -40,10 +39,13 @@ use crate::store::{SharedStore, StoreError};
 use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
-use crate::tls::{Certificate, CertificateError, TlsListener};
+use crate::tls::{Certificate, CertificateError};
 
 /// Of the time to shut down, the share that requests and asks under way may take; the rest is for the last writes.
 const DRAIN_SHARE: f64 = 0.7;
+
+/// Connections to the address of the figures; those who scrape are few.
+const FIGURES_CONNECTIONS: usize = 50;
 
 /// Why the service could not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +53,8 @@ pub enum AppError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; stop what listens there or choose another address with server.listen")]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// What was to be listened on.
+        address: Listen,
         /// The system's reason.
         source: std::io::Error,
     },
@@ -89,19 +91,15 @@ pub enum AppError {
 
 /// A service that is built and bound, but does not run yet.
 pub struct App {
-    listener: TcpListener,
-    certificate: Option<Certificate>,
-    address: SocketAddr,
-    routes: Edge<Router>,
-    /// The address that has the figures alone, bound, with its routes.
-    figures: Option<(TcpListener, Edge<Router>)>,
+    listener: Listener<Edge<Router>>,
+    /// What serves the figures alone, on an address of their own.
+    figures: Option<Listener<Edge<Router>>>,
     collector: Option<Collector>,
     feed: Feed,
     sockets: TaskTracker,
     writer: Writer,
     ages: Ages,
     shutdown_timeout: Duration,
-    stall_timeout: Duration,
     handle: AppHandle,
 }
 
@@ -117,6 +115,8 @@ pub struct AppHandle {
     documents: Arc<Documents>,
     supervisor: Supervisor,
     gate: Arc<Gate>,
+    draining: CancellationToken,
+    drain_delay: Duration,
     stop: CancellationToken,
 }
 
@@ -135,10 +135,10 @@ impl App {
         let tls = config.server.tls.as_ref();
         let certificate = tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()?;
         let documents = Arc::new(Documents::open(document_settings(config))?);
-        let address = config.server.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
-        let address = listener.local_addr().map_err(|source| AppError::Listen { address, source })?;
-        let figures_listener = bind_figures(config).await?;
+        let address = &config.server.listen;
+        let bound = Bound::bind(address, config.auth.is_none());
+        let bound = bound.await.map_err(|source| AppError::Listen { address: address.clone(), source })?;
+        let figures_bound = bind_figures(config).await?;
 
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(metrics.tasks.clone());
@@ -174,6 +174,8 @@ impl App {
             documents: Arc::clone(&documents),
             supervisor: supervisor.clone(),
             gate: Arc::clone(&gate),
+            draining: CancellationToken::new(),
+            drain_delay: config.server.drain_delay,
             stop: CancellationToken::new(),
         };
         handle.register().await?;
@@ -210,11 +212,14 @@ impl App {
             lag_at_most: config.collector.enabled.then(|| longest_lag(config)),
             metrics: metrics.collector.clone(),
             supervisor,
+            draining: handle.draining.clone(),
         };
         let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.as_slice().into();
-        let figures = figures_listener.zip(config.metrics.listen).map(|(listener, address)| {
+        let figures = figures_bound.zip(config.metrics.listen).map(|(bound, address)| {
             let hosts = allowed_metrics_hosts(config, address);
-            (listener, http::metrics_routes(Arc::clone(&metrics), hosts, Arc::clone(&trusted_proxies)))
+            let routes = http::metrics_routes(Arc::clone(&metrics), hosts, Arc::clone(&trusted_proxies));
+            let settings = listener::Settings { connections: FIGURES_CONNECTIONS, ..connection_settings(config) };
+            Listener { bound, certificate: None, routes, answer_fault: http::answer_fault, settings }
         });
         let sockets = TaskTracker::new();
         let known = KnownDocuments::new(text_limits(config), metrics.http.validations.clone());
@@ -236,12 +241,12 @@ impl App {
             open_sockets: Presence::new(socket_limits(config)),
         };
         let routes = http::router(state, config.graphql.graphiql);
+        let routes = if certificate.is_some() { routes.over_tls() } else { routes };
+        let listener =
+            Listener { bound, certificate, routes, answer_fault: http::answer_fault, settings: connection_settings(config) };
         let collector = config.collector.enabled.then_some(collector);
         Ok(Self {
             listener,
-            certificate,
-            address,
-            routes,
             figures,
             collector,
             feed,
@@ -249,21 +254,26 @@ impl App {
             writer,
             ages: retention_ages(config),
             shutdown_timeout: config.server.shutdown_timeout,
-            stall_timeout: config.limits.stall_timeout,
             handle,
         })
     }
 
-    /// The address that is listened on.
+    /// The address that is listened on; of several, the first one.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.listener.bound.addresses()[0]
+    }
+
+    /// All addresses that are listened on.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        self.listener.bound.addresses()
     }
 
     /// The address that has the figures alone, if there is one.
     #[must_use]
-    pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.figures.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    pub fn metrics_address(&self) -> Option<&Address> {
+        self.figures.as_ref().and_then(|listener| listener.bound.addresses().first())
     }
 
     /// The handle to the service.
@@ -279,35 +289,14 @@ impl App {
     /// When a part failed, or when the time ran out before everything was written.
     pub async fn run(self) -> Result<(), AppError> {
         let stop = self.handle.stop.clone();
-        let listener = self.listener.tap_io(|connection| {
-            if let Err(cause) = connection.set_nodelay(true) {
-                warn!(error = telemetry::explain(&cause), "a connection keeps its small-packet delay");
-            }
-        });
-        let listener = PatientListener::new(listener, self.stall_timeout);
-        let stopped = stop.clone().cancelled_owned();
-        // The taps do nothing but make the address known to the routes.
-        let mut server = match self.certificate {
-            None => {
-                let listener = listener.tap_io(|_| {});
-                let service = self.routes.into_make_service_with_connect_info::<SocketAddr>();
-                tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
-            }
-            Some(certificate) => {
-                let listener = TlsListener::new(listener, certificate).tap_io(|_| {});
-                let service = self.routes.over_tls().into_make_service_with_connect_info::<SocketAddr>();
-                tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stopped).into_future())
-            }
-        };
+        let mut server = tokio::spawn(self.listener.run(stop.clone()));
         let mut showing = tokio::spawn({
             let stop = stop.clone();
             async move {
-                if let Some((listener, routes)) = self.figures {
-                    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-                    return axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
+                match self.figures {
+                    Some(listener) => listener.run(stop).await,
+                    None => stop.cancelled().await,
                 }
-                stop.cancelled().await;
-                Ok(())
             }
         });
         let mut collecting = tokio::spawn({
@@ -365,9 +354,9 @@ impl App {
 }
 
 /// The address for the figures alone, if there is to be one.
-async fn bind_figures(config: &Config) -> Result<Option<TcpListener>, AppError> {
+async fn bind_figures(config: &Config) -> Result<Option<Bound>, AppError> {
     let Some(address) = config.metrics.listen else { return Ok(None) };
-    let bound = TcpListener::bind(address).await;
+    let bound = Bound::bind(&address.into(), false).await;
     bound.map(Some).map_err(|source| AppError::ListenForMetrics { address, source })
 }
 
@@ -385,8 +374,9 @@ async fn finish<T>(task: &mut JoinHandle<T>, part: &str) {
 }
 
 impl AppHandle {
-    /// Begins the orderly end.
+    /// Begins the orderly end at once.
     pub fn stop(&self) {
+        self.draining.cancel();
         self.stop.cancel();
     }
 
@@ -419,6 +409,17 @@ impl AppHandle {
             let retaining = move || keep_retained(Arc::clone(&store), Arc::clone(&clock), ages, stop.clone());
             tokio::spawn(async move { supervisor.keep(Task::housekeeping("retention"), until, retaining).await });
         }
+    }
+
+    /// Begins the orderly end as balancers need it: readiness fails from now on, everything is served on for the config's `drain_delay`, in
+    /// which they notice, and then it ends.
+    pub async fn drain(&self) {
+        self.draining.cancel();
+        tokio::select! {
+            () = tokio::time::sleep(self.drain_delay) => {}
+            () = self.stop.cancelled() => {}
+        }
+        self.stop();
     }
 
     /// Watches these tenants instead of the present ones.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | the subcommands; parses arguments and prints |
 //! | [`app`] | the composition root: a config, a store and a clock become a running service |
+//! | [`listener`] | connections: TLS, HTTP/1.1 and HTTP/2, time-outs, how many |
 //! | [`http`] | routes, limits, health, the IDE |
 //! | [`graphql`] | the schema; thin resolvers over what follows |
 //! | [`access`] | who may see and do what: the one door, and the caller's view of the tenants |
@@ -41,6 +42,7 @@ pub mod graphql;
 pub mod http;
 pub mod import;
 pub mod koodrive;
+pub mod listener;
 pub mod metrics;
 pub mod origin;
 pub mod quota;

@@ -32,7 +32,18 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?,
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).finish().try_init()?,
     }
+    log_panics();
     Ok(())
+}
+
+/// Makes panics lines of the log, like all else that goes wrong. Nothing of them is shown to clients.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no text");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        tracing::error!(?message, place, thread = thread.name().unwrap_or_default(), "a task panicked");
+    }));
 }
 
 /// An error and what lies behind it, on one line. The JSON form of the log shows nothing but an error's own text, so events carry this.

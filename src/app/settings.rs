@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::access::{self, PresenceLimits};
-use crate::config::{Auth, Config, TrustedDocuments};
+use crate::config::{Auth, Config, Listen, TrustedDocuments};
 use crate::graphql::{DocumentLimits, TextLimits};
 use crate::http::{DocumentSettings, Hosts, RequestLimits};
 use crate::origin::Authority;
 use crate::quota::retention::Grain;
 use crate::retention::Ages;
-use crate::{allocations, collector, koodrive};
+use crate::{allocations, collector, koodrive, listener};
 
 /// Readiness fails when a tenant is later than this: two intervals, since one slot may be missed without harm.
 pub(super) fn longest_lag(config: &Config) -> SignedDuration {
@@ -61,7 +61,12 @@ pub(super) fn allowed_hosts(config: &Config) -> Hosts {
     if !unproven && config.server.hosts.is_empty() {
         return Hosts::any();
     }
-    only_hosts(config, &config.server.listen.to_string(), unproven)
+    let listen = match &config.server.listen {
+        // Whoever calls by it is on this machine.
+        Listen::Unix(_) => "localhost:0".to_owned(),
+        listen => listen.to_string(),
+    };
+    only_hosts(config, &listen, unproven)
 }
 
 /// The hosts by which the address for the figures alone may be called: nobody has to prove anything there.
@@ -77,6 +82,17 @@ fn only_hosts(config: &Config, listen: &str, unproven: bool) -> Hosts {
     let mut names = config.server.hosts.clone();
     names.extend(listen.rsplit_once(':').map(|(host, _)| host.to_owned()));
     Hosts::only(names, !own.is_some_and(|host| host.is_loopback()), unproven)
+}
+
+pub(super) fn connection_settings(config: &Config) -> listener::Settings {
+    let reserve =
+        config.upstream.concurrency.saturating_add(usize::try_from(config.database.max_connections).unwrap_or(usize::MAX));
+    listener::Settings {
+        header_timeout: config.server.header_timeout,
+        keep_alive: config.server.keep_alive,
+        stall_timeout: config.limits.stall_timeout,
+        connections: listener::fitting_connections(config.server.connections, reserve),
+    }
 }
 
 /// How callers prove who they are.

@@ -14,7 +14,8 @@ use super::signals::{END_OR_HANG_UP, Signals};
 use super::{Failed, open_store, output, system_clock};
 use crate::app::{App, AppError};
 use crate::clock::SharedClock;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, Listen, LogFormat};
+use crate::listener::Address;
 use crate::quota::TimeRange;
 use crate::simulator::Simulator;
 use crate::simulator::demo::{DemoTenant, demo_tenants};
@@ -26,7 +27,7 @@ use crate::tenants::WatchedTenant;
 const HISTORY_INTERVAL_S: u32 = 300;
 /// How long closing the database may take after a second signal.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,12 +41,19 @@ pub(super) struct Args {
 
     /// Where the service listens; loopback only [default: 127.0.0.1:8080, or any free port when that is taken].
     #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failed> {
-    if let Some(address) = args.listen.filter(|address| !address.ip().is_loopback()) {
+    if let Some(address) = args.listen.as_ref().filter(|address| !address.is_local()) {
         return Err(format!("the demo serves this machine only, not {address}; choose an address such as 127.0.0.1:8080").into());
+    }
+    if let Some(Listen::Unix(path)) = &args.listen {
+        let path = path.display();
+        return Err(format!(
+            "the demo is there to be opened in a browser, not at {path}; choose an address such as 127.0.0.1:8080"
+        )
+        .into());
     }
     telemetry::init(LogFormat::Text, "warn")?;
     // From here on a signal ends it by this function's end, which removes the folder.
@@ -78,12 +86,14 @@ async fn prepare(args: &Args, folder: &Path) -> Result<Prepared, Failed> {
     let simulator = Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), simulated, clock.clone()).await?;
 
     let mut config = Config::default();
-    config.server.listen = args.listen.unwrap_or(DEFAULT_LISTEN);
+    config.server.listen = args.listen.clone().unwrap_or(DEFAULT_LISTEN.into());
     config.server.default_tenant = tenants.first().map(|tenant| tenant.tenant.id.clone());
     config.database.url = SecretString::from(format!("sqlite:{}", folder.join("demo.db").display()));
     config.collector.interval = Duration::from_secs(10);
     config.cache.fresh_for = Duration::from_secs(15);
     config.upstream.requests_per_second = 2000;
+    // Nobody balances a demo.
+    config.server.drain_delay = Duration::ZERO;
     config.check()?;
 
     let store = open_store(&config).await?;
@@ -117,7 +127,7 @@ async fn build(
     };
     match App::build(config, watched(), store.clone(), clock.clone()).await {
         Err(AppError::Listen { .. }) if any_port => {
-            config.server.listen.set_port(0);
+            config.server.listen = (DEFAULT_LISTEN.0, 0).into();
             App::build(config, watched(), store.clone(), clock.clone()).await
         }
         built => built,
@@ -141,7 +151,7 @@ async fn record_history(store: &SharedStore, tenants: &[DemoTenant], days: u32, 
     Ok(())
 }
 
-fn explain(args: &Args, address: SocketAddr, upstream: SocketAddr) -> Result<(), Failed> {
+fn explain(args: &Args, address: &Address, upstream: SocketAddr) -> Result<(), Failed> {
     let (tenants, days) = (args.tenants, args.days);
     let from = (system_clock().now() - SignedDuration::from_hours(24 * 28)).strftime("%Y-%m-%dT00:00:00Z");
     output::print_line(format_args!(

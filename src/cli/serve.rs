@@ -35,6 +35,7 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     if let Some(address) = app.metrics_address() {
         info!(%address, "serving metrics");
     }
-    info!(address = %app.address(), "serving");
+    let addresses: Vec<String> = app.addresses().iter().map(ToString::to_string).collect();
+    info!(address = %addresses.join(", "), "serving");
     run_service(app, signals, Some(Reload::new(config, watch, settings, hang_up))).await
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use tokio::signal::unix::SignalKind;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -27,11 +28,19 @@ pub(super) async fn run_service(app: App, mut signals: Signals, reload: Option<R
     let mut running = std::pin::pin!(app.run());
     let outcome = tokio::select! {
         outcome = &mut running => outcome,
-        _ = signals.next() => {
-            info!("shutting down");
-            handle.stop();
+        first = signals.next() => {
+            let ending = async {
+                if first == SignalKind::terminate() {
+                    info!("draining: readiness fails, and everything is served on for a while");
+                    handle.drain().await;
+                }
+                info!("shutting down");
+                handle.stop();
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 outcome = &mut running => outcome,
+                () = ending => unreachable!("it only begins the end"),
                 second = signals.next() => {
                     warn!("told to end at once; what was under way is cut off");
                     return Ok(exit_code_of(second));

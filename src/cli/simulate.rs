@@ -1,15 +1,17 @@
 //! `quotagraph simulate`
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
 use secrecy::ExposeSecret as _;
+use tokio::net::lookup_host;
 
 use super::signals::{END_OR_HANG_UP, Signals};
 use super::{Failed, load_config, load_tenants, output, system_clock};
-use crate::config::{DEFAULT_FILE, LogFormat};
+use crate::config::{DEFAULT_FILE, Listen, LogFormat};
 use crate::koodrive::Credential;
 use crate::simulator::demo::demo_tenants;
 use crate::simulator::{SimulatedTenant, Simulator};
@@ -17,9 +19,9 @@ use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where it listens; port 0 takes any free one.
+    /// Where it listens: an address or a host name, and a port; port 0 takes any free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
-    listen: SocketAddr,
+    listen: Listen,
 
     /// How many tenants when there is no config to take them from.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -31,7 +33,7 @@ pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, F
     let tenants = if configured { configured_tenants(config)? } else { made_up_tenants(args.tenants)? };
     let count = tenants.len();
     let made_up = (!configured).then(|| tenants.clone());
-    let simulator = Simulator::start(args.listen, tenants, system_clock())
+    let simulator = start(&args.listen, tenants)
         .await
         .map_err(|cause| format!("cannot simulate on {}: {cause}; choose another address with --listen", args.listen))?;
     let address = simulator.addr();
@@ -55,6 +57,26 @@ values, form.
     signals.next().await;
     simulator.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts it on the first address of a name that can be listened on.
+async fn start(listen: &Listen, tenants: Vec<SimulatedTenant>) -> io::Result<Simulator> {
+    let addresses: Vec<SocketAddr> = match listen {
+        Listen::Address(address) => vec![*address],
+        Listen::Name { host, port } => lookup_host((host.as_str(), *port)).await?.collect(),
+        Listen::Unix(_) => {
+            let sentence = "an upstream is called by an address, and no socket in the file system";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, sentence));
+        }
+    };
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match Simulator::start(address, tenants.clone(), system_clock()).await {
+            Ok(simulator) => return Ok(simulator),
+            Err(cause) => failure = cause,
+        }
+    }
+    Err(failure)
 }
 
 /// The tenants of a config, with its credentials and made-up values.

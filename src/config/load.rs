@@ -150,8 +150,8 @@ impl Config {
 
     /// Without an `[auth]` section only loopback may be served: an address that others reach, unprotected, must be somebody's decision.
     fn check_listen(&self) -> Result<(), Invalid> {
-        let address = self.server.listen;
-        if self.auth.is_some() || address.ip().is_loopback() {
+        let address = &self.server.listen;
+        if self.auth.is_some() || address.is_local() {
             return Ok(());
         }
         Err(Invalid::new(

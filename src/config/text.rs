@@ -14,7 +14,7 @@ use super::error::Invalid;
 use crate::quota::TenantId;
 
 /// Reads an address and a port.
-pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     let rule = "must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
     text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))

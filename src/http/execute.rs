@@ -1,5 +1,6 @@
 //! Executing one operation.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,12 @@ impl Operation {
 
     /// The responses, one after the other: as many as there are events for a subscription, else one.
     pub fn stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, GraphqlResponse> {
+        // A panic ends the operation with an error, and nothing else on the same connection.
+        let responses = AssertUnwindSafe(self.try_stream(state, view, delivery)).catch_unwind();
+        responses.map(|response| response.unwrap_or_else(|_| panicked())).boxed()
+    }
+
+    fn try_stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, GraphqlResponse> {
         let ingredients = Arc::new(Ingredients::default());
         let is_subscription = self.is_subscription();
         let request = self.request.map(|request| request.data(view).data(ingredients).data(delivery));
@@ -180,6 +187,11 @@ fn error_code(error: &ServerError) -> &str {
         Some(Value::String(code)) => code,
         _ => code::INTERNAL,
     }
+}
+
+/// The hook has logged the panic.
+fn panicked() -> GraphqlResponse {
+    GraphqlResponse::from_errors(vec![coded_error("An internal error occurred.", code::INTERNAL)])
 }
 
 fn timed_out(limit: Duration) -> GraphqlResponse {

@@ -29,7 +29,7 @@ pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) 
     let caller = Caller { head: &head, method: Method::POST, accepted };
     let reply = async {
         let view = caller.admit(&state).await?;
-        let body = read_body(&head.headers, body, state.limits.body_bytes).await?;
+        let body = read_body(&head.headers, body, state.limits.body_bytes, state.limits.timeout).await?;
         caller.answer(&state, view, body, |body| parse_body(body, &state.limits)).await
     };
     caller.reply(&state, reply.await).await

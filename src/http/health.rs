@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::HttpState;
@@ -34,6 +35,8 @@ pub struct Readiness {
     pub metrics: CollectorMetrics,
     /// What knows of tasks that failed.
     pub supervisor: Supervisor,
+    /// The end is near: whoever balances should send nothing more.
+    pub draining: CancellationToken,
 }
 
 #[derive(Serialize)]
@@ -44,6 +47,8 @@ struct Report {
 
 #[derive(Serialize)]
 struct Checks {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<Check>,
     database: Check,
     #[serde(skip_serializing_if = "Option::is_none")]
     collector: Option<Check>,
@@ -86,6 +91,7 @@ pub async fn readyz(State(state): State<Arc<HttpState>>) -> Response {
         Some(limit) if database.ok => Some(readiness.check_collector(limit).await),
         _ => None,
     };
+    let ending = readiness.draining.is_cancelled().then(|| Check::bad("the service is about to end; send nothing more to it"));
     let trouble = readiness.supervisor.trouble();
     let tasks_will_do = trouble.as_ref().is_none_or(|trouble| !trouble.is_essential);
     let tasks = trouble.map(|trouble| Check::bad(trouble.reason));
@@ -93,9 +99,9 @@ pub async fn readyz(State(state): State<Arc<HttpState>>) -> Response {
     // Whoever has an API key can be served all the same.
     let lets_in = issuer.is_none_or(|(keys, proof)| keys != IssuerState::Unknown || proof == Proof::KeyOrToken);
     let issuer = issuer.map(|(keys, _)| check_issuer(keys));
-    let ready = database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do && lets_in;
+    let ready = ending.is_none() && database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do && lets_in;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Report { ready, checks: Checks { database, collector, tasks, issuer } })).into_response()
+    (status, Json(Report { ready, checks: Checks { ending, database, collector, tasks, issuer } })).into_response()
 }
 
 fn check_issuer(keys: IssuerState) -> Check {

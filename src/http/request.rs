@@ -1,9 +1,17 @@
 //! What stands in a request (GraphQL over HTTP, sections "Request" and "Request Parameters").
 
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::RequestLimits;
 use super::media_type::require_json;
@@ -42,15 +50,27 @@ pub(super) struct Listed {
     pub text: Option<Bytes>,
 }
 
-/// Reads the body of a POST of at most so many bytes.
-pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
+/// Reads the body of a POST: of at most so many bytes, and within a time.
+pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize, patience: Duration) -> Result<Bytes, Refusal> {
     require_json(headers)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request is larger than {limit} bytes"));
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    to_bytes(body, limit).await.map_err(|_| too_large())
+    let mut reading = pin!(to_bytes(body, limit));
+    // Most bodies are there already; those need no timer.
+    let read = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        Poll::Ready(read) => read,
+        Poll::Pending => timeout(patience, reading).await.map_err(|_| {
+            let sentence = format!("the request's body did not come within {} s (limits.request_timeout)", patience.as_secs_f64());
+            Refusal { code: code::TIMEOUT, ..Refusal::new(StatusCode::REQUEST_TIMEOUT, sentence) }
+        })?,
+    };
+    read.map_err(|cause| match cause.source() {
+        Some(cause) if cause.is::<LengthLimitError>() => too_large(),
+        _ => Refusal::bad_request("the request's body is malformed, or shorter than it says"),
+    })
 }
 
 /// Whether the body of a POST is a list of operations.

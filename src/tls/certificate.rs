@@ -40,7 +40,7 @@ impl Certificate {
 
     /// How to serve TLS now. Looks at the files first, which costs little beside a handshake. A new version that cannot be used is
     /// refused, once; while one file is new and the other not yet, that is so too.
-    pub(super) fn current(&mut self) -> Arc<ServerConfig> {
+    pub(crate) fn current(&mut self) -> Arc<ServerConfig> {
         let stamps = [&self.file, &self.key_file].map(|file| FileStamp::of(file));
         if stamps != self.stamps {
             self.stamps = stamps;
@@ -73,7 +73,7 @@ fn read(certificate_file: &Path, key_file: &Path) -> Result<ServerConfig, Certif
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| invalid(certificate_file, format!("cannot be used with the key {}: {error}", key_file.display())))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 

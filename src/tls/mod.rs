@@ -2,8 +2,6 @@
 
 mod certificate;
 mod client;
-mod listener;
 
 pub use certificate::{Certificate, CertificateError};
 pub use client::{BuildError, client_config};
-pub use listener::TlsListener;

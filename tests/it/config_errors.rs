@@ -80,7 +80,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ),
         (
             "[server]\nlisten = \"8080\"",
-            "server.listen: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\", found \"8080\"",
+            "server.listen: must be a host and a port, such as \"127.0.0.1:8080\", \"[::1]:8080\" or \"localhost:8080\", or \"unix:\" and an absolute path, found \"8080\"",
         ),
         (
             "[server]\nlisten = \"0.0.0.0:8080\"",
@@ -261,7 +261,7 @@ fn variables_are_named_when_they_are_wrong() {
         (
             "QUOTAGRAPH_SERVER__PORT",
             "80",
-            "is not known; known are listen, default_tenant, hosts, trusted_proxies, tls, shutdown_timeout",
+            "is not known; known are listen, default_tenant, hosts, trusted_proxies, tls, header_timeout, keep_alive, connections, drain_delay, shutdown_timeout",
         ),
         ("QUOTAGRAPH_AUTH__MODE", "token", "must be \"none\", \"keys\", \"jwt\" or \"keys+jwt\""),
         ("QUOTAGRAPH_LOG__FORMAT", "xml", "must be text or json, found \"xml\""),

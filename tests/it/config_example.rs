@@ -38,6 +38,7 @@ fn the_example_as_it_stands_changes_nothing() {
 fn every_commented_setting_shows_the_default_or_a_working_example() {
     let mut config = load(&uncommented());
     assert_eq!(config.server.default_tenant.take().unwrap().as_str(), "acme");
+    assert_eq!(config.server.connections.take(), Some(10_000));
     assert!(config.server.tls.take().unwrap().key_file.ends_with("key.pem"));
     let auth = config.auth.take().unwrap();
     assert_eq!(auth.api_keys().map(|keys| keys.len()), Some(1));

@@ -1,20 +1,22 @@
 //! The service over TLS.
 
 use std::path::Path;
+use std::time::Duration;
 
 use quotagraph::app::{App, AppError};
 use quotagraph::config::{Config, ServerTls};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::wire::{connect, rest};
 
-fn new_certificate() -> CertifiedKey<KeyPair> {
+pub fn new_certificate() -> CertifiedKey<KeyPair> {
     generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
-fn write(folder: &Path, certificate: &CertifiedKey<KeyPair>) -> ServerTls {
+pub fn write(folder: &Path, certificate: &CertifiedKey<KeyPair>) -> ServerTls {
     let tls = ServerTls { certificate_file: folder.join("certificate.pem"), key_file: folder.join("key.pem") };
     std::fs::write(&tls.certificate_file, certificate.cert.pem()).unwrap();
     std::fs::write(&tls.key_file, certificate.signing_key.serialize_pem()).unwrap();
@@ -88,4 +90,26 @@ async fn a_certificate_that_cannot_be_used_stops_the_start() {
     let world = World::new(Database::sqlite(), Vec::new()).await;
     let built = App::build(&config, Vec::new(), world.database.open().await, std::sync::Arc::new(world.clock.clone())).await;
     assert!(matches!(built, Err(AppError::Certificate(_))));
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_to_its_end_ends_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let certificate = new_certificate();
+    let tls = write(folder.path(), &certificate);
+    let app = world
+        .start_with(|config| {
+            config.server.tls = Some(tls);
+            config.server.header_timeout = Duration::from_millis(300);
+        })
+        .await;
+    // Nothing, and the beginning of a client's first message.
+    for began in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut stream = connect(&app).await;
+        stream.write_all(began).await.unwrap();
+        rest(&mut stream).await;
+    }
+    assert!(shows(&app, &certificate).await);
+    app.stop().await;
 }

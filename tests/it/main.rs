@@ -12,6 +12,7 @@ mod commands;
 mod config_errors;
 mod config_example;
 mod config_watch;
+mod connections;
 mod database_outage;
 mod exports;
 mod extreme_times;

@@ -18,6 +18,7 @@ use super::credentials::HeldCredentials;
 use super::forwarded::client_address;
 use super::origin::refuse_foreign_page;
 use super::refusal::Refusal;
+use crate::listener::Trust;
 
 /// The name of the subprotocol.
 const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -64,13 +65,14 @@ pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response 
     }
     let address = client_address(&head.extensions, &head.headers, &state.trusted_proxies);
     let credentials = HeldCredentials::of(&head.headers);
+    let trust = head.extensions.remove::<Trust>();
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);
     // Browsers do not tell a page why it may not connect, but why a connection is closed.
     let arrival = if speaks_ours { state.open_sockets.arrive().map_err(Close::Crowded) } else { Err(Close::Subprotocol) };
     upgrade.on_upgrade(move |socket| async move {
         match arrival {
-            Ok(stay) => Session::new(state, address, credentials, stay).run(socket).await,
+            Ok(stay) => Session::new(state, address, credentials, stay, trust).run(socket).await,
             Err(refused) => refuse(socket, refused).await,
         }
         drop(running);

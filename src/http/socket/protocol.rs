@@ -1,8 +1,11 @@
 //! The messages, and the codes with which a connection is closed.
 
+use std::io;
+
 use async_graphql::ServerError;
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
 use serde::{Deserialize, Serialize};
+use tungstenite::error::ProtocolError;
 
 use super::super::answer::Payload;
 use super::super::request::{Object, Params};
@@ -66,6 +69,31 @@ pub(super) enum Close {
     Taken(String),
     /// A second `connection_init`.
     InitTwice,
+    /// A message or a frame is larger than may be.
+    TooLarge,
+    /// More came before `connection_init` than that needs.
+    TooMuch,
+    /// A text is not UTF-8.
+    NotUtf8,
+    /// What came is no WebSocket's frame; the sentence says why.
+    Protocol(String),
+    /// Something failed that the log knows of.
+    Internal,
+}
+
+impl Close {
+    /// How a connection is closed on which nothing can be read any more; `None` when there is nobody to tell.
+    pub(super) fn of_error(error: axum::Error) -> Option<Self> {
+        let error = error.into_inner().downcast::<tungstenite::Error>().ok()?;
+        match *error {
+            tungstenite::Error::Capacity(_) => Some(Self::TooLarge),
+            tungstenite::Error::Io(cause) if cause.kind() == io::ErrorKind::QuotaExceeded => Some(Self::TooMuch),
+            tungstenite::Error::Utf8(_) => Some(Self::NotUtf8),
+            tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+            tungstenite::Error::Protocol(broken) => Some(Self::Protocol(broken.to_string())),
+            _ => None,
+        }
+    }
 }
 
 /// The reason of a close frame in bytes at most (RFC 6455, section 5.5, less the code).
@@ -86,6 +114,12 @@ impl From<Close> for CloseFrame {
             Close::InitTimeout => (4408, "Connection initialisation timeout".to_owned()),
             Close::Taken(id) => (4409, format!("Subscriber for {id} already exists")),
             Close::InitTwice => (4429, "Too many initialisation requests".to_owned()),
+            // Of RFC 6455, section 7.4.1.
+            Close::TooLarge => (1009, "the message is larger than limits.body_bytes".to_owned()),
+            Close::TooMuch => (1009, "less may be sent before connection_init".to_owned()),
+            Close::NotUtf8 => (1007, "the message is not UTF-8".to_owned()),
+            Close::Protocol(why) => (1002, why),
+            Close::Internal => (1011, "an internal error occurred".to_owned()),
         };
         reason.truncate(reason.floor_char_boundary(REASON_BYTES));
         Self { code, reason: Utf8Bytes::from(reason) }

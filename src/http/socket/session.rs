@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response;
 use axum::extract::ws::{Message, WebSocket};
-use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::super::HttpState;
 use super::super::answer::Payload;
@@ -20,15 +21,13 @@ use super::operations::Operations;
 use super::protocol::{ClientMessage, Close, ServerMessage, parse};
 use crate::access::{self, Lapse, Stay, View};
 use crate::graphql::{Delivery, code, coded_error};
+use crate::listener::Trust;
 
 /// How long a client may take to say who it is.
 const INIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a connection is tried. One that gives no sign of life in between is dropped.
 const ALIVE_EVERY: Duration = Duration::from_secs(30);
-
-/// How long a client may take to receive a message.
-const SEND_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a client may take to agree that the connection is closed.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
@@ -81,11 +80,13 @@ pub(super) struct Session {
     operations: Operations,
     /// Its place among the connections that may be open.
     stay: Stay,
+    /// To be given once the caller was let in.
+    trust: Option<Trust>,
 }
 
 impl Session {
-    pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials, stay: Stay) -> Self {
-        Self { state, address, held, view: None, operations: Operations::default(), stay }
+    pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials, stay: Stay, trust: Option<Trust>) -> Self {
+        Self { state, address, held, view: None, operations: Operations::default(), stay, trust }
     }
 
     /// Serves the connection to its end.
@@ -98,9 +99,21 @@ impl Session {
 
     /// Serves until there is a reason to end.
     async fn serve(&mut self, socket: &mut WebSocket) -> End {
-        match self.try_serve(socket).await {
-            Err(end) => end,
-            Ok(never) => match never {},
+        let stop = self.state.stop.clone();
+        // A client that takes nothing is cut off by the listener in time; the end of the service waits no longer than for any other client.
+        let overdue = async {
+            stop.cancelled().await;
+            sleep(CLOSE_PATIENCE).await;
+        };
+        tokio::select! {
+            biased;
+            served = AssertUnwindSafe(self.try_serve(socket)).catch_unwind() => match served {
+                Ok(Err(end)) => end,
+                Ok(Ok(never)) => match never {},
+                // The hook has logged it.
+                Err(_) => End::Close(Close::Internal),
+            },
+            () = overdue => End::Gone,
         }
     }
 
@@ -121,9 +134,12 @@ impl Session {
                     match message {
                         Some(Ok(Message::Text(text))) => self.take(socket, parse(&text, self.state.limits.text)?).await?,
                         Some(Ok(Message::Binary(_))) => return Err(Close::Invalid("messages are text".to_owned()).into()),
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                        // Nothing more is read until the answer is sent: whoever takes no answers must not fill memory with them.
+                        Some(Ok(Message::Ping(_))) => socket.flush().await.map_err(|_| End::Gone)?,
+                        Some(Ok(Message::Pong(_))) => {}
                         Some(Ok(Message::Close(_))) => return Err(End::Closed),
-                        Some(Err(_)) | None => return Err(End::Gone),
+                        Some(Err(cause)) => return Err(Close::of_error(cause).map_or(End::Gone, End::Close)),
+                        None => return Err(End::Gone),
                     }
                 }
                 () = tokio::time::sleep_until(init_deadline), if self.view.is_none() => return Err(Close::InitTimeout.into()),
@@ -161,6 +177,9 @@ impl Session {
                 let view = admitted.map_err(Close::from)?;
                 self.stay.belong_to(view.principal()).map_err(Close::Crowded)?;
                 self.view = Some(view);
+                if let Some(trust) = self.trust.take() {
+                    trust.give();
+                }
                 say(socket, &ServerMessage::ConnectionAck).await
             }
             ClientMessage::Ping { payload } => say(socket, &ServerMessage::Pong { payload }).await,
@@ -253,8 +272,5 @@ async fn say(socket: &mut WebSocket, message: &ServerMessage<'_>) -> Result<(), 
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
-    match timeout(SEND_PATIENCE, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(End::Gone),
-    }
+    socket.send(message).await.map_err(|_| End::Gone)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::app::{TenantSetup, tenant};
 use crate::support::process::until;
-use crate::support::site::Site;
+use crate::support::site::{Service, Site};
 
 /// The database that a service has left.
 async fn open(site: &Site) -> SharedStore {
@@ -111,4 +111,42 @@ async fn a_connection_that_asks_nothing_does_not_hold_up_the_end() {
     service.allocated("acme").await;
     let _idle = tokio::net::TcpStream::connect(service.base.strip_prefix("http://").unwrap()).await.unwrap();
     assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn balancers_are_told_of_the_end_while_everything_is_served_on() {
+    let site = Site::serving("collector.enabled = false", &[tenant("acme", 812, 2048)]).await;
+    let mut command = site.command(&["serve"]);
+    command.env("QUOTAGRAPH_SERVER__DRAIN_DELAY", "2s");
+    let service = Service::start(command).await;
+    let ready = async || service.client.get(format!("{}/readyz", service.base)).send().await.map(|answer| answer.status().as_u16());
+    assert_eq!(ready().await.unwrap(), 200);
+    service.process.signal("TERM");
+    until("the end of readiness", async || ready().await.is_ok_and(|status| status == 503)).await;
+    let noticed = std::time::Instant::now();
+    let report = service.client.get(format!("{}/readyz", service.base)).send().await.unwrap().text().await.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["ready"], &report["checks"]["ending"]["ok"]), (&json!(false), &json!(false)), "{report}");
+    assert_eq!(report["checks"]["ending"]["reason"], "the service is about to end; send nothing more to it");
+    assert_eq!(service.allocated("acme").await, json!({ "data": { "tenant": { "spaceAllocation": { "allocated": 812.0 } } } }));
+    let address = service.base.strip_prefix("http://").unwrap().to_owned();
+    until("the end of listening", async || tokio::net::TcpStream::connect(&address).await.is_err()).await;
+    assert!(noticed.elapsed() > Duration::from_secs(1), "{:?}", noticed.elapsed());
+    assert_eq!(service.process.end().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn an_interrupt_and_a_second_signal_wait_for_no_balancer() {
+    for (first, second, code) in [("INT", None, 0), ("TERM", Some("TERM"), 143), ("TERM", Some("INT"), 130)] {
+        let site = Site::serving("collector.enabled = false", &[tenant("acme", 1, 2)]).await;
+        let mut command = site.command(&["serve"]);
+        command.env("QUOTAGRAPH_SERVER__DRAIN_DELAY", "1h");
+        let mut service = Service::start(command).await;
+        service.process.signal(first);
+        if let Some(second) = second {
+            service.process.stderr.line("draining").await;
+            service.process.signal(second);
+        }
+        assert_eq!(service.process.end().await.code, Some(code), "{first} {second:?}");
+    }
 }

@@ -14,3 +14,4 @@ pub(crate) mod site;
 pub(crate) mod sql;
 pub(crate) mod subscriber;
 pub(crate) mod table;
+pub(crate) mod wire;

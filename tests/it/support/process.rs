@@ -30,7 +30,9 @@ pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
 /// The binary, to be run in a folder with nothing of this process's environment but its `PATH`.
 pub fn quotagraph(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quotagraph"));
-    command.args(args).current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    // Nobody balances here, so that nobody needs the time to notice the end.
+    command.env_clear().env("QUOTAGRAPH_SERVER__DRAIN_DELAY", "0s");
+    command.args(args).current_dir(folder).env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
 

@@ -1,0 +1,31 @@
+//! What is answered when no route could.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::accept::MediaType;
+use super::answer::Answer;
+use super::refusal::Refusal;
+use crate::graphql::code;
+use crate::listener::Fault;
+
+/// The answer to a fault, in the usual form of errors.
+#[must_use]
+pub fn answer_fault(fault: Fault) -> Response<Body> {
+    let refusal = match fault {
+        Fault::Head(bad) => Refusal::new(bad.status, bad.sentence),
+        Fault::Panic => {
+            let sentence = "An internal error occurred.";
+            Refusal { code: code::INTERNAL, ..Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, sentence) }
+        }
+    };
+    let Answer { status, body, mut headers, .. } = refusal.answer();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MediaType::Json.content_type()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,135 @@
+//! Listening and accepting.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::Settings;
+use super::answering::{AnswerFault, Routes};
+use super::bound::Bound;
+use super::connection::{Shared, serve};
+use super::pulse::{Order, Phase};
+use super::sweep::Connections;
+use super::wire::{Transport, Watched};
+use crate::telemetry;
+use crate::tls::Certificate;
+
+/// How often it is said that there is no room.
+const SAID_EVERY: Duration = Duration::from_mins(1);
+
+/// How long to wait after the system could not accept.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// The system gives up a connection no sooner than this because its client acknowledges nothing.
+const UNACKNOWLEDGED_AT_LEAST: Duration = Duration::from_secs(10);
+
+/// What accepts and serves.
+pub struct Listener<S> {
+    /// Where.
+    pub bound: Bound,
+    /// For https.
+    pub certificate: Option<Certificate>,
+    /// What answers.
+    pub routes: S,
+    /// What answers when the routes cannot.
+    pub answer_fault: AnswerFault,
+    /// The limits.
+    pub settings: Settings,
+}
+
+impl<S: Routes> Listener<S> {
+    /// Serves until `stop`; then closes, ends what is under way, and returns when all of it has ended. Dropping it cuts off what is left.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { mut bound, mut certificate, routes, answer_fault, settings } = self;
+        // Answers that are never acknowledged end with the time that clients have, even when nothing more is written. Connections inherit it.
+        let patience = settings.stall_timeout.max(UNACKNOWLEDGED_AT_LEAST);
+        bound.give_up_after(patience);
+        let connections = Arc::new(Connections::new(&settings));
+        let shared = Shared { routes, answer_fault };
+        let running = TaskTracker::new();
+        let _cut_at_the_end = CutAtTheEnd(Arc::clone(&connections));
+        let accepting = async {
+            let crowd = Crowd::default();
+            loop {
+                if !connections.has_room() {
+                    crowd
+                        .say(format_args!("{} connections are open, as many as may be (server.connections)", settings.connections));
+                    connections.make_room();
+                    connections.wait_for_room().await;
+                    continue;
+                }
+                let (stream, peer) = match bound.accept().await {
+                    Ok(accepted) => accepted,
+                    Err(cause) if is_of_one_connection(&cause) => continue,
+                    Err(cause) => {
+                        // Of files above all; a place that becomes free gives one back.
+                        crowd.say(format_args!("connections cannot be accepted: {}", telemetry::explain(&cause)));
+                        connections.make_room();
+                        sleep(AFTER_FAILURE).await;
+                        continue;
+                    }
+                };
+                let tls = certificate.as_mut().map(Certificate::current);
+                let place = connections.admit(if tls.is_some() { Phase::Handshake } else { Phase::Head });
+                let pulse = Arc::clone(&place.pulse);
+                running.spawn(serve(
+                    Watched::new(Transport::new(stream, place), Arc::clone(&pulse)),
+                    pulse,
+                    peer,
+                    tls,
+                    shared.clone(),
+                ));
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = connections.look_after() => {}
+            () = accepting => {}
+        }
+        drop(bound);
+        connections.tell_all(Order::Finish);
+        running.close();
+        tokio::select! {
+            () = running.wait() => {}
+            () = connections.look_after() => {}
+        }
+    }
+}
+
+/// Whether accepting failed for a connection that was gone before it was accepted.
+fn is_of_one_connection(cause: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(cause.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Says that there is no room, once a minute at most.
+#[derive(Default)]
+struct Crowd {
+    said: Mutex<Option<Instant>>,
+}
+
+impl Crowd {
+    fn say(&self, what: std::fmt::Arguments<'_>) {
+        let mut said = self.said.lock();
+        if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+            *said = Some(Instant::now());
+            warn!("{what}; new ones wait until others close, and who says nothing for longest is closed for them");
+        }
+    }
+}
+
+/// Cuts off what is left when the listener is let go of.
+struct CutAtTheEnd(Arc<Connections>);
+
+impl Drop for CutAtTheEnd {
+    fn drop(&mut self) {
+        self.0.tell_all(Order::Cut);
+    }
+}

@@ -1,0 +1,253 @@
+//! Between the library and the routes: each request of a connection is checked, counted as under way until its answer is taken, and kept
+//! from harming others when it panics.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response, StatusCode, Version};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::head::{self, BadHead, HeadCopy};
+use super::pulse::{Phase, Pulse};
+use super::streams::{StreamExecutor, StreamPulse};
+
+/// A request that no route answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its head is not right.
+    Head(BadHead),
+    /// What answered it panicked; the log has the panic.
+    Panic,
+}
+
+/// Lets a connection that becomes a WebSocket send as much as it likes. It is among the extensions of its request; until it is given, what
+/// the connection may send is little.
+#[derive(Clone, Debug)]
+pub struct Trust(Arc<Pulse>);
+
+impl Trust {
+    /// The client has proved who it is.
+    pub fn give(self) {
+        self.0.trust();
+    }
+}
+
+/// Writes the answer to a fault.
+pub type AnswerFault = fn(Fault) -> Response<Body>;
+
+/// What answers requests: the routes.
+pub trait Routes:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Routes for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+/// Answers the requests of one connection.
+pub(super) struct Answering<S> {
+    pub(super) routes: S,
+    pub(super) answer_fault: AnswerFault,
+    pub(super) peer: SocketAddr,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) head: Arc<HeadCopy>,
+    pub(super) streams: StreamExecutor,
+}
+
+impl<S: Routes> hyper::service::Service<Request<Incoming>> for Answering<S> {
+    type Response = Response<Watched>;
+    type Error = Infallible;
+    type Future = Answer<S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Answer<S::Future> {
+        let mut under_way = UnderWay { pulse: Arc::clone(&self.pulse), stream: None, is_whole: false };
+        if request.version() == Version::HTTP_2 {
+            self.pulse.speaks_http2();
+            under_way.stream = Some(self.streams.begin());
+        }
+        self.pulse.begin();
+        let is_copied = self.head.take();
+        // The library gives none but to what wants to be something else than HTTP.
+        if !request.extensions().is_empty() {
+            request.extensions_mut().insert(Trust(Arc::clone(&self.pulse)));
+        }
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let is_chunked = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+        let checked = head::check(&mut request, is_chunked, is_copied.then_some(&*self.head));
+        let state = match checked {
+            // Routes are shared by what is called a clone, and are always ready.
+            Ok(()) => match catch_unwind(AssertUnwindSafe(|| self.routes.clone().call(request.map(Body::new)))) {
+                Ok(routed) => State::Routed { routed },
+                Err(panic) => State::of_panic(panic),
+            },
+            Err(bad) => State::Refused { fault: Fault::Head(bad) },
+        };
+        Answer { state, on_fault: self.answer_fault, under_way: Some(under_way) }
+    }
+}
+
+pin_project! {
+    /// An answer that is being made.
+    pub(super) struct Answer<F> {
+        #[pin]
+        state: State<F>,
+        on_fault: AnswerFault,
+        under_way: Option<UnderWay>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        Routed { #[pin] routed: F },
+        Refused { fault: Fault },
+    }
+}
+
+impl<F> State<F> {
+    /// The hook has logged the panic. What it was about is not for clients.
+    fn of_panic(panic: Box<dyn Any + Send>) -> Self {
+        drop(panic);
+        Self::Refused { fault: Fault::Panic }
+    }
+}
+
+impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answer<F> {
+    type Output = Result<Response<Watched>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let response = match this.state.as_mut().project() {
+            StateProjection::Routed { routed } => match catch_unwind(AssertUnwindSafe(|| routed.poll(context))) {
+                Ok(polled) => ready!(polled).unwrap_or_else(|never| match never {}),
+                Err(panic) => {
+                    this.state.set(State::of_panic(panic));
+                    (this.on_fault)(Fault::Panic)
+                }
+            },
+            StateProjection::Refused { fault } => (this.on_fault)(*fault),
+        };
+        let under_way = this.under_way.take();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(under_way) = &under_way
+        {
+            under_way.pulse.enter(Phase::Upgraded);
+        }
+        Poll::Ready(Ok(response.map(|body| Watched { rest: Bytes::new(), body, under_way })))
+    }
+}
+
+/// A request that is under way, until it is let go of.
+#[derive(Debug)]
+struct UnderWay {
+    pulse: Arc<Pulse>,
+    /// By HTTP/2, where it is one of several.
+    stream: Option<Arc<StreamPulse>>,
+    is_whole: bool,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.pulse.end(!self.is_whole);
+    }
+}
+
+/// Bytes of an answer that are given to HTTP/2 at once. It takes all of a piece as soon as the client takes a byte of it, so pieces are
+/// small.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// The body of an answer, watched as it is taken.
+#[derive(Debug)]
+pub(super) struct Watched {
+    body: Body,
+    /// What is left of the last piece, by HTTP/2.
+    rest: Bytes,
+    under_way: Option<UnderWay>,
+}
+
+impl Watched {
+    /// The next piece. By HTTP/2 large ones are cut, and so is the last byte: an answer counts as taken when the client has made room for the
+    /// last piece's first byte.
+    fn cut(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Ok(mut data) = frame.into_data() else { return Frame::data(Bytes::new()) };
+        if data.len() > 1 {
+            self.rest = data.split_off(PIECE_BYTES.min(data.len() - 1));
+        }
+        Frame::data(data)
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let stream = this.under_way.as_ref().and_then(|under_way| under_way.stream.clone());
+        if let Some(stream) = &stream {
+            stream.is_taken();
+            if !this.rest.is_empty() {
+                let rest = std::mem::take(&mut this.rest);
+                let piece = this.cut(Frame::data(rest));
+                stream.offer(this.under_way.as_ref().map_or(0, |under_way| under_way.pulse.now()));
+                return Poll::Ready(Some(Ok(piece)));
+            }
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(context)));
+        let Ok(polled) = polled else {
+            // The connection, or the stream by HTTP/2, is broken off: half an answer must not look whole.
+            return Poll::Ready(Some(Err(axum::Error::new("the answer could not be made"))));
+        };
+        match (ready!(polled), stream) {
+            (Some(Ok(frame)), Some(stream)) if frame.is_data() => {
+                let piece = this.cut(frame);
+                if let Some(under_way) = &this.under_way {
+                    stream.offer(under_way.pulse.now());
+                }
+                Poll::Ready(Some(Ok(piece)))
+            }
+            (None, _) => {
+                if let Some(under_way) = &mut this.under_way {
+                    under_way.is_whole = true;
+                }
+                Poll::Ready(None)
+            }
+            (frame, _) => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        match hint.exact() {
+            Some(exact) => SizeHint::with_exact(exact + rest),
+            None => hint,
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.is_end_stream()
+            && let Some(under_way) = &mut self.under_way
+        {
+            under_way.is_whole = true;
+        }
+    }
+}

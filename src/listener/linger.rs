@@ -1,0 +1,47 @@
+//! Closing so that the last words arrive.
+//!
+//! When a socket is closed while something of the client lies unread in it, the system resets the connection, and the client may never see
+//! what was sent before: why its body is too large, or with which code its WebSocket was closed. So what is still coming is read and thrown
+//! away for a moment (RFC 9112, section 9.6).
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::sweep::Place;
+use super::wire::Stream;
+
+/// For how long at most, and for how many bytes.
+const AT_MOST: Duration = Duration::from_secs(1);
+const BYTES_AT_MOST: usize = 4 << 20;
+
+/// Closes a connection of which everything is written. It keeps its place meanwhile.
+pub(super) fn linger(stream: Stream, place: Place) {
+    let Ok(runtime) = Handle::try_current() else { return };
+    runtime.spawn(async move {
+        let _place = place;
+        let draining = async {
+            match stream {
+                Stream::Tcp(stream) => drain(stream).await,
+                Stream::Unix(stream) => drain(stream).await,
+            }
+        };
+        let _ = timeout(AT_MOST, draining).await;
+    });
+}
+
+async fn drain(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut thrown_away = 0;
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        thrown_away += count;
+        if thrown_away > BYTES_AT_MOST {
+            return;
+        }
+    }
+}

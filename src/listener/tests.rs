@@ -1,0 +1,57 @@
+//! Routes that panic.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::get;
+use futures_util::stream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+
+/// The whole of what comes to a request on a connection of its own.
+async fn ask(address: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\nGET /good HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_of_its_request_alone() {
+    async fn panic() -> &'static str {
+        tokio::task::yield_now().await;
+        panic!("on purpose");
+    }
+    async fn panic_in_the_middle() -> Body {
+        let pieces = stream::iter(["half an answer", "never"]).map(|piece| {
+            assert_ne!(piece, "never", "on purpose");
+            Ok::<_, Infallible>(Bytes::from(piece))
+        });
+        Body::from_stream(pieces)
+    }
+    use futures_util::StreamExt as _;
+    let routes =
+        Router::new().route("/good", get(async || "good")).route("/panic", get(panic)).route("/middle", get(panic_in_the_middle));
+    let bound = Bound::bind(&([127, 0, 0, 1], 0).into(), true).await.unwrap();
+    let Address::Tcp(address) = bound.addresses()[0] else { panic!("an address") };
+    let minute = Duration::from_mins(1);
+    let settings = Settings { header_timeout: minute, keep_alive: minute, stall_timeout: minute, connections: 10 };
+    let listener = Listener { bound, certificate: None, routes, answer_fault: crate::http::answer_fault, settings };
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(listener.run(stop.clone()));
+    let answers = ask(address, "/panic").await;
+    assert!(answers.starts_with("HTTP/1.1 500 "), "{answers}");
+    assert!(answers.contains("\"code\":\"INTERNAL\"") && !answers.contains("purpose"), "{answers}");
+    assert!(answers.ends_with("good"), "the connection goes on: {answers}");
+    let answers = ask(address, "/middle").await;
+    assert!(!answers.contains("\r\n0\r\n") && !answers.contains("good"), "it must not look whole: {answers}");
+    assert!(ask(address, "/good").await.ends_with("good"));
+    stop.cancel();
+    running.await.unwrap();
+}

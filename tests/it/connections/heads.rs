@@ -1,0 +1,119 @@
+//! Heads of requests that two servers could understand in two ways, or that nobody understands.
+
+use serde_json::Value;
+
+use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::wire::say;
+
+const QUERY: &str = "{\"query\":\"{__typename}\"}";
+
+async fn status(app: &TestApp, request: &str) -> (u16, String) {
+    let answer = say(app, request.as_bytes()).await;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("{request:?} got {answer:?}")), answer)
+}
+
+#[tokio::test]
+async fn what_is_ambiguous_or_malformed_is_refused() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let post = |headers: &str, body: &str| {
+        format!("POST /graphql HTTP/1.1\r\n{headers}Connection: close\r\nContent-Type: application/json\r\n\r\n{body}")
+    };
+    let host = "Host: localhost\r\n";
+    let chunked = "18\r\n{\"query\":\"{__typename}\"}\r\n0\r\n\r\n";
+    let get = |headers: &str| format!("GET /healthz HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+    for (request, expected) in [
+        (post(&format!("{host}Content-Length: 24\r\n"), QUERY), 200),
+        (post(&format!("{host}Transfer-Encoding: chunked\r\n"), chunked), 200),
+        (post(&format!("{host}Transfer-Encoding: Chunked\r\n"), chunked), 200),
+        // One of two lengths.
+        (post(&format!("{host}Content-Length: 24\r\nTransfer-Encoding: chunked\r\n"), chunked), 400),
+        (post(&format!("{host}Transfer-Encoding: chunked\r\nContent-Length: 24\r\n"), chunked), 400),
+        (post(&format!("{host}TRANSFER-ENCODING: chunked\r\nCONTENT-LENGTH: 0\r\n"), chunked), 400),
+        (post(&format!("{host}Content-Length: 24\r\nContent-Length: 23\r\n"), QUERY), 400),
+        (post(&format!("{host}Content-Length: 24, 23\r\n"), QUERY), 400),
+        (post(&format!("{host}Content-Length: +24\r\n"), QUERY), 400),
+        (post(&format!("{host}Content-Length: -1\r\n"), QUERY), 400),
+        (post(&format!("{host}Content-Length : 24\r\n"), QUERY), 400),
+        (post(&format!("{host}Content-Length: 99999999999999999999\r\n"), QUERY), 400),
+        // Codings that are not understood.
+        (post(&format!("{host}Transfer-Encoding: gzip, chunked\r\n"), chunked), 501),
+        (post(&format!("{host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), chunked), 501),
+        (post(&format!("{host}Transfer-Encoding: identity\r\n"), QUERY), 400),
+        (post(&format!("{host}Transfer-Encoding: xchunked\r\n"), chunked), 400),
+        // Chunks that are none.
+        (post(&format!("{host}Transfer-Encoding: chunked\r\n"), "zz\r\n{}\r\n0\r\n\r\n"), 400),
+        (post(&format!("{host}Transfer-Encoding: chunked\r\n"), "-1\r\n{}\r\n0\r\n\r\n"), 400),
+        (post(&format!("{host}Transfer-Encoding: chunked\r\n"), "2\r\n{}X0\r\n\r\n"), 400),
+        (post(&format!("{host}Transfer-Encoding: chunked\r\n"), "fffffffffffffffff\r\n{}"), 400),
+        // Hosts.
+        (get(host), 200),
+        (get("Host: 127.0.0.1:8080\r\n"), 200),
+        (get("Host: [::1]:8080\r\n"), 200),
+        (get(""), 400),
+        (get("Host: localhost\r\nHost: localhost\r\n"), 400),
+        (get("Host: localhost\r\nhost: other\r\n"), 400),
+        (get("Host:\r\n"), 400),
+        (get("Host: a b\r\n"), 400),
+        (get("Host: user@localhost\r\n"), 400),
+        (get("Host: localhost/path\r\n"), 400),
+        (get("Host: localhost:port\r\n"), 400),
+        (get("Host: localhost, other\r\n"), 400),
+        ("GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), 200),
+        ("GET http://localhost/healthz HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), 400),
+        ("GET http://user@localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.0\r\n\r\n".to_owned(), 200),
+        ("GET /healthz HTTP/1.0\r\nHost: localhost\r\nHost: localhost\r\n\r\n".to_owned(), 400),
+        // Lines that are none.
+        (get("Host: localhost\r\nX-A\r\n"), 400),
+        (get("Host: localhost\r\n X-Folded: 1\r\n"), 400),
+        (get("Host: localhost\r\nX-A: a\0b\r\n"), 400),
+        ("GET /healthz HTTP/1.2\r\nHost: localhost\r\n\r\n".to_owned(), 400),
+        ("GET  /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 400),
+    ] {
+        let (status, answer) = status(&app, &request).await;
+        assert_eq!(status, expected, "{request:?} got {answer:?}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_by_its_head_gets_an_error_in_the_usual_form() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let (_, answer) = status(&app, "GET /graphql HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    assert_eq!(body["errors"][0]["message"], "the request has no Host header; send one");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_requests_at_once_each_is_judged_by_its_own_head() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let first =
+        format!("POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n{QUERY}");
+    let second = format!(
+        "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n{QUERY}\r\n0\r\n\r\n"
+    );
+    let answers = say(&app, format!("{first}{second}").as_bytes()).await;
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_to_a_body_that_is_too_large_arrives_although_more_is_coming() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let head = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n";
+    let (status, answer) = status(&app, &format!("{head}{}", " ".repeat(2_000_000))).await;
+    assert_eq!(status, 413, "{answer}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn names_of_headers_are_in_title_case() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let upgrade = "GET /graphql HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let (_, answer) = status(&app, upgrade).await;
+    assert!(answer.contains("\r\nContent-Type: ") && answer.contains("\r\nContent-Length: "), "{answer}");
+    app.stop().await;
+}
