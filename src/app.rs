@@ -217,9 +217,7 @@ impl App {
         let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.as_slice().into();
         let figures = figures_bound.zip(config.metrics.listen).map(|(bound, address)| {
             let hosts = allowed_metrics_hosts(config, address);
-            let routes = http::metrics_routes(Arc::clone(&metrics), hosts, Arc::clone(&trusted_proxies));
-            let settings = listener::Settings { connections: FIGURES_CONNECTIONS, ..connection_settings(config) };
-            Listener { bound, certificate: None, routes, answer_fault: http::answer_fault, settings }
+            figures_listener(config, bound, http::metrics_routes(Arc::clone(&metrics), hosts, Arc::clone(&trusted_proxies)))
         });
         let sockets = TaskTracker::new();
         let known = KnownDocuments::new(text_limits(config), metrics.http.validations.clone());
@@ -241,9 +239,7 @@ impl App {
             open_sockets: Presence::new(socket_limits(config)),
         };
         let routes = http::router(state, config.graphql.graphiql);
-        let routes = if certificate.is_some() { routes.over_tls() } else { routes };
-        let listener =
-            Listener { bound, certificate, routes, answer_fault: http::answer_fault, settings: connection_settings(config) };
+        let listener = listener(config, bound, certificate, routes);
         let collector = config.collector.enabled.then_some(collector);
         Ok(Self {
             listener,
@@ -351,6 +347,18 @@ impl App {
             (None, true) => Ok(()),
         }
     }
+}
+
+/// What serves the figures alone.
+fn figures_listener(config: &Config, bound: Bound, routes: Edge<Router>) -> Listener<Edge<Router>> {
+    let settings = listener::Settings { connections: FIGURES_CONNECTIONS, ..connection_settings(config) };
+    Listener { bound, certificate: None, routes, answer_fault: http::answer_fault, settings }
+}
+
+/// What serves everything.
+fn listener(config: &Config, bound: Bound, certificate: Option<Certificate>, routes: Edge<Router>) -> Listener<Edge<Router>> {
+    let routes = if certificate.is_some() { routes.over_tls() } else { routes };
+    Listener { bound, certificate, routes, answer_fault: http::answer_fault, settings: connection_settings(config) }
 }
 
 /// The address for the figures alone, if there is to be one.
