@@ -14,6 +14,7 @@ use super::host::Host;
 use super::judge::judge;
 use super::request::{SignedRequest, Unsendable, host_key, new_trace_id, sign_request};
 use super::retry::wait_before;
+use super::server_clock::Basis;
 use super::settings::Settings;
 use super::verdict::{Cause, Limit, Verdict};
 use crate::clock::SharedClock;
@@ -61,8 +62,8 @@ struct Progress {
 /// The verdict on one request.
 struct Judged {
     outcome: Result<SpaceAllocation, Verdict>,
-    /// Whether the upstream may have refused the request for its date alone.
-    date_in_doubt: bool,
+    /// The clock to date it by once more, if the upstream may have refused it for its date alone.
+    next_basis: Option<Basis>,
 }
 
 impl Client {
@@ -118,7 +119,8 @@ impl Client {
     /// # Errors
     /// When no request can be made for the account; the sentence says what to mend.
     pub fn signed_headers(&self, account: &Account) -> Result<SignedRequest, Unsendable> {
-        let date = self.host_of(account).clock.date_for(self.inner.clock.now());
+        let (host, now) = (self.host_of(account), self.inner.clock.now());
+        let date = host.clock.date_for(host.clock.preferred(now), now);
         sign_request(account, date, &new_trace_id(), &self.inner.settings.language)
     }
 
@@ -146,12 +148,12 @@ impl Client {
         let host = self.host_of(account);
         let pass = self.enter(account)?;
         let mut repetitions = 0;
-        let mut may_redate = true;
+        let mut redated_by: Option<Basis> = None;
         let mut former: Option<Verdict> = None;
         loop {
-            let attempt = self.attempt(account, &host, deadline, progress).await;
+            let attempt = self.attempt(account, &host, deadline, progress, redated_by).await;
             // When a repetition is not sent, the answer before it says more.
-            let Judged { outcome, date_in_doubt } = attempt.map_err(|withheld| former.take().unwrap_or(withheld))?;
+            let Judged { outcome, next_basis } = attempt.map_err(|withheld| former.take().unwrap_or(withheld))?;
             let may_go_on = pass.record(outcome.as_ref().err(), clock.now());
             let verdict = match outcome {
                 Ok(allocation) => return Ok(allocation),
@@ -164,8 +166,8 @@ impl Client {
                 verdict = %verdict,
                 "koodrive request failed"
             );
-            if date_in_doubt && may_redate {
-                may_redate = false;
+            if let (Some(basis), None) = (next_basis, redated_by) {
+                redated_by = Some(basis);
             } else {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let may_go_on = may_go_on && !pass.is_probe();
@@ -179,13 +181,22 @@ impl Client {
         }
     }
 
-    /// Sends one request, dated and signed anew. An error means that it was not sent.
-    async fn attempt(&self, account: &Account, host: &Host, deadline: Instant, progress: &mut Progress) -> Result<Judged, Verdict> {
+    /// Sends one request, dated and signed anew. An error means that it was not sent. `redated_by` is the clock that a refused request before it
+    /// is to be dated by now.
+    async fn attempt(
+        &self,
+        account: &Account,
+        host: &Host,
+        deadline: Instant,
+        progress: &mut Progress,
+        redated_by: Option<Basis>,
+    ) -> Result<Judged, Verdict> {
         let Inner { transport, settings, clock, metrics, .. } = &*self.inner;
         let _permit = host.admit(deadline).await.inspect_err(|_| metrics.count_withheld("own_limit"))?;
         let trace_id = new_trace_id();
         let sent = clock.now();
-        let date = host.clock.date_for(sent);
+        let basis = redated_by.unwrap_or_else(|| host.clock.preferred(sent));
+        let date = host.clock.date_for(basis, sent);
         let unsendable = |why: Unsendable| Verdict::unreachable(Cause::Unsendable(why.0));
         let request = sign_request(account, date, &trace_id, &settings.language).map_err(unsendable)?;
 
@@ -194,10 +205,10 @@ impl Client {
         let started = Instant::now();
         let time_limit = settings.attempt_timeout.min(deadline.saturating_duration_since(started));
         let in_flight = metrics.start_request();
-        let answer = transport.send(request, time_limit, clock.as_ref()).await;
+        let answer = transport.send(&host.connections, request, time_limit, clock.as_ref()).await;
         drop(in_flight);
 
-        let (outcome, date_in_doubt) = match answer {
+        let (outcome, next_basis) = match answer {
             Ok(answer) => {
                 let received = answer.received;
                 if let Some(upstream_date) = answer.date {
@@ -205,13 +216,21 @@ impl Client {
                     host.clock.seconds_ahead(received).inspect(|s| metrics.show_clock_offset(&host.name, *s));
                 }
                 let outcome = judge(answer).map(|by_type| SpaceAllocation::new(received, by_type));
-                let refused = matches!(outcome, Err(Verdict::Refused(_)));
-                (outcome, refused && host.clock.may_have_refused(date, sent))
+                let next_basis = match &outcome {
+                    Err(Verdict::Refused(_)) => host.clock.redate(basis, date, sent),
+                    // Whoever answers as KooDrive has looked at the date.
+                    Ok(_) | Err(Verdict::Business { .. }) if redated_by.is_some() => {
+                        host.clock.redating_helped(basis, received);
+                        None
+                    }
+                    _ => None,
+                };
+                (outcome, next_basis)
             }
-            Err(cause) => (Err(Verdict::unreachable(cause)), false),
+            Err(cause) => (Err(Verdict::unreachable(cause)), None),
         };
         metrics.count_request(outcome.as_ref().err().map_or("good", Verdict::name), started.elapsed());
-        Ok(Judged { outcome, date_in_doubt })
+        Ok(Judged { outcome, next_basis })
     }
 
     fn enter(&self, account: &Account) -> Result<Pass, Verdict> {

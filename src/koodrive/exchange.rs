@@ -4,9 +4,11 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use rustls::ClientConfig;
 
+use super::connections::Connections;
 use super::request::SignedRequest;
 use super::settings::Settings;
 use super::verdict::Cause;
@@ -16,9 +18,25 @@ use crate::tls::{self, BuildError};
 /// The longest body that is read.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+/// The most header lines that are read of an answer; a gateway or two add dozens. Together they take no more than 400 KiB, which the library sees to.
+const MAX_HEADERS: usize = 1000;
+/// A connection that was idle for longer is not used again.
+const IDLE_AT_MOST: Duration = Duration::from_mins(1);
+/// When an idle connection is first asked whether it still lives, how often then, and after how many questions without an answer it is dead.
+const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
+/// The longest wait that an upstream can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// A `Date` that is further from our clock is not what a `Retry-After` counts from.
+const PLAUSIBLE: SignedDuration = SignedDuration::from_hours(36);
+
 /// The HTTP client.
 #[derive(Clone, Debug)]
-pub(super) struct Transport(reqwest::Client);
+pub(super) struct Transport {
+    /// The client of all hosts whose connections have not been left behind.
+    shared: reqwest::Client,
+    tls: ClientConfig,
+    connect_timeout: Duration,
+}
 
 /// An answer, as much of it as came.
 #[derive(Debug)]
@@ -45,29 +63,74 @@ impl Transport {
     /// Sets up TLS, time-outs and connection reuse. Proxies of the environment are not used and redirects not followed: a signature
     /// is for the host that was configured.
     pub(super) fn build(settings: &Settings) -> Result<Self, BuildError> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
-            .connect_timeout(settings.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("quotagraph/", env!("CARGO_PKG_VERSION")))
-            .build();
-        client.map(Self).map_err(|error| BuildError::Transport(describe(&error)))
+        let tls = tls::client_config(settings.ca_file.as_deref())?;
+        let connect_timeout = settings.connect_timeout;
+        let shared = new_client(&tls, connect_timeout).map_err(|error| BuildError::Transport(describe(&error)))?;
+        Ok(Self { shared, tls, connect_timeout })
     }
 
-    /// Sends a request and reads the answer, all of it within `time_limit`.
-    pub(super) async fn send(&self, request: SignedRequest, time_limit: Duration, clock: &dyn Clock) -> Result<Answer, Cause> {
-        let headers = header_map(&request).ok_or(Cause::Unsendable("a header is malformed"))?;
-        let sending = self.0.get(request.url).headers(headers).timeout(time_limit).send();
-        let mut response = sending.await.map_err(|error| cause(&error))?;
-        let received = clock.now();
-        let date = header_text(response.headers(), &DATE).and_then(parse_http_date);
-        let retry_after =
-            header_text(response.headers(), &RETRY_AFTER).and_then(|text| parse_retry_after(text, date.unwrap_or(received)));
-        let status = response.status().as_u16();
-        let body = read_body(&mut response).await;
-        Ok(Answer { status, date, received, retry_after, body })
+    /// Sends a request and reads the answer, all of it within `time_limit`. When it is not answered, or not to the end, the next request to the host
+    /// goes over a new connection.
+    pub(super) async fn send(
+        &self,
+        connections: &Connections,
+        request: SignedRequest,
+        time_limit: Duration,
+        clock: &dyn Clock,
+    ) -> Result<Answer, Cause> {
+        let (client, generation) = connections.client(&self.shared);
+        let answer = exchange(&client, request, time_limit, clock).await;
+        let is_unanswered = match &answer {
+            Ok(Answer { body: Body::Broken(cause), .. }) | Err(cause) => !matches!(cause, Cause::Unsendable(_)),
+            Ok(_) => false,
+        };
+        if is_unanswered {
+            connections.leave(generation, || new_client(&self.tls, self.connect_timeout).ok());
+        }
+        answer
     }
+}
+
+/// A client with connections of its own. What has been sent and is not acknowledged for as long as a connection may take to come about ends its
+/// connection: the way is gone, and the time-out of the whole request need not be waited for.
+fn new_client(tls: &ClientConfig, connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    let (first, then, times) = KEEP_ALIVE;
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .connect_timeout(connect_timeout)
+        .tcp_user_timeout(connect_timeout)
+        .tcp_keepalive(first)
+        .tcp_keepalive_interval(then)
+        .tcp_keepalive_retries(times)
+        .pool_idle_timeout(IDLE_AT_MOST)
+        .http1_max_headers(MAX_HEADERS)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("quotagraph/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+async fn exchange(
+    client: &reqwest::Client,
+    request: SignedRequest,
+    time_limit: Duration,
+    clock: &dyn Clock,
+) -> Result<Answer, Cause> {
+    let headers = header_map(&request).ok_or(Cause::Unsendable("a header is malformed"))?;
+    let sending = client.get(request.url).headers(headers).timeout(time_limit).send();
+    let mut response = sending.await.map_err(|error| cause(&error))?;
+    let received = clock.now();
+    let date = header_text(response.headers(), &DATE).and_then(parse_http_date);
+    let retry_after =
+        header_text(response.headers(), &RETRY_AFTER).and_then(|text| parse_retry_after(text, believable(date, received)));
+    let status = response.status().as_u16();
+    let body = read_body(&mut response).await;
+    Ok(Answer { status, date, received, retry_after, body })
+}
+
+/// The upstream's clock, if it says something that can be; else ours.
+fn believable(date: Option<Timestamp>, received: Timestamp) -> Timestamp {
+    date.filter(|date| date.duration_since(received).abs() <= PLAUSIBLE).unwrap_or(received)
 }
 
 async fn read_body(response: &mut reqwest::Response) -> Body {
@@ -100,13 +163,13 @@ fn parse_http_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
 }
 
-/// Seconds, or a date by the upstream's own clock.
+/// Seconds, or a date by the upstream's own clock; no more than [`MAX_RETRY_AFTER`].
 fn parse_retry_after(text: &str, upstream_now: Timestamp) -> Option<Duration> {
     if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)).min(MAX_RETRY_AFTER));
     }
     let wait = parse_http_date(text)?.duration_since(upstream_now);
-    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO).min(MAX_RETRY_AFTER))
 }
 
 fn cause(error: &reqwest::Error) -> Cause {
@@ -134,7 +197,9 @@ mod tests {
         for (text, seconds) in [
             ("0", Some(0)),
             ("120", Some(120)),
-            ("99999999999999999999999", Some(u64::MAX)),
+            ("99999999999999999999999", Some(3600)),
+            ("3601", Some(3600)),
+            ("Sun, 06 Nov 2044 08:50:07 GMT", Some(3600)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("", None),

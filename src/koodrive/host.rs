@@ -1,10 +1,11 @@
-//! What the accounts of one endpoint host share: its limits and its clock.
+//! What the accounts of one endpoint host share: its limits, its clock and its connections.
 
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::connections::Connections;
 use super::rate_limit::RateLimit;
 use super::server_clock::ServerClock;
 use super::settings::Settings;
@@ -17,6 +18,8 @@ pub(super) struct Host {
     pub(super) name: String,
     /// Its clock.
     pub(super) clock: ServerClock,
+    /// Its connections.
+    pub(super) connections: Connections,
     concurrency: Semaphore,
     rate: RateLimit,
 }
@@ -28,6 +31,7 @@ impl Host {
         Self {
             name,
             clock: ServerClock::default(),
+            connections: Connections::default(),
             concurrency: Semaphore::new(permits.min(Semaphore::MAX_PERMITS)),
             rate: RateLimit::new(settings.requests_per_second),
         }

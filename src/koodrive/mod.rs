@@ -6,6 +6,7 @@
 mod account;
 mod breaker;
 mod client;
+mod connections;
 mod exchange;
 mod host;
 mod judge;

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod clock;
+mod connections;
 mod failures;
 mod forms;
 mod isolation;
