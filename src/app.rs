@@ -4,6 +4,7 @@
 mod settings;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ use crate::store::{SharedStore, StoreError};
 use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
-use crate::tls::{Certificate, CertificateError};
+use crate::tls::{Certificate, CertificateError, watch_expiry};
 
 /// Of the time to shut down, the share that requests and asks under way may take; the rest is for the last writes.
 const DRAIN_SHARE: f64 = 0.7;
@@ -99,6 +100,7 @@ pub struct App {
     sockets: TaskTracker,
     writer: Writer,
     ages: Ages,
+    certificate_file: Option<PathBuf>,
     shutdown_timeout: Duration,
     handle: AppHandle,
 }
@@ -249,6 +251,7 @@ impl App {
             sockets,
             writer,
             ages: retention_ages(config),
+            certificate_file: tls.map(|tls| tls.certificate_file.clone()),
             shutdown_timeout: config.server.shutdown_timeout,
             handle,
         })
@@ -306,7 +309,7 @@ impl App {
         });
         self.handle.keep_gate();
         let mut following = tokio::spawn(self.feed.follow(stop.clone(), self.handle.supervisor.clone()));
-        self.handle.keep_house(self.ages);
+        self.handle.keep_house(self.ages, self.certificate_file);
         let all_observed = CancellationToken::new();
         let mut writing = tokio::spawn(self.writer.run(all_observed.clone()));
 
@@ -403,8 +406,8 @@ impl AppHandle {
         });
     }
 
-    /// Starts what keeps the database small.
-    fn keep_house(&self, ages: Ages) {
+    /// Starts what keeps the database small, and what looks at the certificate.
+    fn keep_house(&self, ages: Ages, certificate: Option<PathBuf>) {
         let Self { supervisor, store, clock, stop, .. } = self.clone();
         let packing = {
             let (store, clock, stop) = (Arc::clone(&store), Arc::clone(&clock), stop.clone());
@@ -412,6 +415,14 @@ impl AppHandle {
         };
         let (packers, until) = (supervisor.clone(), stop.clone());
         tokio::spawn(async move { packers.keep(Task::housekeeping("packing"), until, packing).await });
+        if let Some(file) = certificate {
+            let (watchers, until) = (supervisor.clone(), stop.clone());
+            let watching = {
+                let (clock, stop) = (Arc::clone(&clock), stop.clone());
+                move || watch_expiry(file.clone(), Arc::clone(&clock), stop.clone())
+            };
+            tokio::spawn(async move { watchers.keep(Task::housekeeping("certificate"), until, watching).await });
+        }
         if ages.are_set() {
             let until = stop.clone();
             let retaining = move || keep_retained(Arc::clone(&store), Arc::clone(&clock), ages, stop.clone());

@@ -1,13 +1,19 @@
 //! The log: events of `tracing` on stderr, as text for people or as JSON for machines.
 
+mod line;
+
 use std::error::Error;
 use std::io::IsTerminal;
 
+use tracing::{Level, error};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use self::line::{EscapedLines, QuotedFields, may_be_told};
 use crate::config::LogFormat;
+use crate::supervisor;
 
 /// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -27,22 +33,35 @@ pub struct InvalidFilter;
 
 /// Starts the log of this process. `filter` is a level such as `info`, or a list such as `info,quotagraph::koodrive=debug`.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(parse_filter(filter)?);
+    let ansi = std::io::stderr().is_terminal() && format == LogFormat::Text;
+    let builder = tracing_subscriber::fmt()
+        .with_writer(EscapedLines::new(std::io::stderr, format, ansi))
+        .with_env_filter(parse_filter(filter)?)
+        .with_ansi(ansi);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).finish().try_init()?,
+        LogFormat::Text => builder.fmt_fields(QuotedFields).finish().with(filter_fn(may_be_told)).try_init()?,
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).finish().with(filter_fn(may_be_told)).try_init()?;
+        }
     }
     log_panics();
     Ok(())
 }
 
-/// Makes panics lines of the log, like all else that goes wrong. Nothing of them is shown to clients.
+/// Has panics logged as everything else is, once each: what a panic says may come from outside, and a log of JSON has lines of JSON only. Nothing of
+/// them is shown to clients.
 fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no text");
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let thread = std::thread::current();
-        tracing::error!(?message, place, thread = thread.name().unwrap_or_default(), "a task panicked");
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !tracing::enabled!(Level::ERROR) {
+            return usual(info);
+        }
+        let panic = supervisor::describe(info.payload());
+        let place = info.location().map(ToString::to_string);
+        let thread = std::thread::current().name().map(str::to_owned);
+        let backtrace = std::backtrace::Backtrace::capture();
+        let backtrace = (backtrace.status() == std::backtrace::BacktraceStatus::Captured).then(|| backtrace.to_string());
+        error!(panic, place, thread, backtrace, "a task panicked");
     }));
 }
 

@@ -23,6 +23,7 @@ use super::changes::Changes;
 use super::key_set::KeySet;
 use crate::clock::SharedClock;
 use crate::file_stamp::FileStamp;
+use crate::files;
 use crate::telemetry;
 use crate::tls::{self, BuildError};
 
@@ -341,5 +342,5 @@ async fn fetch_url(client: &reqwest::Client, url: &Url) -> Result<Vec<u8>, Fetch
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
+    files::read(path, MAX_BYTES as u64)
 }

@@ -7,6 +7,7 @@ use crate::app;
 use crate::config::{self, Config, Log};
 use crate::koodrive::{Client, Failure, Verdict};
 use crate::metrics::Metrics;
+use crate::shown;
 use crate::tenants::WatchedTenant;
 
 /// A client with the config's settings, and the tenants.
@@ -29,7 +30,7 @@ pub(super) fn open_one(config: Option<&Path>, tenant: &str) -> Result<(Client, W
     let known = watched.len();
     let file = config.file.unwrap_or_default();
     let watched = watched.into_iter().find(|watched| watched.tenant.id.as_str() == tenant).ok_or_else(|| {
-        format!("there is no tenant {tenant} in {} (it has {known}); `quotagraph check` lists them", file.display())
+        format!("there is no tenant {} in {} (it has {known}); `quotagraph check` lists them", shown::cut(tenant), file.display())
     })?;
     Ok((client, watched))
 }

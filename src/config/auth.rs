@@ -10,6 +10,7 @@ use super::jwt::JwtConfig;
 use super::text;
 use crate::access::{ApiKey, KeyDigest, Means, Principal, PrincipalName, Role, Scope, TokenSettings};
 use crate::quota::TenantId;
+use crate::shown;
 
 /// Who may call. Without this section nobody has to prove anything, and only loopback is served.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -155,7 +156,9 @@ impl KeyConfig {
             [] => Err(self.invalid("tenants", "must name a tenant, or be [\"*\"] for all")),
             [all] if all == "*" => Ok(Scope::All),
             ids => {
-                let parse = |id: &String| id.parse::<TenantId>().map_err(|e| self.invalid("tenants", format!("{id:?}: {e}")));
+                let parse = |id: &String| {
+                    id.parse::<TenantId>().map_err(|e| self.invalid("tenants", format!("{}: {e}", shown::quoted(id))))
+                };
                 Ok(Scope::Only(Arc::new(ids.iter().map(parse).collect::<Result<_, _>>()?)))
             }
         }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::error::Invalid;
 use crate::origin::AllowedOrigin;
+use crate::shown;
 
 /// Which pages of other servers may call. Cookies are never involved: pages send a key or a token.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -19,7 +20,7 @@ impl Cors {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         for origin in &self.allowed_origins {
             if let Err(rule) = AllowedOrigin::parse(origin) {
-                return Err(Invalid::found("cors.allowed_origins", rule, format!("{origin:?}")));
+                return Err(Invalid::found("cors.allowed_origins", rule, shown::quoted(origin)));
             }
         }
         Ok(())

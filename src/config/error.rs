@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::shown;
+
 /// What is wrong with a config. Its text is one sentence: where, which field, what to mend. It never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -15,7 +17,7 @@ impl ConfigError {
 
     /// An error in a file or an environment variable.
     pub(super) fn within(place: impl Display, mend: impl Display) -> Self {
-        Self(format!("{place}: {mend}"))
+        Self(format!("{}: {mend}", shown::cut(&place.to_string())))
     }
 }
 

@@ -10,8 +10,10 @@ use serde::Deserialize;
 
 use super::environment::{Overrides, find_overrides, parse_structure};
 use super::error::{ConfigError, Invalid};
+use super::secrets::warn_of_open_files;
 use super::translate::explain;
 use super::{Config, TenantConfig};
+use crate::files;
 use crate::quota::Tenant;
 use crate::tenants::WatchedTenant;
 
@@ -31,6 +33,23 @@ pub(super) struct PlacedTenant {
     pub(super) file: PathBuf,
 }
 
+/// What an empty file of tenants says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Empty {
+    /// That there are no tenants in it.
+    IsNone,
+    /// Nothing, since there were some before.
+    IsRefused,
+}
+
+impl PlacedTenant {
+    /// The files that hold the tenant's secrets.
+    pub(super) fn secret_files(&self) -> Vec<PathBuf> {
+        let folder = folder_of(&self.file);
+        self.config.auth.secret_files().map(|path| folder.join(path)).collect()
+    }
+}
+
 /// Reads the config from `path`, or from [`DEFAULT_FILE`] in the working directory, and then from the environment, which wins. Checks all
 /// rules but the secrets, which only [`load_tenants`] reads.
 ///
@@ -43,7 +62,7 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     config.file = Some(file.to_owned());
     place_files(&mut config);
     config.validate().map_err(|invalid| locate(invalid, &overrides, file))?;
-    let tenants = collect_tenants(&config)?;
+    let tenants = collect_tenants(&config, Empty::IsNone)?;
     check_default_tenant(&config, &tenants).map_err(|invalid| locate(invalid, &overrides, file))?;
     Ok(config)
 }
@@ -82,9 +101,18 @@ fn find_file(path: Option<&Path>, folder: &Path) -> Result<PathBuf, ConfigError>
 /// # Errors
 /// A sentence that names the place, the field and what to mend; the first one found.
 pub fn load_tenants(config: &Config, env: impl IntoIterator<Item = (String, String)>) -> Result<Vec<WatchedTenant>, ConfigError> {
+    resolve_tenants(config, collect_tenants(config, Empty::IsNone)?, env)
+}
+
+fn resolve_tenants(
+    config: &Config,
+    placed: Vec<PlacedTenant>,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<WatchedTenant>, ConfigError> {
     let env: HashMap<String, String> = env.into_iter().collect();
-    let placed = collect_tenants(config)?;
     check_default_tenant(config, &placed).map_err(|invalid| locate(invalid, &Overrides::new(), &config.place()))?;
+    let secret_files: Vec<PathBuf> = placed.iter().flat_map(PlacedTenant::secret_files).collect();
+    warn_of_open_files(secret_files.iter().map(PathBuf::as_path));
     placed
         .into_iter()
         .map(|tenant| {
@@ -101,7 +129,7 @@ pub fn load_tenants(config: &Config, env: impl IntoIterator<Item = (String, Stri
 /// # Errors
 /// As [`load_tenants`].
 pub fn list_tenants(config: &Config) -> Result<Vec<Tenant>, ConfigError> {
-    Ok(collect_tenants(config)?.iter().map(|placed| placed.config.tenant()).collect())
+    Ok(collect_tenants(config, Empty::IsNone)?.iter().map(|placed| placed.config.tenant()).collect())
 }
 
 /// Like [`load_tenants`], with the `[[tenants]]` of the config's own file read anew too. All other settings are those of `config`,
@@ -110,14 +138,17 @@ pub fn list_tenants(config: &Config) -> Result<Vec<Tenant>, ConfigError> {
 /// # Errors
 /// A sentence that names the place, the field and what to mend; the first one found.
 pub fn reload_tenants(config: &Config, env: impl IntoIterator<Item = (String, String)>) -> Result<Vec<WatchedTenant>, ConfigError> {
-    load_tenants(&reread(config)?, env)
+    let config = reread(config)?;
+    let placed = collect_tenants(&config, Empty::IsRefused)?;
+    resolve_tenants(&config, placed, env)
 }
 
 /// The same settings with the `[[tenants]]` that the config's own file has now.
 pub(super) fn reread(config: &Config) -> Result<Config, ConfigError> {
     let mut config = config.clone();
     if let Some(file) = &config.file {
-        config.tenants = read_config(file, &Overrides::new())?.tenants;
+        let table = not_empty(read_table(file)?, file)?;
+        config.tenants = extract_strictly::<Config>(&table, file)?.tenants;
     }
     Ok(config)
 }
@@ -169,11 +200,15 @@ impl Config {
 }
 
 /// The tenants of all files, checked but for their secrets.
-pub(super) fn collect_tenants(config: &Config) -> Result<Vec<PlacedTenant>, ConfigError> {
+pub(super) fn collect_tenants(config: &Config, empty: Empty) -> Result<Vec<PlacedTenant>, ConfigError> {
     let own = config.tenants.iter().map(|tenant| PlacedTenant { config: tenant.clone(), file: config.place() });
     let mut tenants: Vec<PlacedTenant> = own.collect();
     if let Some(file) = &config.tenants_file {
-        let more: TenantsFile = extract_strictly(&read_table(file)?, file)?;
+        let mut table = read_table(file)?;
+        if empty == Empty::IsRefused {
+            table = not_empty(table, file)?;
+        }
+        let more: TenantsFile = extract_strictly(&table, file)?;
         tenants.extend(more.tenants.into_iter().map(|config| PlacedTenant { config, file: file.clone() }));
     }
     let mut taken: HashMap<&str, &Path> = HashMap::with_capacity(tenants.len());
@@ -226,9 +261,9 @@ pub(super) fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, 
 }
 
 pub(super) fn read_table(file: &Path) -> Result<Dict, ConfigError> {
-    let text =
-        std::fs::read_to_string(file).map_err(|error| ConfigError::within(file.display(), format!("cannot be read: {error}")))?;
-    Toml::from_str(&text).map_err(|error| {
+    let text = files::read_text(file, files::MAX_TABLES).map_err(|problem| ConfigError::within(file.display(), problem))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Toml::from_str(text).map_err(|error| {
         // The parser's own display repeats the line, which may hold a secret.
         let line = error.span().map_or(1, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
         let message: Vec<&str> = error.message().lines().map(str::trim).collect();
@@ -236,6 +271,14 @@ pub(super) fn read_table(file: &Path) -> Result<Dict, ConfigError> {
         let message = if message.is_empty() { "this is no TOML; is a value missing?".to_owned() } else { message.join(", ") };
         ConfigError::within(file.display(), format!("line {line}: {message}"))
     })
+}
+
+/// Refuses a file that says nothing: it is being written just now, or somebody's mistake, and would take all tenants away.
+pub(super) fn not_empty(table: Dict, file: &Path) -> Result<Dict, ConfigError> {
+    if table.is_empty() {
+        return Err(ConfigError::within(file.display(), "is empty; for no tenants at all write tenants = []"));
+    }
+    Ok(table)
 }
 
 fn extract_strictly<T: serde::de::DeserializeOwned>(table: &Dict, file: &Path) -> Result<T, ConfigError> {
@@ -265,7 +308,7 @@ fn in_tenant(file: &Path, tenant: &TenantConfig, invalid: &Invalid) -> ConfigErr
 }
 
 /// Where the relative paths of a file start.
-pub(super) fn folder_of(file: &Path) -> PathBuf {
+fn folder_of(file: &Path) -> PathBuf {
     file.parent().map(Path::to_owned).unwrap_or_default()
 }
 

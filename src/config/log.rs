@@ -4,6 +4,8 @@ use serde::Deserialize;
 
 use super::error::Invalid;
 
+use crate::shown;
+
 /// What is logged, and how. The log goes to stderr.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,7 +38,7 @@ impl Log {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         crate::telemetry::parse_filter(&self.filter).map(drop).map_err(|_| {
             let rule = "must be a level (error, warn, info, debug, trace) or a list like \"info,quotagraph::koodrive=debug\"";
-            Invalid::found("log.filter", rule, format!("{:?}", self.filter))
+            Invalid::found("log.filter", rule, shown::quoted(&self.filter))
         })
     }
 }

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use secrecy::SecretString;
+use tracing::warn;
+
+use crate::files;
 
 /// Reads the secret that an environment variable holds. The error never repeats what stands in the config unless it looks like a name,
 /// since people put the secret itself there by mistake.
@@ -15,18 +18,30 @@ pub(super) fn from_variable(name: &str, env: &HashMap<String, String>) -> Result
             "must be the name of an environment variable that is set; the secret itself does not belong here".to_owned()
         }
     })?;
-    non_empty(value).ok_or_else(|| "the environment variable is empty".to_owned())
+    non_empty(value, || format!("the environment variable {name}")).ok_or_else(|| "the environment variable is empty".to_owned())
 }
 
 /// Reads the secret that a file holds, without the line break at its end.
 pub(super) fn from_file(path: &Path) -> Result<SecretString, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    non_empty(&text).ok_or_else(|| format!("{} is empty", path.display()))
+    let text = files::read_text(path, files::MAX_SECRET).map_err(|problem| format!("{} {problem}", path.display()))?;
+    non_empty(&text, || path.display().to_string()).ok_or_else(|| format!("{} is empty", path.display()))
 }
 
-fn non_empty(text: &str) -> Option<SecretString> {
-    let secret = text.trim_end_matches(['\r', '\n']);
+/// The secret without what editors add to it: a byte order mark before it, and line breaks after it. Blanks may belong to it; they are warned of.
+fn non_empty(text: &str, place: impl FnOnce() -> String) -> Option<SecretString> {
+    let secret = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end_matches(['\r', '\n']);
+    if secret.trim() != secret {
+        warn!(place = place(), "a secret begins or ends with blanks; they count as a part of it");
+    }
     (!secret.is_empty()).then(|| SecretString::from(secret))
+}
+
+/// Warns of secrets that every user of the machine can read, in one line.
+pub(super) fn warn_of_open_files<'a>(files: impl IntoIterator<Item = &'a Path>) {
+    let open: Vec<&Path> = files.into_iter().filter(|path| files::is_open_to_all(path)).collect();
+    if let Some(first) = open.first() {
+        warn!(files = open.len(), first = %first.display(), "secrets are in files that every user of this machine can read; take that away with chmod o-r");
+    }
 }
 
 fn looks_like_variable(name: &str) -> bool {

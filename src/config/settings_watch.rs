@@ -7,7 +7,7 @@ use figment::value::{Dict, Value};
 
 use super::environment::{Overrides, find_overrides};
 use super::error::ConfigError;
-use super::load::{locate, place_files, read_config, read_table};
+use super::load::{locate, not_empty, place_files, read_config, read_table};
 use super::{Auth, Config};
 use crate::file_stamp::FileStamp;
 
@@ -60,7 +60,7 @@ impl SettingsWatch {
     pub fn reread(&mut self, env: impl IntoIterator<Item = (String, String)>) -> Result<Reread, ConfigError> {
         let overrides = find_overrides(env)?;
         let file = self.config.place();
-        let table = read_table(&file)?;
+        let table = not_empty(read_table(&file)?, &file)?;
         let mut config = read_config(&file, &overrides)?;
         config.file = Some(file.clone());
         place_files(&mut config);

@@ -12,12 +12,13 @@ use url::{Host, Url};
 
 use super::error::Invalid;
 use crate::quota::TenantId;
+use crate::shown;
 
 /// Reads an address and a port.
 fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     let rule = "must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
-    text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
+    text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {}", shown::quoted(&text))))
 }
 
 /// Reads an address and a port where there may be none.
@@ -30,7 +31,7 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
     let rule = "must be networks such as \"10.0.0.0/8\" or addresses such as \"192.0.2.1\"";
     let parse = |text: String| {
         let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
-        network.map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
+        network.map_err(|_| D::Error::custom(format!("{rule}, found {}", shown::quoted(&text))))
     };
     Vec::<String>::deserialize(deserializer)?.into_iter().map(parse).collect()
 }
@@ -39,7 +40,7 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
 pub(super) fn tenant_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TenantId, D::Error> {
     let text = String::deserialize(deserializer)?;
     let rule = "must be 1 to 64 characters out of A-Z a-z 0-9 . _ -";
-    text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {text:?}")))
+    text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {}", shown::quoted(&text))))
 }
 
 /// Reads a tenant's id where there may be none.
@@ -65,7 +66,7 @@ pub(super) fn require_visible_ascii(field: &str, value: &str) -> Result<(), Inva
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(Invalid::found(field, "must be one or more visible ASCII characters without blanks", format!("{value:?}")))
+    Err(Invalid::found(field, "must be one or more visible ASCII characters without blanks", shown::quoted(value)))
 }
 
 /// Reads a URL. It is not repeated in the error: it may hold a password.

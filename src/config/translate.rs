@@ -5,14 +5,17 @@ use figment::value::{Dict, Value};
 
 use super::error::Invalid;
 
+use crate::shown;
+
 /// Says which field of `root` is wrong and what to mend.
 pub(super) fn explain(error: &Error, root: &Dict) -> Invalid {
-    let mut path = error.path.clone();
+    let mut path: Vec<String> = error.path.iter().map(|part| shown::cut(part).into_owned()).collect();
     let secretive = path.iter().any(|part| part == "auth" || part == "url" || part == "endpoint");
     let mend = match &error.kind {
         Kind::UnknownField(name, known) => {
-            if path.last() != Some(name) {
-                path.push(name.clone());
+            let name = shown::cut(name);
+            if path.last().map(String::as_str) != Some(&*name) {
+                path.push(name.into_owned());
             }
             format!("is not known; known are {}", known.join(", "))
         }
@@ -20,7 +23,7 @@ pub(super) fn explain(error: &Error, root: &Dict) -> Invalid {
             path.push(name.to_string());
             "is missing".to_owned()
         }
-        Kind::UnknownVariant(found, known) => format!("must be {}, found {found:?}", known.join(" or ")),
+        Kind::UnknownVariant(found, known) => format!("must be {}, found {}", known.join(" or "), shown::quoted(found)),
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
             format!("must be {}, found {}", describe_expected(expected), describe_found(found, secretive))
         }
@@ -74,7 +77,7 @@ fn describe_found(found: &Actual, secretive: bool) -> String {
         Actual::Signed(value) => value.to_string(),
         Actual::Float(value) => value.to_string(),
         Actual::Char(value) => format!("{:?}", value.to_string()),
-        Actual::Str(value) => format!("{value:?}"),
+        Actual::Str(value) => shown::quoted(value),
         Actual::Seq => "a list".to_owned(),
         Actual::Map => "a table".to_owned(),
         _ => "something else".to_owned(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::Config;
-use super::load::{collect_tenants, folder_of, reread};
+use super::load::{Empty, PlacedTenant, collect_tenants, reread};
 use crate::file_stamp::FileStamp;
 
 /// Watches the config file, the tenants' file and the files of their secrets, by looking at them when asked.
@@ -37,11 +37,8 @@ impl TenantsWatch {
         let mut files: BTreeSet<PathBuf> = self.config.file.iter().chain(&self.config.tenants_file).cloned().collect();
         // The stamps of these two come first, so that a change while they are read is noticed the next time.
         let mut stamps = stamp_all(&files);
-        match reread(&self.config).and_then(|config| collect_tenants(&config)) {
-            Ok(tenants) => files.extend(tenants.iter().flat_map(|tenant| {
-                let folder = folder_of(&tenant.file);
-                tenant.config.auth.secret_files().map(move |path| folder.join(path)).collect::<Vec<_>>()
-            })),
+        match reread(&self.config).and_then(|config| collect_tenants(&config, Empty::IsRefused)) {
+            Ok(tenants) => files.extend(tenants.iter().flat_map(PlacedTenant::secret_files)),
             Err(_) => files.extend(self.stamps.keys().cloned()),
         }
         files.retain(|path| !stamps.contains_key(path));

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::shown;
+
 /// The form of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -49,6 +51,6 @@ impl FromStr for Format {
         [Self::Csv, Self::Ndjson, Self::Parquet]
             .into_iter()
             .find(|format| format.name().eq_ignore_ascii_case(text))
-            .ok_or_else(|| format!("{text:?} is no format; csv, ndjson and parquet are"))
+            .ok_or_else(|| format!("{} is no format; csv, ndjson and parquet are", shown::quoted(text)))
     }
 }

@@ -11,6 +11,7 @@ use super::{Kind, Plan};
 use crate::quota::calendar::{buckets_within, time_zone};
 use crate::quota::usage::Fill;
 use crate::quota::{Interval, Tenant, TenantId, TimeRange, parse_instant};
+use crate::shown;
 
 /// Buckets of each tenant at most: nearly two years of five minutes, or 22 years of hours.
 const MAX_BUCKETS: usize = 200_000;
@@ -97,8 +98,9 @@ impl Params {
     pub fn plan(&self, kind: Kind, visible: &[&Tenant], now: Timestamp) -> Result<Plan, InvalidParam> {
         let format = parse("format", self.format.as_deref())?.unwrap_or_default();
         let space_type = self.space_type.as_deref().map(|text| {
-            text.parse()
-                .map_err(|_| InvalidParam::new("spaceType", format!("{text:?} is no space type; the upstream's numbers are")))
+            text.parse().map_err(|_| {
+                InvalidParam::new("spaceType", format!("{} is no space type; the upstream's numbers are", shown::quoted(text)))
+            })
         });
         let from = self.from.as_deref().map(|text| instant("from", text)).transpose()?;
         let to = self.to.as_deref().map(|text| instant("to", text)).transpose()?;
@@ -169,7 +171,7 @@ fn parse<T: FromStr<Err: Display>>(name: &str, text: Option<&str>) -> Result<Opt
 }
 
 fn instant(name: &str, text: &str) -> Result<Timestamp, InvalidParam> {
-    let mend = || format!("{text:?} is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
+    let mend = || format!("{} is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z", shown::quoted(text));
     parse_instant(text).ok_or_else(|| InvalidParam::new(name, mend()))
 }
 
@@ -179,10 +181,11 @@ fn require_order(from: Timestamp, to: Timestamp) -> Result<(), InvalidParam> {
 
 /// The key and the value of `key=value`. The key must be one that a tenant has.
 fn label<'a>(text: &'a str, visible: &[&Tenant]) -> Result<(&'a str, &'a str), InvalidParam> {
-    let (key, value) = text.split_once('=').ok_or_else(|| InvalidParam::new("label", format!("{text:?} is not KEY=VALUE")))?;
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| InvalidParam::new("label", format!("{} is not KEY=VALUE", shown::quoted(text))))?;
     if visible.iter().any(|tenant| tenant.labels.iter().any(|label| label.key == key)) {
         Ok((key, value))
     } else {
-        Err(InvalidParam::new("label", format!("no tenant has a label {key:?}")))
+        Err(InvalidParam::new("label", format!("no tenant has a label {}", shown::quoted(key))))
     }
 }

@@ -9,6 +9,7 @@ use tracing::error;
 
 use crate::access::{Crowded, Forbidden, Lapse};
 use crate::koodrive::Failure;
+use crate::shown;
 use crate::store::StoreError;
 use crate::telemetry;
 
@@ -155,7 +156,7 @@ pub(super) fn shorten(message: &mut String) {
 
 /// An error that no resolver gave.
 pub fn coded_error(message: impl Into<String>, code: &str) -> ServerError {
-    let mut message = message.into();
+    let mut message = shown::escape(&message.into()).into_owned();
     shorten(&mut message);
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", code);
@@ -163,5 +164,5 @@ pub fn coded_error(message: impl Into<String>, code: &str) -> ServerError {
 }
 
 fn coded(message: impl Into<String>, code: &str) -> Error {
-    Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+    Error::new(shown::escape(&message.into())).extend_with(|_, extensions| extensions.set("code", code))
 }

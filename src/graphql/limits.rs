@@ -17,6 +17,7 @@ use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
 use super::services::Services;
 use super::tokens::{TextLimits, refuse_over, too_complex};
+use crate::shown;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
@@ -50,7 +51,9 @@ impl DocumentLimits {
     fn check(&self, request: &mut Request) -> ServerResult<()> {
         check_subscriptions(request.parsed_query()?)?;
         let size = measure(request.parsed_query()?, self.nesting()).map_err(|endless| match endless {
-            Endless::Cycle(fragment) => coded_error(format!("the fragment {fragment} contains itself"), code::BAD_USER_INPUT),
+            Endless::Cycle(fragment) => {
+                coded_error(format!("the fragment {} contains itself", shown::cut(&fragment)), code::BAD_USER_INPUT)
+            }
             Endless::Nested => too_complex(format!("the document is nested too deep; the limit of fields is {}", self.depth)),
         })?;
         let Size { selections, aliases, directives, root_fields, nesting: _, introspects } = size;
@@ -80,6 +83,8 @@ fn with_codes(mut response: Response) -> Response {
         let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
         if extensions.get("code").is_none() {
             extensions.set("code", code::BAD_USER_INPUT);
+            // The library repeats names and values of the document, however long they are.
+            error.message = shown::cut_to(&error.message, 2 * shown::MAX_CHARS).into_owned();
         }
     }
     response

@@ -19,6 +19,7 @@ use super::request::Params;
 use crate::access::View;
 use crate::answers::{AnswerKey, Ingredients};
 use crate::graphql::{Delivery, code, coded_error};
+use crate::shown;
 
 /// An operation that can be executed, or whose document gets its error then.
 pub(super) struct Operation {
@@ -155,6 +156,7 @@ async fn run(state: &HttpState, request: Result<Request, Box<ServerError>>) -> G
         debug!(operation, duration_us, executed, "graphql request");
     } else {
         let codes = count_errors(state, &response).join(",");
+        let operation = &*shown::cut(operation);
         info!(operation, duration_us, executed, codes, "graphql request with errors");
     }
     response

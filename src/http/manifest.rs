@@ -7,6 +7,7 @@ use async_graphql::parser::parse_query;
 use serde::Deserialize;
 
 use crate::graphql::TextLimits;
+use crate::{files, shown};
 
 /// Documents by their ids.
 pub(super) type Manifest = HashMap<String, String>;
@@ -41,7 +42,7 @@ struct ApolloOperation {
 /// When it cannot be read, has another form, or has a document that does not parse or is larger than may be executed.
 pub(super) fn read_manifest(file: &Path, limits: TextLimits) -> Result<Manifest, ManifestError> {
     let error = |mend: String| ManifestError { file: file.to_owned(), mend };
-    let text = std::fs::read_to_string(file).map_err(|cause| error(format!("cannot be read: {cause}")))?;
+    let text = files::read_text(file, files::MAX_TABLES).map_err(error)?;
     parse_manifest(&text, limits).map_err(error)
 }
 
@@ -58,7 +59,8 @@ fn parse_manifest(text: &str, limits: TextLimits) -> Result<Manifest, String> {
         Form::Apollo { format, version, operations } => {
             if format != "apollo-persisted-query-manifest" || version != 1 {
                 return Err(format!(
-                    "has the format {format} in version {version}; known is apollo-persisted-query-manifest in version 1"
+                    "has the format {} in version {version}; known is apollo-persisted-query-manifest in version 1",
+                    shown::cut(&format)
                 ));
             }
             operations.into_iter().map(|operation| (operation.id, operation.body)).collect()
@@ -69,7 +71,7 @@ fn parse_manifest(text: &str, limits: TextLimits) -> Result<Manifest, String> {
         // The parser's own text draws the line on several.
         parse_query(document).map_err(|cause| {
             let place = cause.positions().next().unwrap_or_default();
-            format!("the document {id} does not parse at its line {}, column {}", place.line, place.column)
+            format!("the document {} does not parse at its line {}, column {}", shown::cut(id), place.line, place.column)
         })?;
     }
     Ok(documents)

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::fields::{FileError, Kind, Line};
+use super::record_limit::{MAX_LINE, TOO_LONG, limit};
 
 /// Reads a line of names and then all others.
 pub(super) fn read(
@@ -10,6 +11,7 @@ pub(super) fn read(
     mut start: impl FnMut(Kind),
     mut take: impl FnMut(&Line<'_>) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
+    let (from, lines) = limit(from);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(from);
     let names = reader.headers().map_err(|error| unreadable(&error, 1))?.clone();
     let kind = Kind::recognise(&names.iter().collect::<Vec<_>>())?;
@@ -19,7 +21,11 @@ pub(super) fn read(
     let mut record = csv::StringRecord::new();
     let mut next = 2;
     while reader.read_record(&mut record).map_err(|error| unreadable(&error, next))? {
+        lines.next();
         let number = record.position().map_or(next, csv::Position::line);
+        if record.as_slice().len() > MAX_LINE {
+            return Err(FileError::new(number, TOO_LONG));
+        }
         let mut cells = [""; 8];
         for (cell, place) in cells.iter_mut().zip(&places) {
             *cell = record.get(*place).unwrap_or_default();
@@ -37,6 +43,7 @@ fn unreadable(error: &csv::Error, next: u64) -> FileError {
             FileError::new(line, format!("has {len} cells where {expected_len} belong"))
         }
         csv::ErrorKind::Utf8 { .. } => FileError::new(line, "is not UTF-8"),
+        csv::ErrorKind::Io(cause) if cause.kind() == std::io::ErrorKind::InvalidData => FileError::new(line, TOO_LONG),
         csv::ErrorKind::Io(cause) => FileError::new(line, format!("cannot be read: {cause}")),
         _ => FileError::new(line, error.to_string()),
     }

@@ -6,6 +6,11 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::quota::parse_instant;
+use crate::shown;
+
+/// The beginning of the last day before the year 1, which with its offset an instant of the year 1 may have: databases and formats have no common way with
+/// those before it.
+const BEGINNING: Timestamp = Timestamp::constant(-62_135_683_200, 0);
 
 /// A line of a file is wrong; lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +69,7 @@ impl Kind {
         let foreign = names.iter().find(|name| !kind.columns().contains(name));
         let fault = match (missing.first(), foreign) {
             (Some(missing), _) => format!("there is no column {missing}"),
-            (None, Some(foreign)) => format!("there is no use for the column {foreign:?}"),
+            (None, Some(foreign)) => format!("there is no use for the column {}", shown::quoted(foreign)),
             (None, None) => "a column stands there twice".to_owned(),
         };
         let (samples, snapshots) = (SAMPLES.join(","), SNAPSHOTS.join(","));
@@ -95,10 +100,16 @@ impl Line<'_> {
     /// An instant, cut to whole milliseconds, as everything that is recorded.
     pub fn instant(&self, name: &'static str, now: Timestamp) -> Result<Timestamp, FileError> {
         let text = self.cell(name);
-        let mend = || format!("{text:?} is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
+        let mend = || {
+            let shown = shown::quoted(text);
+            format!("{shown} is no instant; RFC 3339 with an offset, from the year 1 on, is one: 2026-03-01T00:00:00Z")
+        };
         let at = parse_instant(text).ok_or_else(|| self.wrong(name, mend()))?;
         if at > now {
-            return Err(self.wrong(name, format!("{text} lies in the future")));
+            return Err(self.wrong(name, format!("{} lies in the future", shown::cut(text))));
+        }
+        if at < BEGINNING {
+            return Err(self.wrong(name, mend()));
         }
         let millis = at.as_nanosecond().div_euclid(1_000_000);
         i64::try_from(millis)
@@ -115,9 +126,9 @@ impl Line<'_> {
     ) -> Result<T, FileError> {
         let text = self.cell(name);
         let number = text.parse().ok().or_else(|| whole(text).and_then(|whole| T::try_from(whole).ok()));
-        number
-            .filter(|number| *number >= least)
-            .ok_or_else(|| self.wrong(name, format!("{text:?} is no whole number from {least} on, or it is too large")))
+        number.filter(|number| *number >= least).ok_or_else(|| {
+            self.wrong(name, format!("{} is no whole number from {least} on, or it is too large", shown::quoted(text)))
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod csv;
 mod fields;
 mod given;
 mod ndjson;
+mod record_limit;
 mod revise;
 mod undo;
 

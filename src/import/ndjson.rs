@@ -1,11 +1,12 @@
 //! Lines of JSON.
 
 use std::borrow::Cow;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use serde_json::{Map, Value};
 
 use super::fields::{FileError, Kind, Line};
+use super::record_limit::{MAX_LINE, TOO_LONG};
 
 /// Reads an object from each line that is not blank.
 pub(super) fn read(
@@ -17,9 +18,15 @@ pub(super) fn read(
     loop {
         text.clear();
         number += 1;
-        let count = from.read_line(&mut text).map_err(|cause| FileError::new(number, format!("cannot be read: {cause}")))?;
+        let count = (&mut from)
+            .take(MAX_LINE as u64 + 1)
+            .read_line(&mut text)
+            .map_err(|cause| FileError::new(number, format!("cannot be read: {cause}")))?;
         if count == 0 {
             return Ok(());
+        }
+        if count > MAX_LINE {
+            return Err(FileError::new(number, TOO_LONG));
         }
         if text.trim().is_empty() {
             continue;

@@ -195,3 +195,51 @@ proptest! {
 fn bounds(runs: &[Run]) -> Vec<Run> {
     runs.iter().map(|run| Run { samples: 0, ..run.clone() }).collect()
 }
+
+#[test]
+fn a_line_is_bounded_and_so_is_what_a_message_repeats() {
+    let names = "tenant,space_type,observed_at,allocated_gb,total_gb\n";
+    let long = "x".repeat(2_000_000);
+    for (file, line, told) in [
+        (format!("{names}acme,0,2026-03-01T00:00:00Z,1,\"{long}"), 2, "is longer than 1 MiB"),
+        (format!("{names}acme,0,2026-03-01T00:00:00Z,1,2\nacme,0,{long},1,2\n"), 3, "is longer than 1 MiB"),
+        (long.clone(), 1, "is longer than 1 MiB"),
+        (format!("{{\"tenant\":\"{long}\"}}"), 1, "is longer than 1 MiB"),
+        (format!("{names}acme,0,2026-03-01T00:00:00Z,1,{}\n", &long[..5000]), 2, "total_gb: \"xxx"),
+        (format!("{names}acme,0,{},1,2\n", &long[..5000]), 2, "observed_at: \"xxx"),
+        (format!("{names}{},0,2026-03-01T00:00:00Z,1,2\n", &long[..5000]), 2, "tenant: the config has no tenant"),
+        (format!("{names}acme,0,2026-03-01T00:00:00Z,1,\u{202e}7\n"), 2, "total_gb: \"\\u{202e}7\""),
+        (format!("{names}acme,0,-000044-03-15T00:00:00Z,1,2\n"), 2, "observed_at: \"-000044-03-15T00:00:00Z\" is no instant"),
+        (format!("{names}acme,0,0000-12-30T23:59:59Z,1,2\n"), 2, "observed_at: \"0000-12-30T23:59:59Z\" is no instant"),
+        (format!("{{\"{}\":1}}\n", &long[..5000]), 1, "there is no column"),
+        (format!("{names}acme,0,2026-03-01T00:00:00Z,-1,2\n"), 2, "allocated_gb: \"-1\" is no whole number from 0 on"),
+        (
+            format!("{names}acme,0,2026-03-01T00:00:00Z,9223372036854775808,2\n"),
+            2,
+            "allocated_gb: \"9223372036854775808\" is no whole number",
+        ),
+    ] {
+        let error = read(&file).unwrap_err();
+        assert_eq!(error.line, line, "{error}");
+        assert!(error.mend.contains(told), "{error}");
+        assert!(error.mend.chars().count() < 450, "{error}");
+    }
+    assert!(read(&format!("{names}acme,0,0001-01-01T00:00:00Z,9223372036854775807,9223372036854775807\n")).is_ok());
+    // Lines as long as they may be, many of them.
+    let line = format!("acme,0,2026-03-01T00:00:00Z,1,2{}\n", " ".repeat(1_000_000));
+    assert_eq!(read(&format!("{names}{}", line.repeat(3))).unwrap().lines, 3);
+}
+
+#[test]
+fn more_types_than_a_history_takes_are_refused_with_their_line() {
+    let names = "tenant,space_type,observed_at,allocated_gb,total_gb\n";
+    let lines = |types: std::ops::Range<u32>, minute: u32| {
+        types.map(|t| format!("acme,{t},2026-03-01T00:{minute:02}:00Z,1,2\n")).collect::<Vec<_>>().concat()
+    };
+    assert!(read(&format!("{names}{}", lines(0..64, 0))).is_ok());
+    let error = read(&format!("{names}{}", lines(0..65, 0))).unwrap_err();
+    assert_eq!((error.line, error.mend.as_str()), (66, "tenant acme has more than 64 space types at this instant"));
+    let many: String = (0..5).map(|round| lines(round * 60..round * 60 + 60, round)).collect();
+    let error = read(&format!("{names}{many}")).unwrap_err();
+    assert_eq!((error.line, error.mend.as_str()), (258, "tenant acme has more than 256 space types; a history takes no more"));
+}

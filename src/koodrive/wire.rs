@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::verdict::Verdict;
 use crate::quota::{MAX_SPACE_TYPES, SpaceTypeAllocation};
+use crate::shown;
 
 /// The longest upstream code that is kept.
 const MAX_CODE_CHARS: usize = 64;
@@ -142,7 +143,7 @@ fn string_of(raw: &RawValue) -> Option<String> {
 
 /// A foreign text made fit for one line of the log.
 fn shorten(text: &str, max_chars: usize) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(max_chars).collect()
+    text.trim().chars().filter(|c| !shown::is_hidden(*c)).take(max_chars).collect()
 }
 
 fn excerpt(raw: &RawValue) -> String {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use super::expiry;
 use crate::file_stamp::FileStamp;
+use crate::files;
 
 /// Why a certificate and its key cannot be used. Holds nothing of the key.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +60,16 @@ impl Certificate {
 
 fn read(certificate_file: &Path, key_file: &Path) -> Result<ServerConfig, CertificateError> {
     let invalid = |path: &Path, problem: String| CertificateError { path: path.to_owned(), problem };
-    let pem = |path: &Path| std::fs::read(path).map_err(|error| invalid(path, format!("cannot be read: {error}")));
+    let pem = |path: &Path| files::read(path, files::MAX_PEM).map_err(|problem| invalid(path, problem));
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem(certificate_file)?)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid(certificate_file, "is not PEM".to_owned()))?;
     if chain.is_empty() {
         return Err(invalid(certificate_file, "holds no certificate in PEM form".to_owned()));
+    }
+    expiry::warn_of_end(certificate_file, &chain);
+    if files::is_open_to_all(key_file) {
+        warn!(file = %key_file.display(), "every user of this machine can read the key of the certificate; take that away with chmod o-r");
     }
     let key = PrivateKeyDer::from_pem_slice(&pem(key_file)?).map_err(|error| {
         let problem = if matches!(error, PemError::NoItemsFound) { "holds no private key in PEM form" } else { "is not PEM" };

@@ -7,6 +7,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::files;
+
 /// Why the client cannot be built. The sentences say what to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -49,7 +51,7 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, BuildError>
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {
-    let pem = std::fs::read(path).map_err(|error| ca_file_error(path, format!("cannot be read: {error}")))?;
+    let pem = files::read(path, files::MAX_PEM).map_err(|problem| ca_file_error(path, problem))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| ca_file_error(path, format!("is not PEM: {error}")))?;

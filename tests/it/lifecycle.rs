@@ -4,4 +4,5 @@ mod ending;
 mod logging;
 mod reloading;
 mod rights;
+mod secrets;
 mod starting;

@@ -19,6 +19,7 @@ use super::tenants::{TenantFilter, kept};
 use super::usage::{Fill, UsageRequest, UsageSeries};
 use crate::access::View;
 use crate::quota::SpaceAllocation;
+use crate::shown;
 use crate::tenants::WatchedTenant;
 
 /// Groups of one label, and steps of a distribution, at most.
@@ -175,10 +176,10 @@ impl Fleet {
             groups.entry((value.is_none(), value)).or_default().push(Arc::clone(watched));
         }
         if groups.keys().all(|(is_none, _)| *is_none) && view.all().iter().all(|watched| value_of(watched).is_none()) {
-            return Err(ApiError::argument("label", format_args!("no tenant has a label {label:?}")));
+            return Err(ApiError::argument("label", format_args!("no tenant has a label {}", shown::quoted(label))));
         }
         if groups.len() > MAX_GROUPS {
-            return Err(ApiError::argument("label", format_args!("{label:?} has more than {MAX_GROUPS} values")));
+            return Err(ApiError::argument("label", format_args!("{} has more than {MAX_GROUPS} values", shown::quoted(label))));
         }
         let group =
             |((_, value), members): (_, Vec<_>)| FleetGroup { value, fleet: Fleet { members: members.into(), now: self.now } };

@@ -4,6 +4,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{Lock, failed, lock, query};
+use crate::shown;
 use crate::store::{AnalystRole, AnalystTenants, StoreError};
 
 const ACTION: &str = "setting up of the analysts' role";
@@ -57,7 +58,8 @@ fn check_name(role: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Unusable(format!(
-        "{role:?} can be no role: give a name of 1 to 63 bytes that does not begin with pg_, and not public or none"
+        "{} can be no role: give a name of 1 to 63 bytes that does not begin with pg_, and not public or none",
+        shown::quoted(role)
     )))
 }
 

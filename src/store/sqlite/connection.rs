@@ -1,5 +1,8 @@
 //! Opening a file.
 
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<(SqlitePool, SqlitePo
     if url.contains(":memory:") || url.contains("mode=memory") || options.get_filename().as_os_str().is_empty() {
         return Err(StoreError::Unusable("the database URL must name a file that stays: write sqlite:PATH".into()));
     }
+    make_private(options.get_filename());
     let plain = options.create_if_missing(true).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
     check_usable(&plain).await?;
 
@@ -35,6 +39,17 @@ pub(super) async fn connect(settings: &Settings) -> Result<(SqlitePool, SqlitePo
     let readers =
         pool(settings, settings.max_connections).connect_with(durable.read_only(true)).await.map_err(failed("connection"))?;
     Ok((writer, readers))
+}
+
+/// Makes the file that is not there yet, so that nobody but its owner can read it, whatever the umask says. The files beside it, of `-wal` and
+/// `-shm`, get its rights from `SQLite`. What goes wrong here is told when the file is opened.
+fn make_private(file: &Path) {
+    if file.exists() {
+        return;
+    }
+    if let Ok(new) = File::options().write(true).create(true).truncate(false).mode(0o600).open(file) {
+        let _ = new.set_permissions(Permissions::from_mode(0o600));
+    }
 }
 
 /// Looks into the file before any setting is made that would stay in it, such as WAL mode in a file that is not ours.

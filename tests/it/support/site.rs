@@ -1,5 +1,6 @@
 //! A folder with a config for the binary, and the verifying simulator as the upstream of its tenants, by the system's clock.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,10 +55,11 @@ impl Site {
         self.folder.path()
     }
 
-    /// Writes a file at once, as a careful editor does.
+    /// Writes a file at once and for its owner alone, as a careful editor does.
     pub fn write(&self, name: &str, text: &str) {
         let new = self.path().join("new");
         std::fs::write(&new, text).unwrap();
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::rename(new, self.path().join(name)).unwrap();
     }
 
