@@ -34,6 +34,7 @@ use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kep
 use crate::koodrive::{self, Client};
 use crate::listener::{self, Address, Bound, Listener};
 use crate::metrics::Metrics;
+use crate::proxy::Proxies;
 use crate::recorder::{Writer, recorder};
 use crate::retention::{Ages, keep_retained};
 use crate::store::{SharedStore, StoreError};
@@ -119,6 +120,7 @@ pub struct AppHandle {
     gate: Arc<Gate>,
     draining: CancellationToken,
     drain_delay: Duration,
+    environment_proxies: Proxies,
     stop: CancellationToken,
 }
 
@@ -178,6 +180,7 @@ impl App {
             gate: Arc::clone(&gate),
             draining: CancellationToken::new(),
             drain_delay: config.server.drain_delay,
+            environment_proxies: config.environment_proxies.clone(),
             stop: CancellationToken::new(),
         };
         handle.register().await?;
@@ -464,7 +467,7 @@ impl AppHandle {
     /// # Errors
     /// When it cannot be used, or would let in everybody where until now callers had to prove who they are; the former rules stay in force.
     pub fn replace_auth(&self, auth: Option<&Auth>) -> Result<(), ReplaceError> {
-        self.gate.replace(auth_settings(auth))?;
+        self.gate.replace(auth_settings(auth, &self.environment_proxies))?;
         if auth.and_then(Auth::api_keys).is_some_and(|keys| keys.is_empty()) {
             warn!("no API key is left: nobody is let in by one, and the service would not start so (auth.keys)");
         }

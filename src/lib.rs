@@ -23,7 +23,7 @@
 //! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
 //! | [`quota`] | the domain: runs, recording, calendar buckets, usage, growth, forecasts. No I/O |
 //!
-//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`tls`] (who is trusted, and our own certificate), [`origin`] (origins of pages, and hosts), [`metrics`], [`supervisor`] (keeps the tasks of the background alive), [`telemetry`], and [`simulator`], a
+//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`tls`] (who is trusted, and our own certificate), [`proxy`] (by which our requests leave), [`origin`] (origins of pages, and hosts), [`metrics`], [`supervisor`] (keeps the tasks of the background alive), [`telemetry`], and [`simulator`], a
 //! KooDrive that verifies every signature, for the demo and the tests.
 
 pub mod access;
@@ -46,6 +46,7 @@ pub mod koodrive;
 pub mod listener;
 pub mod metrics;
 pub mod origin;
+pub mod proxy;
 pub mod quota;
 pub mod recorder;
 pub mod retention;

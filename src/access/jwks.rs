@@ -24,6 +24,7 @@ use super::key_set::KeySet;
 use crate::clock::SharedClock;
 use crate::file_stamp::FileStamp;
 use crate::files;
+use crate::proxy::Proxies;
 use crate::telemetry;
 use crate::tls::{self, BuildError};
 
@@ -58,6 +59,10 @@ pub struct JwksSettings {
     pub source: JwksSource,
     /// How long they count when they cannot be had again.
     pub kept_for: SignedDuration,
+    /// The proxies by which they are fetched.
+    pub proxies: Proxies,
+    /// A PEM file with certificates of authorities to be trusted beside the machine's own.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Why the keys of an issuer cannot be used.
@@ -127,15 +132,14 @@ pub(super) struct Jwks {
 impl Jwks {
     /// The keys of a source. A file is read at once; an address is asked when the first token comes, or by [`Self::refresh_when_due`].
     pub(super) fn new(settings: JwksSettings, clock: SharedClock, changes: Arc<Changes>) -> Result<Self, JwksError> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(None)?)
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(FETCH_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("quotagraph/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| BuildError::Transport(telemetry::explain(&error)))?;
+            .user_agent(concat!("quotagraph/", env!("CARGO_PKG_VERSION")));
+        let client = settings.proxies.set(builder)?.build();
+        let client = client.map_err(|error| BuildError::Transport(telemetry::explain(&error)))?;
         let jwks = Self {
             settings,
             client,
@@ -309,7 +313,8 @@ impl std::fmt::Display for JwksSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Url(url) => url.fmt(f),
+            // What is asked for may hold a key.
+            Self::Url(url) => write!(f, "{}://{}{}", url.scheme(), url.authority(), url.path()),
         }
     }
 }

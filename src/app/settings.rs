@@ -11,6 +11,7 @@ use crate::config::{Auth, Config, Listen, TrustedDocuments};
 use crate::graphql::{DocumentLimits, TextLimits};
 use crate::http::{DocumentSettings, Hosts, RequestLimits};
 use crate::origin::Authority;
+use crate::proxy::Proxies;
 use crate::quota::retention::Grain;
 use crate::retention::Ages;
 use crate::{allocations, collector, koodrive, listener};
@@ -98,15 +99,15 @@ pub(super) fn connection_settings(config: &Config) -> listener::Settings {
 /// How callers prove who they are.
 pub(super) fn gate_settings(config: &Config) -> access::Settings {
     let requests_per_second = config.limits.requests_per_second.map(at_least_one).filter(|_| config.auth.is_some());
-    access::Settings { requests_per_second, ..auth_settings(config.auth.as_ref()) }
+    access::Settings { requests_per_second, ..auth_settings(config.auth.as_ref(), &config.environment_proxies) }
 }
 
 /// The same, of what may change while the service runs.
-pub(super) fn auth_settings(auth: Option<&Auth>) -> access::Settings {
+pub(super) fn auth_settings(auth: Option<&Auth>, environment: &Proxies) -> access::Settings {
     let Some(auth) = auth else { return access::Settings::default() };
     access::Settings {
         keys: auth.api_keys(),
-        tokens: auth.token_settings(),
+        tokens: auth.token_settings(environment),
         failed_attempts_per_minute: Some(at_least_one(auth.failed_attempts_per_minute)),
         requests_per_second: None,
     }
@@ -137,6 +138,7 @@ pub fn koodrive_settings(config: &Config) -> koodrive::Settings {
         requests_per_second: upstream.requests_per_second,
         concurrency: u32::try_from(upstream.concurrency).unwrap_or(u32::MAX),
         language: upstream.language.clone(),
+        proxies: upstream.proxy.proxies(&config.environment_proxies),
         ca_file: upstream.ca_file.clone(),
         breaker_failures: upstream.breaker_failures,
         breaker_open_for: upstream.breaker_open_for,

@@ -9,6 +9,7 @@ use super::error::Invalid;
 use super::jwt::JwtConfig;
 use super::text;
 use crate::access::{ApiKey, KeyDigest, Means, Principal, PrincipalName, Role, Scope, TokenSettings};
+use crate::proxy::Proxies;
 use crate::quota::TenantId;
 use crate::shown;
 
@@ -89,10 +90,11 @@ impl Auth {
         self.mode.has_keys().then(|| self.keys.iter().filter_map(|key| key.resolve().ok()).collect())
     }
 
-    /// The tokens that callers may prove themselves by; `None` when that is of no use.
+    /// The tokens that callers may prove themselves by; `None` when that is of no use. The issuer's keys are fetched by the proxies of
+    /// `environment` unless others are named.
     #[must_use]
-    pub fn token_settings(&self) -> Option<TokenSettings> {
-        self.jwt.as_ref().filter(|_| self.mode.has_tokens())?.resolve().ok()
+    pub fn token_settings(&self, environment: &Proxies) -> Option<TokenSettings> {
+        self.jwt.as_ref().filter(|_| self.mode.has_tokens())?.resolve(environment).ok()
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
@@ -117,7 +119,7 @@ impl Auth {
             }
             None => {}
             Some(jwt) => {
-                jwt.resolve()?;
+                jwt.resolve(&Proxies::default())?;
             }
         }
         for (i, key) in self.keys.iter().enumerate() {

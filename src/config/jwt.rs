@@ -8,8 +8,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::Invalid;
+use super::proxy::ProxySetting;
 use super::{duration, text};
 use crate::access::{ClaimNames, JwksSettings, JwksSource, TokenSettings};
+use crate::proxy::Proxies;
 
 /// Which JSON Web Tokens count, and how they are read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -25,6 +27,12 @@ pub struct JwtConfig {
     pub issuer: String,
     /// What the claim `aud` must be, or have among others. No default.
     pub audience: String,
+    /// The proxy by which they are fetched, or `none`. Default: that of the environment (`HTTPS_PROXY`, `NO_PROXY`), which is not used for loopback.
+    #[serde(default)]
+    pub proxy: ProxySetting,
+    /// A PEM file of certificate authorities to trust besides the system's; relative to the folder of the config file. Default: none.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     /// How long the issuer's keys count when they cannot be had again; at least 1 s. Default 24 h.
     #[serde(with = "humantime_serde", default = "default_keys_kept_for")]
     pub keys_kept_for: Duration,
@@ -51,7 +59,7 @@ fn default_roles_claim() -> String {
 
 impl JwtConfig {
     /// The settings that this stands for.
-    pub(super) fn resolve(&self) -> Result<TokenSettings, Invalid> {
+    pub(super) fn resolve(&self, environment: &Proxies) -> Result<TokenSettings, Invalid> {
         for (field, value) in [
             ("issuer", &self.issuer),
             ("audience", &self.audience),
@@ -69,7 +77,12 @@ impl JwtConfig {
             Invalid::found("auth.jwt.keys_kept_for", rule, duration::show(self.keys_kept_for))
         })?;
         Ok(TokenSettings {
-            jwks: JwksSettings { source: self.source()?, kept_for },
+            jwks: JwksSettings {
+                source: self.source()?,
+                kept_for,
+                proxies: self.proxy.proxies(environment),
+                ca_file: self.ca_file.clone(),
+            },
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             claims: ClaimNames { tenants: self.tenants_claim.clone(), roles: self.roles_claim.clone() },

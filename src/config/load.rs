@@ -10,10 +10,12 @@ use serde::Deserialize;
 
 use super::environment::{Overrides, find_overrides, parse_structure};
 use super::error::{ConfigError, Invalid};
+use super::proxy::{self, ProxySetting};
 use super::secrets::warn_of_open_files;
 use super::translate::explain;
 use super::{Config, TenantConfig};
 use crate::files;
+use crate::proxy::Proxies;
 use crate::quota::Tenant;
 use crate::tenants::WatchedTenant;
 
@@ -57,14 +59,25 @@ impl PlacedTenant {
 /// A sentence that names the place, the field and what to mend; the first one found.
 pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let file = &find_file(path, Path::new(""))?;
-    let overrides = find_overrides(env)?;
+    let env: HashMap<String, String> = env.into_iter().collect();
+    let overrides = find_overrides(env.clone())?;
     let mut config = read_config(file, &overrides)?;
     config.file = Some(file.to_owned());
+    config.environment_proxies = read_proxies(&config, &env)?;
     place_files(&mut config);
     config.validate().map_err(|invalid| locate(invalid, &overrides, file))?;
     let tenants = collect_tenants(&config, Empty::IsNone)?;
     check_default_tenant(&config, &tenants).map_err(|invalid| locate(invalid, &overrides, file))?;
     Ok(config)
+}
+
+/// The proxies of the environment. What is wrong with them matters only when they are used.
+fn read_proxies(config: &Config, env: &HashMap<String, String>) -> Result<Proxies, ConfigError> {
+    let jwt = config.auth.as_ref().and_then(|auth| auth.jwt.as_ref());
+    let are_used =
+        config.upstream.proxy == ProxySetting::Environment || jwt.is_some_and(|jwt| jwt.proxy == ProxySetting::Environment);
+    let proxies = proxy::read_environment(env);
+    if are_used { proxies } else { Ok(proxies.unwrap_or_default()) }
 }
 
 /// Makes the relative paths of a config start from its file's folder.
@@ -79,6 +92,7 @@ pub(super) fn place_files(config: &mut Config) {
     }
     if let Some(jwt) = config.auth.as_mut().and_then(|auth| auth.jwt.as_mut()) {
         jwt.jwks_file = jwt.jwks_file.take().map(|path| folder.join(path));
+        jwt.ca_file = jwt.ca_file.take().map(|path| folder.join(path));
     }
 }
 

@@ -18,6 +18,7 @@ mod listen;
 mod load;
 mod log;
 mod metrics;
+mod proxy;
 mod retention;
 mod secrets;
 mod server;
@@ -46,12 +47,15 @@ pub use listen::{InvalidListen, Listen};
 pub use load::{DEFAULT_FILE, list_tenants, load, load_tenants, reload_tenants};
 pub use log::{Log, LogFormat};
 pub use metrics::Metrics;
+pub use proxy::ProxySetting;
 pub use retention::Retention;
 pub use server::{Server, ServerTls};
 pub use settings_watch::{Reread, SettingsWatch};
 pub use tenants::{TenantAuth, TenantConfig};
 pub use upstream::Upstream;
 pub use watch::TenantsWatch;
+
+use crate::proxy::Proxies;
 
 /// All settings. `Config::default()` is what an empty file gives.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -88,4 +92,7 @@ pub struct Config {
     /// The file that this was read from; `None` when it was made by code. Relative paths in it start from its folder.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+    /// The proxies of the environment, for requests whose section names none.
+    #[serde(skip)]
+    pub environment_proxies: Proxies,
 }

@@ -10,7 +10,7 @@ use crate::shown;
 /// Says which field of `root` is wrong and what to mend.
 pub(super) fn explain(error: &Error, root: &Dict) -> Invalid {
     let mut path: Vec<String> = error.path.iter().map(|part| shown::cut(part).into_owned()).collect();
-    let secretive = path.iter().any(|part| part == "auth" || part == "url" || part == "endpoint");
+    let secretive = path.iter().any(|part| part == "auth" || part == "proxy" || part == "url" || part == "endpoint");
     let mend = match &error.kind {
         Kind::UnknownField(name, known) => {
             let name = shown::cut(name);

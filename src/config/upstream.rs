@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::error::Invalid;
+use super::proxy::ProxySetting;
 use super::{duration, text};
 
 /// How the upstream is called. Rates and concurrency count per endpoint host.
@@ -31,6 +32,9 @@ pub struct Upstream {
     pub language: String,
     /// A PEM file of certificate authorities to trust besides the system's; relative to the folder of the config file. Default: none.
     pub ca_file: Option<PathBuf>,
+    /// The proxy by which requests leave, or `none`. Default: that of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), which is not
+    /// used for loopback.
+    pub proxy: ProxySetting,
     /// Whether endpoints may be plain `http` on other hosts than loopback. Default false.
     pub allow_http: bool,
     /// Failures in a row after which a host is left alone; at least 1. Default 5.
@@ -51,6 +55,7 @@ impl Default for Upstream {
             concurrency: 64,
             language: "en-US".to_owned(),
             ca_file: None,
+            proxy: ProxySetting::Environment,
             allow_http: false,
             breaker_failures: 5,
             breaker_open_for: Duration::from_secs(5),

@@ -13,6 +13,7 @@ use super::request::SignedRequest;
 use super::settings::Settings;
 use super::verdict::Cause;
 use crate::clock::Clock;
+use crate::proxy::Proxies;
 use crate::tls::{self, BuildError};
 
 /// The longest body that is read.
@@ -36,6 +37,7 @@ pub(super) struct Transport {
     shared: reqwest::Client,
     tls: ClientConfig,
     connect_timeout: Duration,
+    proxies: Proxies,
 }
 
 /// An answer, as much of it as came.
@@ -60,13 +62,13 @@ pub(super) enum Body {
 }
 
 impl Transport {
-    /// Sets up TLS, time-outs and connection reuse. Proxies of the environment are not used and redirects not followed: a signature
-    /// is for the host that was configured.
+    /// Sets up TLS, time-outs and connection reuse. Redirects are not followed: a signature is for the host that was
+    /// configured, and holds by whatever proxy it is reached.
     pub(super) fn build(settings: &Settings) -> Result<Self, BuildError> {
         let tls = tls::client_config(settings.ca_file.as_deref())?;
-        let connect_timeout = settings.connect_timeout;
-        let shared = new_client(&tls, connect_timeout).map_err(|error| BuildError::Transport(describe(&error)))?;
-        Ok(Self { shared, tls, connect_timeout })
+        let (connect_timeout, proxies) = (settings.connect_timeout, settings.proxies.clone());
+        let shared = new_client(&tls, connect_timeout, &proxies)?;
+        Ok(Self { shared, tls, connect_timeout, proxies })
     }
 
     /// Sends a request and reads the answer, all of it within `time_limit`. When it is not answered, or not to the end, the next request to the host
@@ -85,7 +87,7 @@ impl Transport {
             Ok(_) => false,
         };
         if is_unanswered {
-            connections.leave(generation, || new_client(&self.tls, self.connect_timeout).ok());
+            connections.leave(generation, || new_client(&self.tls, self.connect_timeout, &self.proxies).ok());
         }
         answer
     }
@@ -93,9 +95,9 @@ impl Transport {
 
 /// A client with connections of its own. What has been sent and is not acknowledged for as long as a connection may take to come about ends its
 /// connection: the way is gone, and the time-out of the whole request need not be waited for.
-fn new_client(tls: &ClientConfig, connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+fn new_client(tls: &ClientConfig, connect_timeout: Duration, proxies: &Proxies) -> Result<reqwest::Client, BuildError> {
     let (first, then, times) = KEEP_ALIVE;
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .connect_timeout(connect_timeout)
         .tcp_user_timeout(connect_timeout)
@@ -105,9 +107,8 @@ fn new_client(tls: &ClientConfig, connect_timeout: Duration) -> Result<reqwest::
         .pool_idle_timeout(IDLE_AT_MOST)
         .http1_max_headers(MAX_HEADERS)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("quotagraph/", env!("CARGO_PKG_VERSION")))
-        .build()
+        .user_agent(concat!("quotagraph/", env!("CARGO_PKG_VERSION")));
+    proxies.set(builder)?.build().map_err(|error| BuildError::Transport(describe(&error)))
 }
 
 async fn exchange(

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::proxy::Proxies;
+
 /// How the upstream is called. The defaults suit the real KooDrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -25,6 +27,8 @@ pub struct Settings {
     pub concurrency: u32,
     /// The `language` header: the language of the upstream's messages, which reach our log only.
     pub language: String,
+    /// The proxies by which requests leave.
+    pub proxies: Proxies,
     /// A PEM file with certificates of authorities to be trusted beside the machine's own.
     pub ca_file: Option<PathBuf>,
     /// After how many unreachable verdicts in a row an account is left alone; at least 1.
@@ -45,6 +49,7 @@ impl Default for Settings {
             requests_per_second: 50,
             concurrency: 64,
             language: "en-US".to_owned(),
+            proxies: Proxies::default(),
             ca_file: None,
             breaker_failures: 5,
             breaker_open_for: Duration::from_secs(5),

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Value};
-use quotagraph::config::{self, Config};
+use quotagraph::config::{self, Config, ProxySetting};
+use quotagraph::proxy::Proxies;
 use secrecy::ExposeSecret;
 
 const EXAMPLE: &str = include_str!("../../quotagraph.example.toml");
@@ -42,11 +43,12 @@ fn every_commented_setting_shows_the_default_or_a_working_example() {
     assert!(config.server.tls.take().unwrap().key_file.ends_with("key.pem"));
     let auth = config.auth.take().unwrap();
     assert_eq!(auth.api_keys().map(|keys| keys.len()), Some(1));
-    assert_eq!(auth.token_settings().unwrap().issuer, "https://idp.example");
+    assert_eq!(auth.token_settings(&Proxies::default()).unwrap().issuer, "https://idp.example");
     assert!(config.limits.requests_per_second.take().is_some());
     assert!(config.graphql.trusted_documents_file.take().is_some());
     assert!(config.retention.keep_for.take() > config.retention.thin_after.take());
     assert!(config.upstream.ca_file.take().is_some());
+    assert!(matches!(std::mem::take(&mut config.upstream.proxy), ProxySetting::Through(_)));
     assert!(config.metrics.listen.take().is_some());
     assert!(config.tenants_file.take().is_some());
 

@@ -42,13 +42,14 @@ async function stop(child) {
 }
 
 /** Starts both, with so many tenants and these settings besides. Gives the address of the service and what changes and asks for values. */
-export async function startService(program, tenants, settings = "") {
+export async function startService(program, tenants, settings = "", { files = {}, credentials = {} } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "quotagraph-subscriptions-"));
   const simulate = ["simulate", "--listen", "127.0.0.1:0", "--tenants", String(tenants)];
   const simulator = await start(program, simulate, { cwd: folder }, "stdout", /^export .*\n$/m);
   const upstream = simulator.text.match(/http:\/\/127\.0\.0\.1:\d+/)[0];
   const [config, secrets] = simulator.text.split("A quotagraph.toml for them:")[1].split("and their secrets");
   await writeFile(join(folder, "quotagraph.toml"), `${SETTINGS}${settings}\n${config}`);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
   const env = { PATH: process.env.PATH };
   for (const [, name, value] of secrets.matchAll(/^export (\w+)=(.*)$/gm)) env[name] = value;
   const ids = [...config.matchAll(/^id = "(.*)"$/gm)].map(([, id]) => id);
@@ -63,7 +64,7 @@ export async function startService(program, tenants, settings = "") {
   const port = Number(service.text.match(/127\.0\.0\.1:(\d+)/)[1]);
 
   const ask = async (query, variables) => {
-    const headers = { "content-type": "application/json" };
+    const headers = { "content-type": "application/json", ...credentials };
     const body = JSON.stringify({ query, variables });
     const answer = await (await fetch(`http://127.0.0.1:${port}/graphql`, { method: "POST", headers, body })).json();
     if (answer.errors) throw new Error(JSON.stringify(answer.errors));

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { createClient as createSseClient } from "graphql-sse";
 import { createClient as createWsClient } from "graphql-ws";
 import WebSocket from "ws";
+import { checkComingBack } from "./coming_back.js";
 import { startService } from "./service.js";
 import { openWay } from "./way.js";
 
@@ -149,6 +150,7 @@ try {
 } finally {
   await service.end();
 }
+await checkComingBack(program, check);
 const passed = checks.filter(Boolean).length;
 console.log(`${passed} passed, ${checks.length - passed} failed`);
 process.exitCode = passed === checks.length ? 0 : 1;

@@ -9,7 +9,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
-use quotagraph::config::{Auth, AuthMode, JwtConfig};
+use quotagraph::config::{Auth, AuthMode, JwtConfig, ProxySetting};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
@@ -34,7 +34,18 @@ pub fn jwt_auth(mode: AuthMode, source: &str) -> Auth {
     let (issuer, audience) = (ISSUER.to_owned(), "quotagraph".to_owned());
     let (tenants_claim, roles_claim) = ("tenants".to_owned(), "roles".to_owned());
     let keys_kept_for = Duration::from_hours(24);
-    let jwt = JwtConfig { jwks_url: url, jwks_file: file, issuer, audience, keys_kept_for, tenants_claim, roles_claim };
+    let proxy = ProxySetting::Environment;
+    let jwt = JwtConfig {
+        proxy,
+        ca_file: None,
+        jwks_url: url,
+        jwks_file: file,
+        issuer,
+        audience,
+        keys_kept_for,
+        tenants_claim,
+        roles_claim,
+    };
     Auth { mode, failed_attempts_per_minute: 1000, keys: Vec::new(), jwt: Some(jwt) }
 }
 

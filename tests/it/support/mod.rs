@@ -9,6 +9,7 @@ pub(crate) mod outage;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod site;
 pub(crate) mod sql;

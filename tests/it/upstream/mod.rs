@@ -8,6 +8,7 @@ mod forms;
 mod isolation;
 mod limits;
 mod logging;
+mod proxies;
 mod raw;
 mod simulator_control;
 mod simulator_verification;

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use super::{World, quick};
 
 /// A TLS server for `localhost` in front of another address.
-async fn serve_tls(to: SocketAddr, certificate: &CertifiedKey<KeyPair>) -> u16 {
+pub(super) async fn serve_tls(to: SocketAddr, certificate: &CertifiedKey<KeyPair>) -> u16 {
     let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
