@@ -20,6 +20,7 @@ mod federation;
 mod fleet;
 mod forecast;
 mod freshness;
+mod fuzz_seeds;
 mod growth;
 mod hosts;
 mod http;
