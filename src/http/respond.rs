@@ -114,7 +114,7 @@ mod tests {
             (Keeping::Revalidated, "private, no-cache"),
             (Keeping::For(Duration::from_millis(300_999)), "private, max-age=300"),
             (Keeping::For(Duration::from_millis(999)), "private, max-age=0"),
-            (Keeping::For(Duration::from_secs(900)), "private, max-age=900"),
+            (Keeping::For(Duration::from_mins(15)), "private, max-age=900"),
             (Keeping::For(Duration::from_secs(901)), "private, max-age=901"),
             (Keeping::For(Duration::from_hours(240)), "private, max-age=864000"),
         ] {
