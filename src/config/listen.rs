@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use crate::shown;
+
 /// The longest path of a socket that all systems take, in bytes.
 const UNIX_PATH_BYTES: usize = 103;
 
@@ -112,7 +114,7 @@ impl<I: Into<IpAddr>> From<(I, u16)> for Listen {
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|rule| D::Error::custom(format!("{rule}, found {text:?}")))
+        text.parse().map_err(|rule| D::Error::custom(format!("{rule}, found {}", shown::quoted(&text))))
     }
 }
 

@@ -11,6 +11,7 @@ use super::listen::Listen;
 use super::{duration, text};
 use crate::origin::Host;
 use crate::quota::TenantId;
+use crate::shown;
 
 /// Where the service listens.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,7 +78,7 @@ impl Server {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         if let Some(host) = self.hosts.iter().find(|host| Host::parse(host).is_none()) {
             let rule = "must be host names such as \"quota.example\", without scheme, port and path";
-            return Err(Invalid::found("server.hosts", rule, format!("{host:?}")));
+            return Err(Invalid::found("server.hosts", rule, shown::quoted(host)));
         }
         duration::require_positive("server.header_timeout", self.header_timeout)?;
         duration::require_positive("server.keep_alive", self.keep_alive)?;
