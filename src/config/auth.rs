@@ -51,7 +51,8 @@ pub struct KeyConfig {
     pub name: String,
     /// The SHA-256 of the key, 64 hexadecimal digits, as `quotagraph hash-key` prints it. Unique.
     pub sha256: String,
-    /// The ids of the tenants that may be seen, or `["*"]` for all.
+    /// The ids of the tenants that may be seen, or `["*"]` for all. A key with the role `METRICS` alone needs none.
+    #[serde(default)]
     pub tenants: Vec<String>,
     /// What may be done: `READ`, `REFRESH`, `EXPORT`, `METRICS`, or `ADMIN` for everything.
     pub roles: Vec<String>,
@@ -155,6 +156,8 @@ impl KeyConfig {
 
     fn scope(&self) -> Result<Scope, Invalid> {
         match self.tenants.as_slice() {
+            // The figures of the service are nobody's in particular.
+            [] if self.roles.iter().all(|role| role == Role::Metrics.name()) => Ok(Scope::Only(Arc::default())),
             [] => Err(self.invalid("tenants", "must name a tenant, or be [\"*\"] for all")),
             [all] if all == "*" => Ok(Scope::All),
             ids => {

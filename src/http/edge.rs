@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -98,7 +99,12 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(mut response) = ready!(this.answer.poll(context));
+        // Whoever reads the answer is told of a panic as of all else. Its hook has logged it.
+        let polled = catch_unwind(AssertUnwindSafe(|| this.answer.poll(context)));
+        let mut response = match polled {
+            Ok(polled) => ready!(polled).unwrap_or_else(|never| match never {}),
+            Err(_) => Refusal::of_panic().respond(),
+        };
         let headers = response.headers_mut();
         headers.insert(NOSNIFF.0, NOSNIFF.1);
         if *this.is_tls {
@@ -108,5 +114,61 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
             sharing.tell(headers);
         }
         Poll::Ready(Ok(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::http::{HeaderMap, StatusCode, Version};
+    use axum::routing::get;
+
+    use super::*;
+
+    fn edge(hosts: Hosts) -> Edge<Router> {
+        let routes = Router::new().route("/", get(|| async { "here" })).route("/panic", get(panic));
+        let origins = AllowedOrigins::new(&["https://portal.example".to_owned()]);
+        Edge::new(routes, Policy { hosts, origins, trusted_proxies: Arc::new([]) })
+    }
+
+    async fn panic() -> Response {
+        panic!("of a test")
+    }
+
+    async fn call(mut edge: Edge<Router>, request: axum::http::request::Builder) -> (StatusCode, HeaderMap, String) {
+        let Ok(response) = edge.call(request.body(Body::empty()).unwrap()).await;
+        let (head, body) = response.into_parts();
+        (head.status, head.headers, String::from_utf8(to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_pages_may_read() {
+        let request = || Request::builder().uri("/panic").header("origin", "https://portal.example");
+        let (status, headers, body) = call(edge(Hosts::any()).over_tls(), request()).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains("\"INTERNAL\"") && !body.contains("of a test"), "{body}");
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://portal.example");
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(headers[header::STRICT_TRANSPORT_SECURITY], "max-age=31536000");
+        assert_eq!(call(edge(Hosts::any()), Request::builder().uri("/")).await.0, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn the_authority_of_http_2_is_a_host() {
+        let only = || edge(Hosts::only(Vec::new(), false, true));
+        for (authority, host, expected) in [
+            ("localhost:8080", None, StatusCode::OK),
+            ("evil.example:8080", None, StatusCode::MISDIRECTED_REQUEST),
+            ("localhost:8080", Some("evil.example"), StatusCode::MISDIRECTED_REQUEST),
+            ("evil.example:8080", Some("localhost"), StatusCode::MISDIRECTED_REQUEST),
+            ("user@localhost", None, StatusCode::MISDIRECTED_REQUEST),
+        ] {
+            let request = Request::builder().version(Version::HTTP_2).uri(format!("http://{authority}/"));
+            let request = host.into_iter().fold(request, |request, host| request.header("host", host));
+            assert_eq!(call(only(), request).await.0, expected, "{authority} {host:?}");
+        }
+        let two = Request::builder().uri("/").header("host", "localhost").header("host", "evil.example");
+        assert_eq!(call(only(), two).await.0, StatusCode::MISDIRECTED_REQUEST);
     }
 }

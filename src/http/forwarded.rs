@@ -40,21 +40,26 @@ pub(super) fn client_address(extensions: &Extensions, headers: &HeaderMap, trust
 /// Each proxy adds to the end who called it, so it is read from there, as long as those who wrote it are trusted: what stands further left
 /// may be made up by the caller.
 fn trace_client(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
-    let mut address = peer;
-    if !is_trusted(address, trusted_proxies) {
-        return address;
+    if !is_trusted(peer, trusted_proxies) {
+        return peer;
     }
-    let told: Vec<Option<IpAddr>> = if headers.contains_key(X_FORWARDED_FOR) {
-        let lines = headers.get_all(X_FORWARDED_FOR).iter();
-        lines.flat_map(|line| line.to_str().unwrap_or_default().split(',')).map(|entry| parse_address(entry.trim())).collect()
-    } else {
-        let elements = forwarded(headers);
-        elements.iter().map(|element| element.for_node.as_deref().and_then(parse_address)).collect()
-    };
-    for entry in told.into_iter().rev() {
+    if headers.contains_key(X_FORWARDED_FOR) {
+        let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        return first_untrusted(peer, entries.map(|entry| parse_address(entry.trim())), trusted_proxies);
+    }
+    let elements = forwarded(headers);
+    let entries = elements.iter().rev().map(|element| element.for_node.as_deref().and_then(parse_address));
+    first_untrusted(peer, entries, trusted_proxies)
+}
+
+/// The first address that is no trusted proxy's, or the last one that is told, from the nearest proxy on.
+fn first_untrusted(peer: IpAddr, entries: impl Iterator<Item = Option<IpAddr>>, trusted_proxies: &[IpNet]) -> IpAddr {
+    let mut address = peer;
+    for entry in entries {
         // A proxy that hides or garbles who called it stands for its callers.
-        let Some(forwarded) = entry else { break };
-        address = forwarded;
+        let Some(told) = entry else { break };
+        address = told;
         if !is_trusted(address, trusted_proxies) {
             break;
         }

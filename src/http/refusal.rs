@@ -37,6 +37,11 @@ impl Refusal {
         Self { code: code::FORBIDDEN, ..Self::new(StatusCode::FORBIDDEN, message) }
     }
 
+    /// A fault of ours.
+    pub fn of_panic() -> Self {
+        Self { code: code::INTERNAL, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "An internal error occurred.") }
+    }
+
     /// What the caller is told where nothing is negotiated.
     pub fn respond(self) -> Response {
         let answer = self.answer();

@@ -28,7 +28,7 @@ pub(crate) fn with_keys(config: &mut Config) {
             key("nothing", &["gone"], &["READ"]),
             key("exporter", &["*"], &["EXPORT"]),
             key("a-exporter", &["a"], &["EXPORT"]),
-            key("scraper", &["*"], &["METRICS"]),
+            key("scraper", &[], &["METRICS"]),
             key("boss", &["*"], &["ADMIN"]),
         ],
         jwt: None,

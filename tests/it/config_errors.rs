@@ -128,6 +128,18 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
 }
 
 #[test]
+fn a_key_that_shows_no_tenant_is_for_the_figures_alone() {
+    let with_roles = |roles: &str| {
+        format!("[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"a\"\nsha256 = \"{}\"\nroles = {roles}", "0".repeat(64))
+    };
+    assert!(load(&[("quotagraph.toml", &with_roles("[\"METRICS\"]"))], &[]).is_ok());
+    for roles in ["[\"READ\"]", "[\"METRICS\", \"READ\"]"] {
+        let error = error_of(&[("quotagraph.toml", &with_roles(roles))], &[]);
+        assert_eq!(error, "quotagraph.toml: auth.keys.tenants: must name a tenant, or be [\"*\"] for all (key a)");
+    }
+}
+
+#[test]
 fn origins_hosts_and_addresses_that_can_never_be_are_refused() {
     let cases = [
         (
