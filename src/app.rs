@@ -243,8 +243,7 @@ impl App {
             sockets: sockets.clone(),
             open_sockets: Presence::new(socket_limits(config)),
         };
-        let routes = http::router(state, config.graphql.graphiql);
-        let listener = listener(config, bound, certificate, routes);
+        let listener = listener(config, bound, certificate, http::router(state, config.graphql.graphiql));
         let collector = config.collector.enabled.then_some(collector);
         Ok(Self {
             listener,

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use futures_util::SinkExt as _;
+use quotagraph::clock::{Clock as _, SystemClock};
 use quotagraph::store;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -173,7 +174,8 @@ async fn a_certificate_that_ends_soon_is_warned_of() {
         )
         .await;
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let end = std::time::SystemTime::now();
+        let now = u64::try_from(SystemClock.now().as_second()).unwrap();
+        let end = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now);
         let days_off = std::time::Duration::from_hours(24 * u64::try_from(i64::abs(days)).unwrap());
         params.not_after = if days < 0 { end - days_off } else { end + days_off }.into();
         let key = rcgen::KeyPair::generate().unwrap();

@@ -120,7 +120,7 @@ async fn a_call_with_dead_pooled_connections_is_answered_after_one_time_out() {
 
 #[tokio::test]
 async fn an_answer_with_hundreds_of_headers_is_read_and_one_without_end_is_not() {
-    let lines = |count: usize| (0..count).map(|i| format!("X-Gateway-{i}: {i}\r\n")).collect::<String>();
+    let lines = |count: usize| (0..count).map(|i| format!("X-Gateway-{i}: {i}\r\n")).collect::<Vec<_>>().concat();
     let (many, too_many) = (answer(&lines(500), GOOD), answer(&lines(60_000), GOOD));
     let server = ByHand::start(quick(), move |_| many.clone()).await;
     assert_eq!(server.call().await.unwrap().allocated_gb(), 5);
@@ -224,7 +224,7 @@ async fn odd_answers_are_failures_with_a_code_and_hold_up_nothing() {
 
 #[tokio::test]
 async fn the_type_of_the_content_and_the_coding_of_chunks_do_not_matter() {
-    let chunked: String = GOOD.chars().map(|c| format!("1;ext=\"a\"\r\n{c}\r\n")).collect();
+    let chunked = GOOD.chars().map(|c| format!("1;ext=\"a\"\r\n{c}\r\n")).collect::<Vec<_>>().concat();
     let chunked = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=x\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}0\r\nX-Trailer: t\r\n\r\n"
     );
