@@ -225,7 +225,7 @@ impl App {
             figures_listener(config, bound, http::metrics_routes(Arc::clone(&metrics), hosts, Arc::clone(&trusted_proxies)))
         });
         let sockets = TaskTracker::new();
-        let known = KnownDocuments::new(text_limits(config), metrics.http.validations.clone());
+        let known = KnownDocuments::new(document_limits(config), metrics.http.validations.clone());
         let state = HttpState {
             schema: graphql::schema(services, document_limits(config), known.clone()),
             known,

@@ -22,7 +22,7 @@ pub(super) fn longest_lag(config: &Config) -> SignedDuration {
 }
 
 /// What the texts of documents and JSON may have.
-pub(super) fn text_limits(config: &Config) -> TextLimits {
+fn text_limits(config: &Config) -> TextLimits {
     TextLimits { tokens: config.limits.tokens, nesting: config.limits.nesting }
 }
 

@@ -1,25 +1,25 @@
 //! Documents that were seen before: parsed once, and validated once for each kind of variables.
 //!
 //! Whether a document is valid depends on its variables too, since a value may not be one of its type. But all values that are of the type are
-//! valid alike, whether they are texts, instants, names of an enum, lists or objects: one validation holds for each of them. Whole numbers
-//! are told apart by their value, since lists are counted by them: the complexity of a document is a matter of `first`, `last` and `steps`, all
-//! of the type `Int`, and of the points of series, which are a matter of instants, intervals and the time. A document with series is
-//! parsed once, but validated each time. Whoever lets an argument of another type count must tell its values apart here too.
+//! valid alike, whether they are numbers, texts, instants, names of an enum, lists or objects: one validation holds for each of them. What a
+//! document costs is another matter: it is remembered only where it depends on neither variables nor the time, and counted each time else.
 //!
 //! A value that is not of its type has the document validated, so that the error is that of the first time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::parser::types::{BaseType, ExecutableDocument, Type, VariableDefinition};
+use async_graphql::parser::types::{ExecutableDocument, Type, VariableDefinition};
 use async_graphql::{Positioned, Request, ServerError, ValidationResult, Value, Variables};
+use jiff::Timestamp;
 use moka::sync::Cache;
 use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 
+use super::cost::{Cost, cost_of};
 use super::inputs::InputTypes;
+use super::limits::DocumentLimits;
 use super::reader::read;
-use super::tokens::TextLimits;
 
 /// What is kept at most: bytes of text, of which the parsed document takes a multiple.
 const CAPACITY: u64 = 2 << 20;
@@ -36,13 +36,15 @@ const KINDS_AT_MOST: usize = 256;
 #[derive(Clone)]
 pub struct KnownDocuments {
     documents: Cache<Arc<str>, Arc<KnownDocument>>,
-    limits: TextLimits,
+    limits: DocumentLimits,
     validations: Counter,
 }
 
-/// A document that parses.
+/// A document that parses and is within the limits.
 pub(super) struct KnownDocument {
     document: ExecutableDocument,
+    /// What it costs, if that is always the same.
+    cost: Option<Cost>,
     /// Its variables; `None` when validity may depend on more than the kinds of their values.
     variables: Option<Vec<Variable>>,
     /// The depth and the complexity of what was found valid, by the kinds of its variables.
@@ -63,8 +65,6 @@ pub(super) type Kinds = Vec<Kind>;
 pub(super) enum Kind {
     /// A value of its type.
     Valid,
-    /// This value of the type `Int`.
-    Whole(i32),
     Null,
     Absent,
 }
@@ -78,32 +78,45 @@ impl std::fmt::Debug for KnownDocuments {
 impl KnownDocuments {
     /// Knows none so far. Counts each validation of a document, known or not.
     #[must_use]
-    pub fn new(limits: TextLimits, validations: Counter) -> Self {
+    pub fn new(limits: DocumentLimits, validations: Counter) -> Self {
         let weight = |text: &Arc<str>, _: &Arc<KnownDocument>| u32::try_from(text.len() + OVERHEAD).unwrap_or(u32::MAX);
         Self { documents: Cache::builder().max_capacity(CAPACITY).weigher(weight).build(), limits, validations }
     }
 
-    /// Puts the parsed document into a request whose document is known, and gets to know one that parses. This is the one way of a document
-    /// to its parser: whatever is known was looked at before it was parsed.
+    /// Puts the parsed document into a request, and gets to know one that parses. This is the one way of a document to its parser and to the
+    /// schema: its text is looked at before it is parsed, its size before what it costs is counted, and that before it is validated. Gives what
+    /// it costs; nothing for one that does not parse, which gets its error when it is executed.
     ///
     /// # Errors
-    /// When the text alone tells that the document is refused. One that does not parse gets its error when it is executed.
-    pub fn parse(&self, request: &mut Request) -> Result<(), ServerError> {
+    /// When the document is over one of the limits.
+    pub fn admit(&self, request: &mut Request, now: Timestamp) -> Result<Option<Cost>, ServerError> {
+        let nesting = self.limits.nesting();
         if let Some(known) = self.documents.get(request.query.as_str()) {
+            let cost = known.cost.unwrap_or_else(|| cost_of(&known.document, &request.variables, now, nesting));
+            self.limits.check_cost(&cost)?;
             request.set_parsed_query(known.document.clone());
-            return Ok(());
+            return Ok(Some(cost));
         }
-        self.limits.check(&request.query)?;
+        self.limits.text.check(&request.query)?;
         if let Some(document) = read(&request.query) {
             request.set_parsed_query(document);
         }
-        if request.query.len() <= LONGEST
-            && let Ok(document) = request.parsed_query().cloned()
-        {
-            let known = KnownDocument { variables: find_variables(&document), document, valid: RwLock::default() };
+        if request.parsed_query().is_err() {
+            return Ok(None);
+        }
+        let is_short = request.query.len() <= LONGEST;
+        let variables = std::mem::take(&mut request.variables);
+        let document = request.parsed_query()?;
+        self.limits.check(document)?;
+        let cost = cost_of(document, &variables, now, nesting);
+        if is_short {
+            let (document, steady) = (document.clone(), Some(cost).filter(|cost| cost.is_steady));
+            let known = KnownDocument { variables: find_variables(&document), document, cost: steady, valid: RwLock::default() };
             self.documents.insert(request.query.as_str().into(), Arc::new(known));
         }
-        Ok(())
+        request.variables = variables;
+        self.limits.check_cost(&cost)?;
+        Ok(Some(cost))
     }
 
     /// The known document of a request.
@@ -147,9 +160,6 @@ impl Variable {
             None => Some(Kind::Absent),
             Some(Value::Null) => Some(Kind::Null),
             Some(value) if !InputTypes::of_schema().is_valid(&self.of_type, value) => None,
-            Some(Value::Number(number)) if matches!(&self.of_type.base, BaseType::Named(name) if name == "Int") => {
-                number.as_i64().and_then(|number| i32::try_from(number).ok()).map(Kind::Whole)
-            }
             Some(_) => Some(Kind::Valid),
         }
     }
@@ -169,11 +179,25 @@ fn find_variables(document: &ExecutableDocument) -> Option<Vec<Variable>> {
 mod tests {
     use serde_json::json;
 
+    use super::super::tokens::TextLimits;
     use super::*;
 
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
     fn known(document: &str) -> KnownDocuments {
-        let known = KnownDocuments::new(TextLimits { tokens: 10_000, nesting: 10 }, Counter::default());
-        known.parse(&mut Request::new(document)).unwrap();
+        let text = TextLimits { tokens: 10_000, nesting: 10 };
+        let most = 1000;
+        let limits = DocumentLimits {
+            depth: 10,
+            complexity: most,
+            aliases: most,
+            root_fields: most,
+            directives: most,
+            text,
+            introspection: true,
+        };
+        let known = KnownDocuments::new(limits, Counter::default());
+        known.admit(&mut Request::new(document), NOW).unwrap();
         known
     }
 
@@ -204,24 +228,42 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_told_apart_by_their_value() {
+    fn whole_numbers_of_the_type_are_of_one_kind() {
         let of = |number: serde_json::Value| kinds("query($n: Int!) { x }", json!({ "n": number }));
-        assert_eq!(of(json!(7)), Some(vec![Kind::Whole(7)]));
-        assert_eq!(of(json!(2_147_483_647)), Some(vec![Kind::Whole(i32::MAX)]));
+        assert_eq!(of(json!(7)), Some(vec![Kind::Valid]));
+        assert_eq!(of(json!(2_147_483_647)), Some(vec![Kind::Valid]));
         for other in [json!(-1), json!(2_147_483_648_u64), json!(1.0), json!("1")] {
             assert_eq!(of(other.clone()), None, "{other}");
         }
     }
 
     #[test]
+    fn what_a_document_costs_is_counted_again_where_it_depends_on_more_than_the_document() {
+        let document = "query($n: Int) { tenants(first: $n) { nodes { id } } }";
+        let known = known(document);
+        for (first, complexity) in [(json!(7), Some(17)), (json!(499), None), (json!(8), Some(19)), (json!(null), Some(103))] {
+            let variables = Variables::from_json(json!({ "n": first }));
+            let cost = known.admit(&mut Request::new(document).variables(variables.clone()), NOW);
+            assert_eq!(cost.ok().flatten().map(|cost| cost.complexity), complexity);
+            assert!(known.get(document).unwrap().cost.is_none());
+        }
+        let steady = "{ tenants(first: 7) { nodes { id } } }";
+        known.admit(&mut Request::new(steady), NOW).unwrap();
+        assert_eq!(known.get(steady).unwrap().cost.unwrap().complexity, 17);
+    }
+
+    #[test]
     fn what_is_remembered_of_a_document_is_bounded_and_the_newest_is_among_it() {
         let result = |complexity| ValidationResult { cache_control: async_graphql::CacheControl::default(), complexity, depth: 1 };
-        for (variables, at_most) in [(1_usize, 32), (100, 2), (1000, 1)] {
+        for (variables, at_most) in [(7_usize, 32), (100, 2), (1000, 1)] {
             let declared: Vec<_> = (0..variables).map(|place| format!("$v{place}: Int")).collect();
             let document = format!("query({}) {{ x }}", declared.join(" "));
             let known = known(&document).get(&document).unwrap();
             for number in 0..100 {
-                let kinds = known.kinds(&Variables::from_json(json!({ "v0": number }))).unwrap();
+                // A text of zeros and ones, told by nulls.
+                let given = (0..variables.min(7))
+                    .map(|place| (format!("v{place}"), if number >> place & 1 == 1 { json!(1) } else { json!(null) }));
+                let kinds = known.kinds(&Variables::from_json(serde_json::Value::Object(given.collect()))).unwrap();
                 assert_eq!(kinds.len(), variables);
                 known.remember(kinds.clone(), &result(number));
                 assert_eq!(known.valid(&kinds).map(|result| result.complexity), Some(number));
@@ -234,14 +276,14 @@ mod tests {
     fn a_known_document_comes_parsed() {
         let known = known("{ a }");
         let mut request = Request::new("{ a }");
-        known.parse(&mut request).unwrap();
+        known.admit(&mut request, NOW).unwrap();
         assert_eq!(request.parsed_query().unwrap().operations.iter().count(), 1);
         assert!(known.get("{ b").is_none());
-        known.parse(&mut Request::new("{ b")).unwrap();
+        known.admit(&mut Request::new("{ b"), NOW).unwrap();
         assert!(known.get("{ b").is_none(), "what does not parse is not kept");
         let nested = "{ a(b: [[[[[[[[[]]]]]]]]]) }";
         assert_eq!(
-            known.parse(&mut Request::new(nested)).unwrap_err().message,
+            known.admit(&mut Request::new(nested), NOW).unwrap_err().message,
             "the document has 11 brackets within each other; the limit is 10"
         );
     }

@@ -10,12 +10,11 @@ use async_graphql::parser::types::{ExecutableDocument, Field, OperationType, Sel
 use async_graphql::{ErrorExtensionValues, Positioned, Request, Response, ServerError, ServerResult, ValidationResult, Value};
 use parking_lot::Mutex;
 
-use super::complexity::count_at;
+use super::cost::Cost;
 use super::error::{code, coded_error, shorten};
 use super::history::Patience;
 use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
-use super::services::Services;
 use super::tokens::{TextLimits, refuse_over, too_complex};
 use crate::shown;
 use futures_util::StreamExt as _;
@@ -26,7 +25,7 @@ use futures_util::stream::BoxStream;
 pub struct DocumentLimits {
     /// How deep fields may be nested.
     pub depth: usize,
-    /// The sum over the fields, lists counted by their page size, and series by tens of the points that are asked for.
+    /// The sum over the fields, lists counted by their page size, and series by the points that are asked for and their fields.
     pub complexity: usize,
     /// Fields with another name than their own.
     pub aliases: usize,
@@ -47,10 +46,10 @@ impl DocumentLimits {
         (2 * self.depth + 10).min(self.text.nesting)
     }
 
-    /// Refuses the document before it is validated, which takes longer than measuring it.
-    fn check(&self, request: &mut Request) -> ServerResult<()> {
-        check_subscriptions(request.parsed_query()?)?;
-        let size = measure(request.parsed_query()?, self.nesting()).map_err(|endless| match endless {
+    /// Refuses a parsed document before it is validated, which takes longer than measuring it.
+    pub(super) fn check(&self, document: &ExecutableDocument) -> ServerResult<()> {
+        check_subscriptions(document)?;
+        let size = measure(document, self.nesting()).map_err(|endless| match endless {
             Endless::Cycle(fragment) => {
                 coded_error(format!("the fragment {} contains itself", shown::cut(&fragment)), code::BAD_USER_INPUT)
             }
@@ -66,6 +65,18 @@ impl DocumentLimits {
         refuse_over("directives", directives, self.directives)?;
         // Every selection is looked at by the validation, even within a page of no entries.
         refuse_over("selections", selections, self.complexity)
+    }
+
+    /// Refuses a document whose answer would cost too much.
+    pub(super) fn check_cost(&self, cost: &Cost) -> ServerResult<()> {
+        if cost.introspects_deep {
+            let sentence = "the document asks for fields of the schema within fields within fields; the limit is two of them";
+            return Err(too_complex(sentence.to_owned()));
+        }
+        if cost.complexity <= self.complexity {
+            return Ok(());
+        }
+        Err(too_complex(format!("the document's complexity is {}; the limit is {}", cost.complexity, self.complexity)))
     }
 }
 
@@ -117,7 +128,7 @@ fn check_subscriptions(document: &ExecutableDocument) -> ServerResult<()> {
     Ok(())
 }
 
-/// Checks documents against the limits. One that was valid before is not measured and validated again.
+/// Checks documents that were let through to the schema. One that was valid before is not validated again.
 pub struct DocumentCheck {
     limits: DocumentLimits,
     known: KnownDocuments,
@@ -156,14 +167,11 @@ impl Extension for DocumentCheck {
     async fn prepare_request(
         &self,
         ctx: &ExtensionContext<'_>,
-        mut request: Request,
+        request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
         let known = self.known.get(&request.query);
         let current = known.and_then(|known| Some((known.kinds(&request.variables)?, known))).map(|(kinds, known)| (known, kinds));
-        if current.as_ref().is_none_or(|(known, kinds)| known.valid(kinds).is_none()) {
-            self.limits.check(&mut request)?;
-        }
         *self.current.lock() = current;
         next.run(ctx, request.data(Arc::<Patience>::default())).await
     }
@@ -184,17 +192,12 @@ impl Extension for DocumentCheck {
             return Ok(result);
         }
         self.known.count_validation();
-        let now = ctx.data_unchecked::<Services>().clock.now();
-        let (result, counted_points) = count_at(now, next.run(ctx)).await;
-        let result = result?;
-        let DocumentLimits { depth, complexity, .. } = self.limits;
-        for (what, found, limit) in [("depth", result.depth, depth), ("complexity", result.complexity, complexity)] {
-            if found > limit {
-                return Err(vec![too_complex(format!("the document's {what} is {found}; the limit is {limit}"))]);
-            }
+        let result = next.run(ctx).await?;
+        let (depth, limit) = (result.depth, self.limits.depth);
+        if depth > limit {
+            return Err(vec![too_complex(format!("the document's depth is {depth}; the limit is {limit}"))]);
         }
-        // What points count depends on the values of variables and on the time, not on kinds.
-        if let Some((known, kinds)) = current.filter(|_| !counted_points) {
+        if let Some((known, kinds)) = current {
             known.remember(kinds, &result);
         }
         Ok(result)

@@ -1,6 +1,6 @@
 //! The public schema. Resolvers are thin: they read arguments, ask the cache or the store through a loader, and wrap what comes back.
 
-mod complexity;
+mod cost;
 mod cursor;
 mod error;
 mod history;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, SDLExportOptions};
 
+pub use self::cost::Cost;
 pub use self::error::{ApiError, code, coded_error};
 pub use self::json::Json;
 pub use self::known::KnownDocuments;

@@ -52,7 +52,6 @@ impl Query {
 
     /// The tenants that the caller may see, page by page (Relay cursor connections). Null, with an error, when an argument is wrong or
     /// the database must be read and cannot.
-    #[graphql(complexity = "super::types::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn tenants(
         &self,
@@ -75,7 +74,6 @@ impl Query {
 
     /// All tenants that the caller may see and the filter keeps, as one. Null, with an error, when an argument is wrong or the database must be
     /// read and cannot.
-    #[graphql(complexity = "5 + child_complexity")]
     async fn fleet(
         &self,
         ctx: &Context<'_>,

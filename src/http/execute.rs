@@ -34,8 +34,8 @@ impl Operation {
     pub fn prepare(state: &HttpState, mut params: Params) -> Result<Self, Refusal> {
         let document = state.documents.resolve(&mut params)?;
         let mut request = make_request(document, params);
-        Ok(match state.known.parse(&mut request) {
-            Ok(()) => {
+        Ok(match state.known.admit(&mut request, state.kept.clock.now()) {
+            Ok(_) => {
                 let of_type = find_operation_type(&mut request);
                 Self { request: Ok(request), of_type }
             }

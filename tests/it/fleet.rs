@@ -307,7 +307,7 @@ async fn a_fleet_is_split_by_the_values_of_a_label_and_by_steps_of_utilization()
     let (_world, app) = history(Database::sqlite()).await;
     let arguments = "from: \"2026-03-02T15:00:00Z\", to: \"2026-03-02T18:00:00Z\", interval: \"PT1H\"";
     let query = format!(
-        "{{ fleet {{ groups(label: \"region\") {{ value fleet {{ tenantCount usageOverTime({arguments}) {{ {SERIES} }} groups(label: \"tier\") {{ value fleet {{ tenantCount }} }} }} }} \
+        "{{ fleet {{ groups(label: \"region\", first: 20) {{ value fleet {{ tenantCount usageOverTime({arguments}) {{ {SERIES} }} groups(label: \"tier\", first: 20) {{ value fleet {{ tenantCount }} }} }} }} \
          distribution(steps: 4) {{ from to tenants }} }} }}"
     );
     let data = app.data(&query).await;

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 use jiff::Timestamp;
 
-use super::super::complexity::count_points;
+use super::super::cost::DEFAULT_GROUPS;
 use super::super::error::ApiError;
 use super::super::history::{null_alone, wait_for_history};
 use super::super::ingredients;
 use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
 use super::fleet_allocation::FleetAllocation;
-use super::page::list_complexity;
 use super::ranking::{self, RankedTenant, Ranking};
 use super::tenants::{TenantFilter, kept};
 use super::usage::{Fill, UsageRequest, UsageSeries};
@@ -22,8 +21,8 @@ use crate::quota::SpaceAllocation;
 use crate::shown;
 use crate::tenants::WatchedTenant;
 
-/// Groups of one label, and steps of a distribution, at most.
-const MAX_GROUPS: usize = 1000;
+/// Steps of a distribution at most.
+const MAX_STEPS: usize = 1000;
 
 /// All tenants that the caller may see and the filter keeps, as one.
 #[derive(Clone)]
@@ -58,13 +57,11 @@ impl Fleet {
     }
 
     /// How many of them have a known allocation; the sums are over these. Null, with an error, when the database must be read and cannot.
-    #[graphql(complexity = "5")]
     async fn observed_count(&self, ctx: &Context<'_>) -> Option<Result<i32, async_graphql::Error>> {
         null_alone(async { Ok(Some(count(self.known(ctx).await?.iter().flatten().count()))) }).await
     }
 
     /// The sums over the newest known allocations. Null, with an error, when an argument is wrong or the database must be read and cannot.
-    #[graphql(complexity = "5 + child_complexity")]
     async fn space_allocation(
         &self,
         ctx: &Context<'_>,
@@ -83,8 +80,7 @@ impl Fleet {
 
     /// Sums over the tenants; a tenant's gap is carried by its last value, and coverage tells how much was carried: it is the mean of the
     /// tenants' own. A tenant counts from its first observation on. It counts 50 in the complexity of a document, and one more for every ten
-    /// intervals of the stretch. Null, with an error, when an argument is wrong or the history cannot be read at the moment.
-    #[graphql(complexity = "50 + count_points(&from, to.as_ref(), &interval) + child_complexity")]
+    /// intervals of the stretch; more when more than 15 fields are asked of its points. Null, with an error, when an argument is wrong or the history cannot be read at the moment.
     async fn usage_over_time(
         &self,
         ctx: &Context<'_>,
@@ -108,7 +104,6 @@ impl Fleet {
 
     /// The tenants that lead by a measure; those that have none are left out, and those of equal measure come by id. Null, with an error,
     /// when an argument is wrong or the database must be read and cannot.
-    #[graphql(complexity = "50 + list_complexity(first.asked(), child_complexity)")]
     async fn top(
         &self,
         ctx: &Context<'_>,
@@ -138,15 +133,14 @@ impl Fleet {
 
     /// How many tenants lie in each of so many equal steps of utilization from 0 to 1, and above. Tenants without a known utilization are in
     /// none. Null, with an error, when an argument is wrong or the database must be read and cannot.
-    #[graphql(complexity = "5 + list_complexity(steps.asked(), child_complexity)")]
     async fn distribution(
         &self,
         ctx: &Context<'_>,
         #[graphql(default_with = "Integer::from(10)", desc = "How many steps from 0 to 1.")] steps: Integer,
     ) -> Option<Result<Vec<DistributionStep>, async_graphql::Error>> {
         null_alone(async {
-            let count = Some(steps.asked()).filter(|steps| (1..=MAX_GROUPS).contains(steps));
-            let count = count.ok_or_else(|| ApiError::argument("steps", format_args!("must be from 1 to {MAX_GROUPS}")))?;
+            let count = Some(steps.asked()).filter(|steps| (1..=MAX_STEPS).contains(steps));
+            let count = count.ok_or_else(|| ApiError::argument("steps", format_args!("must be from 1 to {MAX_STEPS}")))?;
             let known = self.known(ctx).await?;
             let utilizations = known.iter().flatten().filter_map(|allocation| allocation.utilization());
             Ok(Some(distribution(utilizations, count)))
@@ -154,21 +148,23 @@ impl Fleet {
         .await
     }
 
-    /// The same fleet, split by the values of a label, in their order; tenants without it come under null, last. Null, with an error,
-    /// when no tenant has the label or it has too many values.
-    #[graphql(complexity = "5 + list_complexity(20, child_complexity)")]
+    /// The same fleet, split by the values of a label, in their order; tenants without it come under null, last. It counts in the complexity
+    /// of a document by first. Null, with an error, when no tenant has the label or an argument is wrong.
     async fn groups(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The label's key.")] label: String,
+        #[graphql(default_with = "Integer::from(DEFAULT_GROUPS)", desc = "How many groups at most: the first ones.")]
+        first: Integer,
     ) -> Option<Result<Vec<FleetGroup>, async_graphql::Error>> {
-        Some(self.split(ctx.data_unchecked::<View>(), &label).map_err(Into::into))
+        let first = first.read_count("first", ctx.data_unchecked::<Services>().page_size);
+        Some(first.and_then(|first| self.split(ctx.data_unchecked::<View>(), &label, first)).map_err(Into::into))
     }
 }
 
 impl Fleet {
-    /// The same fleet by the values of a label.
-    fn split(&self, view: &View, label: &str) -> Result<Vec<FleetGroup>, ApiError> {
+    /// The same fleet by the first so many values of a label.
+    fn split(&self, view: &View, label: &str, first: usize) -> Result<Vec<FleetGroup>, ApiError> {
         let value_of = |watched: &WatchedTenant| watched.tenant.labels.iter().find(|l| l.key == label).map(|l| l.value.clone());
         let mut groups = BTreeMap::<(bool, Option<String>), Vec<Arc<WatchedTenant>>>::new();
         for watched in self.members.iter() {
@@ -178,12 +174,9 @@ impl Fleet {
         if groups.keys().all(|(is_none, _)| *is_none) && view.all().iter().all(|watched| value_of(watched).is_none()) {
             return Err(ApiError::argument("label", format_args!("no tenant has a label {}", shown::quoted(label))));
         }
-        if groups.len() > MAX_GROUPS {
-            return Err(ApiError::argument("label", format_args!("{} has more than {MAX_GROUPS} values", shown::quoted(label))));
-        }
         let group =
             |((_, value), members): (_, Vec<_>)| FleetGroup { value, fleet: Fleet { members: members.into(), now: self.now } };
-        Ok(groups.into_iter().map(group).collect())
+        Ok(groups.into_iter().take(first).map(group).collect())
     }
 }
 

@@ -22,7 +22,7 @@ pub use collection::CollectionStatus;
 pub use fleet::Fleet;
 pub use forecast::{Forecast, ForecastRequest};
 pub use growth::Growth;
-pub use page::{Page, PageInfo, page_complexity};
+pub use page::{DEFAULT_PAGE, Page, PageInfo};
 pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;
 pub use tenants::{TenantConnection, TenantFilter, TenantOrder, list as list_tenants};

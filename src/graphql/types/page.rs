@@ -66,14 +66,3 @@ impl<C: Cursor> Page<C> {
         Ok(Self { limit, backwards, after: place("after", after)?, before: place("before", before)? })
     }
 }
-
-/// What a page adds to a document's complexity: every entry of it as much as its fields. Wrong arguments count little: they are refused
-/// anyway. However long the pages within pages, the sum over a document stays within its type.
-pub fn page_complexity(first: Option<Integer>, last: Option<Integer>, of_entry: usize) -> usize {
-    list_complexity(first.or(last).map_or(DEFAULT_PAGE, Integer::asked), of_entry) + 3
-}
-
-/// What the entries of a list add to a document's complexity.
-pub fn list_complexity(entries: usize, of_entry: usize) -> usize {
-    entries.saturating_mul(of_entry).min(1 << 32)
-}

@@ -6,7 +6,6 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use jiff::SignedDuration;
 
-use super::super::complexity::count_points;
 use super::super::error::ApiError;
 use super::super::history::{load_history, null_alone};
 use super::super::ingredients;
@@ -83,7 +82,6 @@ impl Tenant {
 
     /// What is allocated of what there is. Null when the space type that was asked for is not listed; null with an error when an argument is
     /// wrong or the upstream cannot answer.
-    #[graphql(complexity = "1 + child_complexity")]
     async fn space_allocation(
         &self,
         ctx: &Context<'_>,
@@ -105,9 +103,9 @@ impl Tenant {
     }
 
     /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the stretch
-    /// touches is given whole. It counts 20 in the complexity of a document, and one more for every ten intervals of the stretch.
+    /// touches is given whole. It counts 20 in the complexity of a document, and one more for every ten intervals of the stretch;
+    /// more when more than 15 fields are asked of its points.
     /// Null, with an error, when an argument is wrong or the history cannot be read at the moment.
-    #[graphql(complexity = "20 + count_points(&from, to.as_ref(), &interval) + child_complexity")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn usage_over_time(
         &self,
@@ -135,7 +133,6 @@ impl Tenant {
     /// How allocated grew over the stretch of the given length that ends now. What was known at its start is compared with what is known
     /// now; where nothing was known then, with the first observation after it. Null when nothing was observed in the stretch; null with an error
     /// when an argument is wrong or the history cannot be read at the moment.
-    #[graphql(complexity = "10 + child_complexity")]
     async fn growth(
         &self,
         ctx: &Context<'_>,
@@ -154,7 +151,6 @@ impl Tenant {
 
     /// When allocated is expected to reach the threshold share of total. Null, with an error, when an argument is wrong or the history
     /// cannot be read at the moment.
-    #[graphql(complexity = "50 + child_complexity")]
     async fn forecast(
         &self,
         ctx: &Context<'_>,
@@ -176,7 +172,6 @@ impl Tenant {
 
     /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation. Null, with an
     /// error, when an argument is wrong or the history cannot be read at the moment.
-    #[graphql(complexity = "super::page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn snapshots(
         &self,
@@ -212,7 +207,6 @@ impl Tenant {
     }
 
     /// How the collection of snapshots is doing for this tenant. Null, with an error, when the database cannot be read at the moment.
-    #[graphql(complexity = "1 + child_complexity")]
     async fn collection(&self, ctx: &Context<'_>) -> Option<Result<CollectionStatus, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {

@@ -1,0 +1,149 @@
+use async_graphql::parser::parse_query;
+use serde_json::json;
+
+use super::*;
+
+const NOW: &str = "2026-03-02T12:00:00Z";
+
+fn cost_with(document: &str, variables: serde_json::Value) -> Cost {
+    let document = parse_query(document).unwrap();
+    cost_of(&document, &Variables::from_json(variables), NOW.parse().unwrap(), 40)
+}
+
+fn complexity(document: &str) -> usize {
+    cost_with(document, json!({})).complexity
+}
+
+#[test]
+fn every_field_counts_as_often_as_it_may_be_in_the_answer() {
+    let year = "from: \"2025-01-01T00:00:00Z\", to: \"2026-01-01T00:00:00Z\"";
+    let hours = format!("usageOverTime({year}, interval: \"PT1H\")");
+    let full = "points { start end complete coverage allocated { average min max first last } total { average } utilization { average max } }";
+    let fields = |count: usize| (0..count).map(|n| format!("a{n}: start ")).collect::<String>();
+    for (document, expected) in [
+        ("{ tenant { id name } }".to_owned(), 3),
+        ("{ tenants(first: 10) { totalCount nodes { id } } }".to_owned(), 3 + 10 * 3),
+        ("{ tenants { nodes { snapshots(last: 7) { nodes { total } } } } }".to_owned(), 3 + 50 * (1 + 3 + 7 * 2)),
+        ("{ fleet { observedCount spaceAllocation { total } } }".to_owned(), 5 + 5 + 5 + 1),
+        ("{ fleet { top(first: 20) { rank } distribution(steps: 4) { tenants } } }".to_owned(), 5 + 50 + 20 + 5 + 4),
+        ("{ fleet { top { rank } distribution { tenants } } }".to_owned(), 5 + 50 + 10 + 5 + 10),
+        ("{ fleet { groups(label: \"a\") { value } } }".to_owned(), 5 + 5 + 100),
+        (
+            "{ fleet { groups(label: \"a\", first: 7) { fleet { groups(label: \"b\", first: 3) { value } } } } }".to_owned(),
+            5 + 5 + 7 * (1 + 5 + 3),
+        ),
+        // A series by its points, with up to fifteen fields.
+        (format!("{{ tenant {{ {hours} {{ coverage }} }} }}"), 1 + 20 + 876 + 1),
+        (format!("{{ tenant {{ {hours} {{ {full} }} }} }}"), 1 + 20 + 876 + 1),
+        (format!("{{ tenant {{ {hours} {{ points {{ {} }} }} }} }}", fields(15)), 1 + 20 + 876 + 1),
+        (format!("{{ tenant {{ {hours} {{ points {{ {} }} }} }} }}", fields(30)), 1 + 20 + 1752 + 1),
+        (format!("{{ tenant {{ {hours} {{ points {{ {} }} b: points {{ {} }} }} }} }}", fields(10), fields(20)), 1 + 20 + 1752 + 2),
+        (
+            format!(
+                "{{ tenant {{ {hours} {{ ...S }} }} }} fragment S on UsageSeries {{ points {{ ...P ...P }} }} fragment P on UsagePoint {{ {} }}",
+                fields(15)
+            ),
+            1 + 20 + 1752 + 1,
+        ),
+        (format!("{{ tenants(first: 20) {{ nodes {{ {hours} {{ {full} }} }} }} }}"), 3 + 20 * (1 + 20 + 876 + 1)),
+        (format!("{{ fleet {{ usageOverTime({year}) {{ coverage }} }} }}"), 5 + 50 + 37 + 1),
+        (
+            format!("{{ fleet {{ groups(label: \"a\", first: 10) {{ fleet {{ {hours} {{ coverage }} }} }} }} }}"),
+            5 + 5 + 10 * (1 + 50 + 876 + 1),
+        ),
+        // A forecast by its days, when they are asked for.
+        ("{ tenant { forecast(horizon: \"P300D\") { latest } } }".to_owned(), 1 + 50 + 1),
+        ("{ tenant { forecast(horizon: \"P300D\") { points { at } backtestError } } }".to_owned(), 1 + 50 + 30 + 1 + 20),
+        ("{ tenant { forecast { points { at } } } }".to_owned(), 1 + 50 + 18 + 1),
+        (format!("{{ tenant {{ forecast(horizon: \"P300D\") {{ points {{ {} }} }} }} }}", fields(30)), 1 + 50 + 60 + 1),
+        // Entities by their representations, equal ones too.
+        ("{ _entities(representations: [{id: 1}, {id: 1}, {id: 2}]) { ... on Tenant { id name } } }".to_owned(), 3 + 3 * 2),
+        ("{ _entities(representations: {id: 1}) { ... on Tenant { id name } } }".to_owned(), 3 + 2),
+        (
+            format!(
+                "{{ _entities(representations: [{}]) {{ ... on Tenant {{ {hours} {{ coverage }} }} }} }}",
+                "{id: 1} ".repeat(400)
+            ),
+            3 + 400 * (20 + 876 + 1),
+        ),
+        // What is wrong counts little.
+        ("{ tenants(first: -1) { nodes { id } } }".to_owned(), 3),
+        ("{ tenants(first: \"x\") { nodes { id } } }".to_owned(), 3 + 50 * 2),
+        ("{ tenant { usageOverTime(from: \"yesterday\") { coverage } } }".to_owned(), 1 + 20 + 1),
+        ("{ tenant { usageOverTime { coverage } } }".to_owned(), 1 + 20 + 1),
+        ("{ nothing { at { all } } ...Nowhere }".to_owned(), 3),
+        // The costliest operation counts.
+        ("query A { tenant { id } } query B { tenants(first: 2) { nodes { id } } }".to_owned(), 3 + 4),
+    ] {
+        assert_eq!(complexity(&document), expected, "{document}");
+    }
+}
+
+#[test]
+fn nothing_is_so_much_that_it_counts_for_nothing() {
+    let top = "top(first: 2147483647) { tenant { snapshots(first: 2147483647) { nodes { total } } } }";
+    let groups = |within: &str| format!("groups(label: \"a\", first: 2147483647) {{ fleet {{ {within} }} }}");
+    assert_eq!(complexity(&format!("{{ fleet {{ {} }} }}", groups(&groups(top)))), usize::MAX);
+    // Fragments that double eight times over are counted once each.
+    let chain: String = (0..30).map(|n| format!("fragment F{n} on Tenant {{ ...F{} ...F{} }} ", n + 1, n + 1)).collect();
+    assert_eq!(complexity(&format!("{{ tenant {{ ...F0 }} }} {chain} fragment F30 on Tenant {{ id }}")), 1 + (1 << 30));
+    // What contains itself is refused elsewhere, and so is what is too deep.
+    assert_eq!(complexity("{ tenant { ...F } } fragment F on Tenant { id ...F }"), 2);
+    let deep: String = (0..1000).map(|n| format!("fragment F{n} on Tenant {{ ...F{} }} ", n + 1)).collect();
+    assert_eq!(complexity(&format!("{{ tenant {{ ...F0 }} }} {deep} fragment F1000 on Tenant {{ id }}")), 1);
+}
+
+#[test]
+fn what_depends_on_variables_or_the_time_is_told() {
+    let series =
+        |arguments: &str| format!("query($n: Int = 30, $t: DateTime) {{ tenant {{ usageOverTime({arguments}) {{ coverage }} }} }}");
+    for (document, variables, complexity, is_steady) in [
+        ("query($n: Int = 30) { tenants(first: $n) { nodes { id } } }".to_owned(), json!({}), 63, false),
+        ("query($n: Int = 30) { tenants(first: $n) { nodes { id } } }".to_owned(), json!({ "n": 4 }), 11, false),
+        ("query($n: Int = 30) { tenants(first: $n) { nodes { id } } }".to_owned(), json!({ "n": null }), 103, false),
+        (
+            "query($i: ID) { tenant(id: $i) { id } tenants(where: { ids: [$i] }) { totalCount } }".to_owned(),
+            json!({ "i": "a" }),
+            55,
+            true,
+        ),
+        (series("from: \"2026-03-01T00:00:00Z\", interval: \"PT1H\""), json!({}), 1 + 20 + 4 + 1, false),
+        (
+            series("from: \"2026-03-01T00:00:00Z\", to: $t, interval: \"PT1H\""),
+            json!({ "t": "2026-03-03T00:00:00Z" }),
+            1 + 20 + 5 + 1,
+            false,
+        ),
+        (
+            series("from: \"2026-03-01T00:00:00Z\", to: \"2026-03-02T00:00:00Z\", interval: \"PT1H\""),
+            json!({}),
+            1 + 20 + 3 + 1,
+            true,
+        ),
+        (
+            "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }".to_owned(),
+            json!({ "r": [1, 1, 1, 1] }),
+            3 + 4,
+            false,
+        ),
+    ] {
+        let cost = cost_with(&document, variables);
+        assert_eq!((cost.complexity, cost.is_steady), (complexity, is_steady), "{document}");
+    }
+}
+
+#[test]
+fn introspection_that_goes_round_in_circles_is_told() {
+    let fields = |levels: usize| {
+        format!("{{ __schema {{ types {}{{ name }}{} }} }}", "{ fields { type ".repeat(levels), " } }".repeat(levels))
+    };
+    for (document, introspects_deep) in [
+        (fields(1), false),
+        (fields(2), false),
+        (fields(3), true),
+        ("{ __type(name: \"Query\") { fields { type { ...F } } } } fragment F on __Type { interfaces { inputFields { name } } }".to_owned(), true),
+        ("{ __type(name: \"Query\") { ...F fields { type { fields { type { ...F } } } } } } fragment F on __Type { fields { name } }".to_owned(), true),
+    ] {
+        assert_eq!(cost_with(&document, json!({})).introspects_deep, introspects_deep, "{document}");
+    }
+}
