@@ -18,7 +18,6 @@ use tracing::{error, info, warn};
 use self::settings::{
     allowed_hosts, allowed_metrics_hosts, at_least_one, auth_settings, cache_settings, collector_settings, connection_settings,
     document_limits, gate_settings, longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits,
-    text_limits,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence, ReplaceError};
@@ -30,7 +29,7 @@ use crate::config::{Auth, Config, Listen};
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, Readiness};
+use crate::http::{self, AllowedOrigins, Computing, Documents, Edge, Exports, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
 use crate::listener::{self, Address, Bound, Listener};
 use crate::metrics::Metrics;
@@ -230,6 +229,7 @@ impl App {
             schema: graphql::schema(services, document_limits(config), known.clone()),
             known,
             documents,
+            computing: Computing::default(),
             gate: Arc::clone(&gate),
             kept,
             exports,

@@ -53,7 +53,13 @@ pub fn document_settings(config: &Config) -> DocumentSettings<'_> {
 
 pub(super) fn request_limits(config: &Config) -> RequestLimits {
     let limits = &config.limits;
-    RequestLimits { body_bytes: limits.body_bytes, batch: limits.batch, text: text_limits(config), timeout: limits.request_timeout }
+    RequestLimits {
+        body_bytes: limits.body_bytes,
+        batch: limits.batch,
+        text: text_limits(config),
+        answer_bytes: limits.answer_bytes,
+        timeout: limits.request_timeout,
+    }
 }
 
 /// The hosts by which the service may be called. Where nobody has to prove anything, those that no page can make its own.

@@ -34,6 +34,9 @@ pub struct Limits {
     /// Brackets of any kind within each other, in a document and in the JSON that it comes with; 10 to 120, beyond which readers of JSON
     /// give up. Default 64.
     pub nesting: usize,
+    /// Bytes of an answer, or of the answers to a list of operations together, counted while they are made; a field counts at least 40. From 1024
+    /// to 1 GiB. Default 33,554,432 (32 MiB).
+    pub answer_bytes: usize,
     /// Operations of one request, sent as a list; 0 refuses lists. Default 10.
     pub batch: usize,
     /// Entries of one page of a list; at least 1. Default 1000.
@@ -67,6 +70,7 @@ impl Default for Limits {
             directives: 50,
             tokens: 5000,
             nesting: 64,
+            answer_bytes: 32 << 20,
             batch: 10,
             page_size: 1000,
             requests_per_second: None,
@@ -92,6 +96,7 @@ impl Limits {
         text::require_within("limits.directives", self.directives, 0..=1_000_000)?;
         text::require_within("limits.tokens", self.tokens, 10..=100_000_000)?;
         text::require_within("limits.nesting", self.nesting, 10..=120)?;
+        text::require_within("limits.answer_bytes", self.answer_bytes, 1024..=1 << 30)?;
         text::require_within("limits.batch", self.batch, 0..=10_000)?;
         text::require_within("limits.page_size", self.page_size, 1..=100_000)?;
         if let Some(requests) = self.requests_per_second {

@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 
 use super::cost::{Cost, cost_of};
+use super::entities::{ENTITIES, Repeats};
 use super::inputs::InputTypes;
 use super::limits::DocumentLimits;
 use super::reader::read;
@@ -94,7 +95,7 @@ impl KnownDocuments {
         if let Some(known) = self.documents.get(request.query.as_str()) {
             let cost = known.cost.unwrap_or_else(|| cost_of(&known.document, &request.variables, now, nesting));
             self.limits.check_cost(&cost)?;
-            request.set_parsed_query(known.document.clone());
+            set_document(request, known.document.clone());
             return Ok(Some(cost));
         }
         self.limits.text.check(&request.query)?;
@@ -116,6 +117,9 @@ impl KnownDocuments {
         }
         request.variables = variables;
         self.limits.check_cost(&cost)?;
+        if let Some(document) = request.query.contains(ENTITIES).then(|| request.parsed_query().cloned()).transpose()? {
+            set_document(request, document);
+        }
         Ok(Some(cost))
     }
 
@@ -127,6 +131,16 @@ impl KnownDocuments {
     pub(super) fn count_validation(&self) {
         self.validations.inc();
     }
+}
+
+/// Puts a parsed document into a request, without what it asks for repeatedly.
+fn set_document(request: &mut Request, mut document: ExecutableDocument) {
+    if request.query.contains(ENTITIES)
+        && let Some(repeats) = Repeats::take_out(&mut document, &mut request.variables)
+    {
+        request.data.insert(repeats);
+    }
+    request.set_parsed_query(document);
 }
 
 impl KnownDocument {

@@ -1,16 +1,21 @@
 //! Limits on what one document may ask for, and codes for what the library refuses on its own.
 
-use std::sync::Arc;
+use std::future::pending;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::extensions::{
     Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextResolve, NextSubscribe, NextValidation,
     ResolveInfo,
 };
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationType, Selection};
-use async_graphql::{ErrorExtensionValues, Positioned, Request, Response, ServerError, ServerResult, ValidationResult, Value};
+use async_graphql::{
+    ErrorExtensionValues, Positioned, QueryPathSegment, Request, Response, ServerError, ServerResult, ValidationResult, Value,
+};
 use parking_lot::Mutex;
 
+use super::budget::Budget;
 use super::cost::Cost;
+use super::entities::{ENTITIES, Repeats};
 use super::error::{code, coded_error, shorten};
 use super::history::Patience;
 use super::known::{Kinds, KnownDocument, KnownDocuments};
@@ -134,12 +139,18 @@ pub struct DocumentCheck {
     known: KnownDocuments,
     /// The known document of the request, and the kinds of its variables.
     current: Mutex<Option<(Arc<KnownDocument>, Kinds)>>,
+    /// What the answer to the request may take.
+    budget: OnceLock<Option<Arc<Budget>>>,
 }
 
 impl DocumentCheck {
     /// Checks by these limits.
     pub fn new(limits: DocumentLimits, known: KnownDocuments) -> Self {
-        Self { limits, known, current: Mutex::default() }
+        Self { limits, known, current: Mutex::default(), budget: OnceLock::new() }
+    }
+
+    fn budget(&self, ctx: &ExtensionContext<'_>) -> Option<&Budget> {
+        self.budget.get_or_init(|| ctx.data_opt::<Arc<Budget>>().cloned()).as_deref()
     }
 }
 
@@ -182,8 +193,25 @@ impl Extension for DocumentCheck {
         info: ResolveInfo<'_>,
         next: NextResolve<'_>,
     ) -> ServerResult<Option<Value>> {
-        let field = info.field;
-        next.run(ctx, info).await.map_err(|error| with_argument(error, field))
+        let (field, budget) = (info.field, self.budget(ctx));
+        let is_entry = matches!(info.path_node.segment, QueryPathSegment::Index(_));
+        let key = if is_entry { "" } else { info.alias.unwrap_or(info.name) };
+        let repeats = if info.name == ENTITIES { ctx.data_opt::<Repeats>() } else { None };
+        // What is given up is dropped by whoever waits for it.
+        if budget.is_some_and(|budget| !budget.spend(0)) {
+            return pending().await;
+        }
+        let mut made = next.run(ctx, info).await.map_err(|error| with_argument(error, field))?;
+        if budget.is_some_and(|budget| !budget.spend_field(key, made.as_ref())) {
+            return pending().await;
+        }
+        if let Some((repeats, entities)) = repeats.zip(made.take_if(|_| repeats.is_some())) {
+            match repeats.put_in(field, entities, budget) {
+                Some(all) => made = Some(all),
+                None => return pending().await,
+            }
+        }
+        Ok(made)
     }
 
     async fn validation(&self, ctx: &ExtensionContext<'_>, next: NextValidation<'_>) -> Result<ValidationResult, Vec<ServerError>> {

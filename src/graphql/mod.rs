@@ -1,7 +1,9 @@
 //! The public schema. Resolvers are thin: they read arguments, ask the cache or the store through a loader, and wrap what comes back.
 
+mod budget;
 mod cost;
 mod cursor;
+mod entities;
 mod error;
 mod history;
 mod inputs;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, SDLExportOptions};
 
+pub use self::budget::{Budget, Waiting};
 pub use self::cost::Cost;
 pub use self::error::{ApiError, code, coded_error};
 pub use self::json::Json;

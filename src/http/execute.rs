@@ -8,17 +8,19 @@ use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use futures_util::StreamExt as _;
+use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream};
 use tracing::{debug, info};
 
 use super::HttpState;
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
+use super::computing::Computing;
 use super::refusal::Refusal;
 use super::request::Params;
 use crate::access::View;
 use crate::answers::{AnswerKey, Ingredients};
-use crate::graphql::{Delivery, code, coded_error};
+use crate::graphql::{Budget, Cost, Delivery, Schema, Waiting, code, coded_error};
 use crate::shown;
 
 /// An operation that can be executed, or whose document gets its error then.
@@ -27,6 +29,8 @@ pub(super) struct Operation {
     request: Result<Request, Box<ServerError>>,
     /// `None` when the document is refused, does not parse or has no such operation.
     of_type: Option<OperationType>,
+    /// What its answer costs; `None` when it is refused or does not parse.
+    cost: Option<Cost>,
 }
 
 impl Operation {
@@ -35,11 +39,11 @@ impl Operation {
         let document = state.documents.resolve(&mut params)?;
         let mut request = make_request(document, params);
         Ok(match state.known.admit(&mut request, state.kept.clock.now()) {
-            Ok(_) => {
+            Ok(cost) => {
                 let of_type = find_operation_type(&mut request);
-                Self { request: Ok(request), of_type }
+                Self { request: Ok(request), of_type, cost }
             }
-            Err(refused) => Self { request: Err(Box::new(refused)), of_type: None },
+            Err(refused) => Self { request: Err(Box::new(refused)), of_type: None, cost: None },
         })
     }
 
@@ -66,28 +70,48 @@ impl Operation {
     fn try_stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, GraphqlResponse> {
         let ingredients = Arc::new(Ingredients::default());
         let is_subscription = self.is_subscription();
+        let is_long = self.is_long(&view);
         let request = self.request.map(|request| request.data(view).data(ingredients).data(delivery));
         let state = Arc::clone(state);
-        let request = match request {
+        let budget = Arc::new(Budget::new(state.limits.answer_bytes));
+        match request {
             Ok(request) if is_subscription => {
                 state.metrics.http.requests.inc();
-                let responses = state.schema.execute_stream(request);
-                return responses.inspect(move |response| drop(count_errors(&state, response))).boxed();
+                subscribe(state, request, budget)
             }
-            request => request,
-        };
-        stream::once(async move { run(&state, request).await }).boxed()
+            request => stream::once(async move { run(&state, request, is_long, budget, |response| response).await }).boxed(),
+        }
+    }
+
+    /// Whether the answer is made by a thread of its own.
+    fn is_long(&self, view: &View) -> bool {
+        let tenants = |cost: &Cost| if cost.sweeps == 0 { 0 } else { cost.sweeps.saturating_mul(view.all().len()) };
+        self.cost.is_some_and(|cost| Computing::is_for(cost.complexity, tenants(&cost)))
     }
 }
 
-/// Answers one operation for a caller, and keeps the answer under the key, if there is one and the answer may be kept.
+/// The events of a subscription, each within the budget. One that is larger is the last: it tells that.
+fn subscribe(state: Arc<HttpState>, request: Request, budget: Arc<Budget>) -> BoxStream<'static, GraphqlResponse> {
+    let responses = state.schema.execute_stream(request.data(Arc::clone(&budget)));
+    let (renewed, ended) = (Arc::clone(&budget), Arc::clone(&budget));
+    let responses = responses.inspect(move |_| renewed.renew()).take_until(async move { ended.ended().await });
+    let refusal = stream::once(async move { budget.refusal() }).filter_map(|refused| ready(refused.map(refuse)));
+    responses.chain(refusal).inspect(move |response| drop(count_errors(&state, response))).boxed()
+}
+
+fn refuse(refused: ServerError) -> GraphqlResponse {
+    GraphqlResponse::from_errors(vec![refused])
+}
+
+/// Answers one operation for a caller within the budget, and keeps the answer under the key, if there is one and the answer may be kept.
 pub(super) async fn answer_operation(
-    state: &HttpState,
+    state: &Arc<HttpState>,
     view: View,
     operation: Operation,
     method: &Method,
     media_type: MediaType,
     key: Option<AnswerKey>,
+    budget: Budget,
 ) -> Result<Answer, Refusal> {
     operation.require_safe(method)?;
     if operation.is_subscription() {
@@ -95,8 +119,15 @@ pub(super) async fn answer_operation(
         return Err(Refusal::bad_request(sentence));
     }
     let ingredients = Arc::new(Ingredients::default());
+    let is_long = operation.is_long(&view);
     let request = operation.request.map(|request| request.data(view.clone()).data(Arc::clone(&ingredients)));
-    let mut answer = write_answer(run(state, request).await, media_type);
+    // On the heap: most requests are answered without being executed, and shall not carry the room for it.
+    let running = run(state, request, is_long, Arc::new(budget), move |response| write_answer(response, media_type));
+    let mut answer = Box::pin(running).await;
+    // Counting while it is made does not know of what is escaped, nor of commas.
+    if answer.body.len() > state.limits.answer_bytes {
+        answer = write_answer(refuse(Budget::too_large(state.limits.answer_bytes)), media_type);
+    }
     // What was not executed without errors is marked already.
     if answer.keeping != Keeping::Never {
         match (operation.of_type, key) {
@@ -135,31 +166,79 @@ fn find_operation_type(request: &mut Request) -> Option<OperationType> {
     Some(operation.node.ty)
 }
 
-/// Executes a query or a mutation, within the time that a request may take.
-async fn run(state: &HttpState, request: Result<Request, Box<ServerError>>) -> GraphqlResponse {
-    let started = Instant::now();
-    let operation = request.as_ref().ok().and_then(|request| request.operation_name.clone());
-    let response = match request {
-        Ok(request) => match tokio::time::timeout(state.limits.timeout, state.schema.execute(request)).await {
-            Ok(response) => response,
-            Err(_) => timed_out(state.limits.timeout),
-        },
-        Err(refused) => GraphqlResponse::from_errors(vec![*refused]),
+/// Executes a query or a mutation, within the time that a request may take and the bytes that its answer may have, and finishes the response. What
+/// takes long is made and finished by a thread of its own, and no further when nobody waits for it any more.
+async fn run<T: Send + 'static>(
+    state: &Arc<HttpState>,
+    request: Result<Request, Box<ServerError>>,
+    is_long: bool,
+    budget: Arc<Budget>,
+    finish: impl Fn(GraphqlResponse) -> T + Clone + Send + 'static,
+) -> T {
+    let operation = request.as_ref().ok().and_then(|request| request.operation_name.clone()).unwrap_or_default();
+    let note = Note { operation, started: Instant::now() };
+    let _waiting = Waiting(Arc::clone(&budget));
+    let request = match request {
+        Ok(request) => request,
+        Err(refused) => {
+            let response = refuse(*refused);
+            note.take(state, &response);
+            return finish(response);
+        }
     };
-    let duration = started.elapsed();
-    state.metrics.http.requests.inc();
-    state.metrics.http.duration.observe(duration.as_secs_f64());
-
-    let operation = operation.as_deref().unwrap_or_default();
-    let (executed, duration_us) = (is_executed(&response), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    if response.errors.is_empty() {
-        debug!(operation, duration_us, executed, "graphql request");
-    } else {
-        let codes = count_errors(state, &response).join(",");
-        let operation = &*shown::cut(operation);
-        info!(operation, duration_us, executed, codes, "graphql request with errors");
+    let limit = state.limits.timeout;
+    let executing = execute(state.schema.clone(), request, budget);
+    if is_long {
+        let (of_state, of_note, of_finish) = (Arc::clone(state), note.clone(), finish.clone());
+        let finished = state.computing.run(async move {
+            let response = executing.await;
+            of_note.take(&of_state, &response);
+            of_finish(response)
+        });
+        if let Ok(Some(finished)) = tokio::time::timeout(limit, finished).await {
+            return finished;
+        }
+    } else if let Ok(response) = tokio::time::timeout(limit, executing).await {
+        note.take(state, &response);
+        return finish(response);
     }
-    response
+    let response = timed_out(limit);
+    note.take(state, &response);
+    finish(response)
+}
+
+/// Executes a request until it is done, or the answer is given up.
+async fn execute(schema: Schema, request: Request, budget: Arc<Budget>) -> GraphqlResponse {
+    let request = request.data(Arc::clone(&budget));
+    let response = tokio::select! {
+        biased;
+        response = schema.execute(request) => response,
+        () = budget.ended() => GraphqlResponse::default(),
+    };
+    budget.refusal().map_or(response, refuse)
+}
+
+/// What the figures and the log tell of an operation.
+#[derive(Clone)]
+struct Note {
+    operation: String,
+    started: Instant,
+}
+
+impl Note {
+    fn take(&self, state: &HttpState, response: &GraphqlResponse) {
+        let (operation, duration) = (self.operation.as_str(), self.started.elapsed());
+        state.metrics.http.requests.inc();
+        state.metrics.http.duration.observe(duration.as_secs_f64());
+        let (executed, duration_us) = (is_executed(response), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        if response.errors.is_empty() {
+            debug!(operation, duration_us, executed, "graphql request");
+        } else {
+            let codes = count_errors(state, response).join(",");
+            let operation = &*shown::cut(operation);
+            info!(operation, duration_us, executed, codes, "graphql request with errors");
+        }
+    }
 }
 
 /// Counts the errors of a response, and gives their codes.

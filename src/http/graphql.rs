@@ -21,6 +21,7 @@ use super::respond::{not_acceptable, respond};
 use super::socket;
 use crate::access::View;
 use crate::answers::AnswerKey;
+use crate::graphql::Budget;
 
 /// `POST /graphql`
 pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) -> Response {
@@ -99,13 +100,15 @@ impl Caller<'_> {
                 if self.accepted.events && operation.is_subscription() {
                     return self.answer_by_events(state, view, operation);
                 }
-                answer_operation(state, view, operation, method, media_type, key).await.map(Reply::Answer)
+                let budget = Budget::new(state.limits.answer_bytes);
+                answer_operation(state, view, operation, method, media_type, key, budget).await.map(Reply::Answer)
             }
             Asked::Batch(operations) => {
                 // Against the caller's rate each operation counts.
                 for _ in 1..operations.len() {
                     self.admit(state).await?;
                 }
+                let budget = Budget::new(state.limits.answer_bytes);
                 let answers = operations.into_iter().map(async |Listed { params, text }| {
                     let key = match text.map(|text| find_finished(state, &view, method, media_type, text)) {
                         Some(Ok(answer)) => return answer,
@@ -113,7 +116,9 @@ impl Caller<'_> {
                         None => None,
                     };
                     let answer = match Operation::prepare(state, params) {
-                        Ok(operation) => answer_operation(state, view.clone(), operation, method, media_type, key).await,
+                        Ok(operation) => {
+                            answer_operation(state, view.clone(), operation, method, media_type, key, budget.shared()).await
+                        }
                         Err(refusal) => Err(refusal),
                     };
                     answer.unwrap_or_else(Refusal::answer)

@@ -3,6 +3,7 @@
 mod accept;
 mod answer;
 mod caller;
+mod computing;
 mod cors;
 mod credentials;
 mod documents;
@@ -37,6 +38,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::computing::Computing;
 pub use self::documents::{DocumentSettings, Documents};
 pub use self::edge::Edge;
 use self::edge::Policy;
@@ -72,6 +74,8 @@ pub struct HttpState {
     pub readiness: Arc<Readiness>,
     /// Limits on requests.
     pub limits: RequestLimits,
+    /// Where answers are made that take long.
+    pub computing: Computing,
     /// The origins whose pages may call.
     pub origins: AllowedOrigins,
     /// The hosts by which the service may be called.
@@ -95,6 +99,8 @@ pub struct RequestLimits {
     pub batch: usize,
     /// What the texts of documents and JSON may have.
     pub text: TextLimits,
+    /// Bytes of an answer at most, or of the answers to a list of operations together.
+    pub answer_bytes: usize,
     /// How long a request may be worked on.
     pub timeout: Duration,
 }

@@ -140,8 +140,13 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: RequestLimits =
-        RequestLimits { body_bytes: 1000, batch: 2, text: TextLimits { tokens: 100, nesting: 4 }, timeout: Duration::from_secs(1) };
+    const LIMITS: RequestLimits = RequestLimits {
+        body_bytes: 1000,
+        batch: 2,
+        text: TextLimits { tokens: 100, nesting: 4 },
+        answer_bytes: 1000,
+        timeout: Duration::from_secs(1),
+    };
 
     #[test]
     fn operations_of_a_list_are_known_by_their_own_text_alone() {

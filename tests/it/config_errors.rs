@@ -62,6 +62,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[limits]\ndepth = 1", "limits.depth: must be between 3 and 100, found 1"),
         ("[limits]\nroot_fields = 0", "limits.root_fields: must be between 1 and 1000000, found 0"),
         ("[limits]\ntokens = 1", "limits.tokens: must be between 10 and 100000000, found 1"),
+        ("[limits]\nanswer_bytes = 1", "limits.answer_bytes: must be between 1024 and 1073741824, found 1"),
         ("[limits]\nnesting = 9", "limits.nesting: must be between 10 and 120, found 9"),
         ("[limits]\nnesting = 121", "limits.nesting: must be between 10 and 120, found 121"),
         ("[graphql]\nintrospection = 1", "graphql.introspection: must be true or false, found 1"),

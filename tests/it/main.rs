@@ -5,6 +5,7 @@
 mod access;
 mod answer_cache;
 mod answer_forms;
+mod answer_size;
 mod arguments;
 mod browsers;
 mod collector;

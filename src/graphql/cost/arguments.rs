@@ -88,7 +88,7 @@ impl Arguments<'_> {
             Some((range, interval.as_interval("interval").ok()?))
         };
         let until_now = to.is_none();
-        let points = readable().map_or(WRONG as u64, |(range, interval)| estimate_count(range, interval));
+        let points = readable().map_or(0, |(range, interval)| estimate_count(range, interval));
         let points = usize::try_from(points).unwrap_or(MAX_POINTS).min(MAX_POINTS);
         (points, until_now || of_from || of_to || of_interval)
     }
@@ -99,7 +99,7 @@ impl Arguments<'_> {
         let horizon = horizon.unwrap_or_else(|| Duration::from_static("P180D"));
         let days = horizon
             .as_stretch("horizon", self.now)
-            .map_or(WRONG as i64, |period| period.after(self.now).duration_since(self.now).as_hours() / 24);
+            .map_or(0, |period| period.after(self.now).duration_since(self.now).as_hours() / 24);
         (usize::try_from(days).unwrap_or(WRONG).min(MAX_DAYS), is_variable)
     }
 }

@@ -47,7 +47,7 @@ pub(super) enum Rule {
 pub(super) fn rule(of_type: &str, field: &str) -> Rule {
     match (of_type, field) {
         ("Query", "tenants") => Rule::Page { sweeps: true },
-        ("Query", "fleet") => Rule::Sweeps(5),
+        ("Query", "fleet") | ("Fleet", "observedCount" | "spaceAllocation") => Rule::Sweeps(5),
         ("Query", "_entities") => Rule::Entities,
         ("Tenant", "snapshots") => Rule::Page { sweeps: false },
         ("Tenant", "usageOverTime") => Rule::Series(20),
@@ -56,7 +56,6 @@ pub(super) fn rule(of_type: &str, field: &str) -> Rule {
         // As much work as the forecast itself.
         ("Forecast", "backtestError") => Rule::Adds(20),
         ("Fleet", "usageOverTime") => Rule::Series(50),
-        ("Fleet", "observedCount" | "spaceAllocation") => Rule::Sweeps(5),
         ("Fleet", "top") => Rule::List { argument: "first", default: 10, own: 50 },
         ("Fleet", "distribution") => Rule::List { argument: "steps", default: 10, own: 5 },
         ("Fleet", "groups") => Rule::List { argument: "first", default: 100, own: 5 },

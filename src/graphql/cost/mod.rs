@@ -89,8 +89,14 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn set(&mut self, of_type: &'a str, set: &'a SelectionSet, lists: usize, room: usize) -> Sum {
         let Some(room) = room.checked_sub(1) else { return Sum::default() };
+        let mut has_type_name = false;
         set.items.iter().fold(Sum::default(), |sum, item| {
             sum.with(match &item.node {
+                // Clients put it everywhere; once it costs nothing.
+                Selection::Field(field) if field.node.name.node == "__typename" && !has_type_name => {
+                    has_type_name = true;
+                    Sum::default()
+                }
                 Selection::Field(field) => self.field(of_type, &field.node, lists, room),
                 Selection::InlineFragment(fragment) => {
                     let condition = fragment.node.type_condition.as_ref().map(|condition| condition.node.on.node.as_str());

@@ -8,6 +8,7 @@ use super::super::history::load_history;
 use super::super::loaders::RunsKey;
 use super::super::scalars::{DateTime, Duration, Integer};
 use super::StorageUnit;
+use super::forecast_points::ForecastPoints;
 use crate::quota::forecast::{Expected, MAX_DAYS, METHOD, Reaching, Unavailable, backtest_error, daily_values, forecast};
 use crate::quota::usage::segments;
 use crate::quota::{TenantId, TimeRange};
@@ -112,10 +113,11 @@ impl Forecast {
     }
 
     /// The coming days, the first of them 24 hours from now; none when there is no forecast.
-    async fn points(&self) -> Vec<ForecastPoint> {
+    async fn points(&self, ctx: &Context<'_>) -> ForecastPoints {
         let days = self.outcome.as_ref().map_or(&[][..], |(_, days)| days);
         let instants = std::iter::successors(Some(self.now), |at| at.checked_add(DAY).ok()).skip(1);
-        days.iter().zip(instants).map(|(expected, at)| ForecastPoint { at, expected: *expected }).collect()
+        let points = days.iter().zip(instants).map(|(expected, at)| ForecastPoint { at, expected: *expected }).collect();
+        ForecastPoints::new(points, ctx)
     }
 
     /// How the forecast was made; null when there is none.
@@ -131,9 +133,10 @@ impl Forecast {
 }
 
 /// What is expected at one instant.
+#[derive(Clone, Copy)]
 pub struct ForecastPoint {
-    at: Timestamp,
-    expected: Expected,
+    pub(super) at: Timestamp,
+    pub(super) expected: Expected,
 }
 
 /// What is expected at one instant.

@@ -6,6 +6,7 @@ mod collection;
 mod fleet;
 mod fleet_allocation;
 mod forecast;
+mod forecast_points;
 mod growth;
 mod page;
 mod points;
@@ -15,6 +16,7 @@ mod tenant;
 mod tenants;
 mod unit;
 mod usage;
+mod written;
 
 pub use allocation::{OnFailure, SpaceAllocation, SpaceTypeAllocation};
 pub use change::SpaceAllocationChange;
