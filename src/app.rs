@@ -138,9 +138,7 @@ impl App {
         let tls = config.server.tls.as_ref();
         let certificate = tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()?;
         let documents = Arc::new(Documents::open(document_settings(config))?);
-        let address = &config.server.listen;
-        let bound = Bound::bind(address, config.auth.is_none());
-        let bound = bound.await.map_err(|source| AppError::Listen { address: address.clone(), source })?;
+        let bound = bind(config).await?;
         let figures_bound = bind_figures(config).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -364,6 +362,13 @@ fn figures_listener(config: &Config, bound: Bound, routes: Edge<Router>) -> List
 fn listener(config: &Config, bound: Bound, certificate: Option<Certificate>, routes: Edge<Router>) -> Listener<Edge<Router>> {
     let routes = if certificate.is_some() { routes.over_tls() } else { routes };
     Listener { bound, certificate, routes, answer_fault: http::answer_fault, settings: connection_settings(config) }
+}
+
+/// The address that is listened on.
+async fn bind(config: &Config) -> Result<Bound, AppError> {
+    let address = &config.server.listen;
+    let bound = Bound::bind(address, config.auth.is_none()).await;
+    bound.map_err(|source| AppError::Listen { address: address.clone(), source })
 }
 
 /// The address for the figures alone, if there is to be one.

@@ -134,8 +134,8 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let config = cli.config.as_deref();
     match cli.command {
-        Command::Serve => serve::run(config).await,
-        Command::Demo(args) => demo::run(args).await,
+        Command::Serve => Box::pin(serve::run(config)).await,
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
         Command::Simulate(args) => simulate::run(config, args).await,
         Command::Check => check::run(config).await,
         Command::Fetch(arg) => fetch::run(config, &arg.tenant).await,

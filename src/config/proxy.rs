@@ -99,6 +99,7 @@ mod tests {
         read_environment(&env).map_err(|error| error.to_string())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a proxy is one that may be missing")]
     fn url(text: &str) -> Option<Url> {
         Some(text.parse().unwrap())
     }
