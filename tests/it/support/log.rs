@@ -1,10 +1,11 @@
 //! The log of a test, as objects.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 /// What this thread logs from now on. The tests' runtimes have one thread, on which all but the blocking work is done.
 pub struct Log {
@@ -12,8 +13,13 @@ pub struct Log {
     _guard: DefaultGuard,
 }
 
+/// As long as there is just one subscriber, tracing asks that of the thread which comes by an event first, and switches the event off for all when it has
+/// none. So there is always another one.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+
 impl Log {
     pub fn keep() -> Self {
+        LazyLock::force(&ANOTHER);
         let text = Arc::new(Mutex::new(Vec::new()));
         let to = Writer(Arc::clone(&text));
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || to.clone()).finish();
