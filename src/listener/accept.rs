@@ -54,6 +54,13 @@ impl<S: Routes> Listener<S> {
         let shared = Shared { routes, answer_fault };
         let running = TaskTracker::new();
         let _cut_at_the_end = CutAtTheEnd(Arc::clone(&connections));
+        let mut open = |stream, peer| {
+            let tls = certificate.as_mut().map(Certificate::current);
+            let place = connections.admit(if tls.is_some() { Phase::Handshake } else { Phase::Head });
+            let pulse = Arc::clone(&place.pulse);
+            let watched = Watched::new(Transport::new(stream, place), Arc::clone(&pulse));
+            running.spawn(serve(watched, pulse, peer, tls, shared.clone()));
+        };
         let accepting = async {
             let crowd = Crowd::default();
             loop {
@@ -75,16 +82,7 @@ impl<S: Routes> Listener<S> {
                         continue;
                     }
                 };
-                let tls = certificate.as_mut().map(Certificate::current);
-                let place = connections.admit(if tls.is_some() { Phase::Handshake } else { Phase::Head });
-                let pulse = Arc::clone(&place.pulse);
-                running.spawn(serve(
-                    Watched::new(Transport::new(stream, place), Arc::clone(&pulse)),
-                    pulse,
-                    peer,
-                    tls,
-                    shared.clone(),
-                ));
+                open(stream, peer);
             }
         };
         tokio::select! {
@@ -93,7 +91,11 @@ impl<S: Routes> Listener<S> {
             () = connections.look_after() => {}
             () = accepting => {}
         }
-        drop(bound);
+        for (stream, peer) in bound.close() {
+            if connections.has_room() {
+                open(stream, peer);
+            }
+        }
         connections.tell_all(Order::Finish);
         running.close();
         tokio::select! {

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
-use tokio::net::{TcpListener, UnixListener, lookup_host};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 use tracing::warn;
 
 use super::wire::Stream;
@@ -139,6 +139,32 @@ impl Bound {
         }
     }
 
+    /// Stops listening, and gives what had connected by then and was not accepted: the system would reset it, and with it the requests that
+    /// its clients have sent already.
+    pub(super) fn close(self) -> Vec<(Stream, SocketAddr)> {
+        let mut waiting = Vec::new();
+        for socket in self.sockets {
+            // Past what the runtime knows: who has come in this moment, it will be told later.
+            match socket {
+                Listening::Tcp(listener) => {
+                    let Ok(listener) = listener.into_std() else { continue };
+                    waiting.extend(all_waiting(|| listener.accept()).filter_map(|(stream, peer)| {
+                        stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).ok()?;
+                        Some((Stream::Tcp(TcpStream::from_std(stream).ok()?), peer))
+                    }));
+                }
+                Listening::Unix { listener, _file } => {
+                    let Ok(listener) = listener.into_std() else { continue };
+                    waiting.extend(all_waiting(|| listener.accept()).filter_map(|(stream, _)| {
+                        stream.set_nonblocking(true).ok()?;
+                        Some((Stream::Unix(UnixStream::from_std(stream).ok()?), LOCAL_PEER))
+                    }));
+                }
+            }
+        }
+        waiting
+    }
+
     /// The next connection on any of them.
     pub(super) async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
         poll_fn(|context| {
@@ -165,6 +191,11 @@ impl Bound {
         })
         .await
     }
+}
+
+/// Everything that can be accepted at once. No more than the system holds: where connections come faster than they are accepted, some are left.
+fn all_waiting<T>(mut accept: impl FnMut() -> io::Result<T>) -> impl Iterator<Item = T> {
+    (0..BACKLOG).map_while(move |_| accept().ok())
 }
 
 /// A socket's file, which goes with it.
@@ -266,6 +297,32 @@ mod tests {
         let _other = std::os::unix::net::UnixListener::bind(&path).unwrap();
         drop(first);
         assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn who_has_connected_when_it_closes_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        for listen in [Listen::Unix(path.clone()), "localhost:0".parse().unwrap()] {
+            let bound = Bound::bind(&listen, true).await.unwrap();
+            let mut clients: Vec<Box<dyn std::io::Read>> = Vec::new();
+            for address in bound.addresses() {
+                for _ in 0..3 {
+                    match address {
+                        Address::Tcp(address) => clients.push(Box::new(std::net::TcpStream::connect(address).unwrap())),
+                        Address::Unix(path) => clients.push(Box::new(std::os::unix::net::UnixStream::connect(path).unwrap())),
+                    }
+                }
+            }
+            // Nothing was awaited since they came, so the runtime knows of none.
+            let waiting = bound.close();
+            assert_eq!(waiting.len(), clients.len());
+            drop(waiting);
+            for mut client in clients {
+                assert_eq!(client.read(&mut [0]).unwrap(), 0, "an end in order");
+            }
+        }
+        assert!(!path.exists());
     }
 
     #[tokio::test]

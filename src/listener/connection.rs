@@ -63,7 +63,7 @@ pub(super) async fn serve<S: Routes>(
             let mut handshake = pin!(TlsAcceptor::from(config).accept(stream));
             let shaken = poll_fn(|context| {
                 pulse.register(context);
-                if pulse.order() >= Order::Finish {
+                if pulse.order() == Order::Cut {
                     return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
                 }
                 handshake.as_mut().poll(context)
@@ -89,16 +89,23 @@ pub(super) async fn serve<S: Routes>(
             is_registered = true;
             pulse.register(context);
         }
-        match pulse.order() {
-            Order::Serve => {}
-            Order::Finish if is_finishing => {}
-            Order::Finish => {
-                is_finishing = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            Order::Cut => return Poll::Ready(Ok(())),
+        if pulse.order() == Order::Cut {
+            return Poll::Ready(Ok(()));
         }
-        Pin::as_mut(&mut connection).poll(context)
+        // Who has only just connected has sent a request already, or is about to: it is waited for, for a moment.
+        let is_time = |is_finishing: bool| !is_finishing && pulse.order() == Order::Finish && !pulse.awaits_head();
+        if is_time(is_finishing) {
+            is_finishing = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        let polled = Pin::as_mut(&mut connection).poll(context);
+        // It may have come and been answered in this very moment.
+        if polled.is_pending() && is_time(is_finishing) {
+            is_finishing = true;
+            connection.as_mut().graceful_shutdown();
+            return Pin::as_mut(&mut connection).poll(context);
+        }
+        polled
     });
     if let Err(cause) = served.await {
         debug!(error = telemetry::explain(&*cause), "a connection ended early");

@@ -141,6 +141,11 @@ impl Pulse {
         }
     }
 
+    /// Whether the head of a request is waited for, of which something came, or whose client has only just connected.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.phase() == Phase::Head && !self.is_serving()
+    }
+
     pub(super) fn is_serving(&self) -> bool {
         self.under_way.load(Ordering::Relaxed) > 0
     }

@@ -25,6 +25,8 @@ const AT_ONCE_MS = 5000;
 const CHANGES = 'subscription { spaceAllocationChanged(since: "2001-01-01T00:00:00Z") { tenant { id } recordedAt } }';
 const EXPORT = "/v1/export/usage?interval=PT1M&from=2026-01-01T00:00:00Z&to=2026-05-01T00:00:00Z";
 
+const CONNECTIONS = 6;
+
 const checks = [];
 const check = (name, fault) => {
   checks.push(!fault);
@@ -143,6 +145,45 @@ async function checkCutExports(proxies, replicas) {
   await Promise.all(replicas.map((replica) => replica.start()));
 }
 
+/** Restarts the replicas one after the other, as the docs say, while requests come by every proxy. */
+async function checkRollingRestart(proxies, replicas) {
+  let isOver = false;
+  const ask = async (site, number) => {
+    const refresh = "mutation { refreshSpaceAllocation(tenantId: \"acme\") { allocated } }";
+    if (number % 3 === 0) return site.fetch("/graphql?query={tenants{totalCount}}");
+    return site.ask(number % 3 === 1 ? "{ tenants { totalCount } }" : refresh);
+  };
+  const loads = proxies.flatMap(({ name, sites: [site] }) => {
+    const load = { name, answered: 0, faults: [] };
+    load.running = Promise.all(
+      Array.from({ length: CONNECTIONS }, async () => {
+        for (let number = 0; !isOver; number += 1) {
+          try {
+            const answer = await ask(site, number);
+            if (answer.status !== 200 || JSON.parse(answer.text).errors) load.faults.push(`${answer.status} ${answer.text}`);
+            load.answered += 1;
+          } catch (error) {
+            load.faults.push(`${error}`);
+          }
+          await pause(5);
+        }
+      }),
+    );
+    return load;
+  });
+  for (const replica of replicas) {
+    await replica.end();
+    await replica.start();
+    await pause(2000);
+  }
+  isOver = true;
+  for (const { name, running, answered, faults } of loads) {
+    await running;
+    check(`${name}: a rolling restart under ${answered} requests`, faults.length > 0 && `${faults.length} failed: ${faults.slice(0, 3).join("\n")}`);
+    check(`${name}: requests come during a rolling restart`, answered < 100 && `${answered}`);
+  }
+}
+
 /** Bare proxies: what works, and what is refused with which sentence. */
 async function checkBare(name, site) {
   await checkPage(name, site);
@@ -221,6 +262,7 @@ async function checkAll(folder, ended) {
     stream?.answer.destroy();
   }
   await checkCutExports(proxies, replicas);
+  await checkRollingRestart(proxies, replicas);
   // What they say tells why something failed.
   if (checks.includes(false)) proxies.forEach(({ name, process }) => console.log(`${name}: ${process.printed.slice(-4000)}`));
 }
