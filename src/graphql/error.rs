@@ -3,6 +3,7 @@
 //! A fault of the caller says what to mend. All others give a fixed sentence; their cause goes to the log, once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::{Error, ErrorExtensions as _, ServerError};
 use tracing::error;
@@ -57,7 +58,7 @@ pub enum ApiError {
     /// The upstream could not answer.
     Upstream(Arc<Failure>),
     /// The database could not answer.
-    HistoryUnavailable(Arc<StoreError>),
+    HistoryUnavailable(ToldOnce),
     /// A fault of ours; the text is for the log.
     Internal(String),
 }
@@ -97,13 +98,13 @@ impl From<Crowded> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::HistoryUnavailable(Arc::new(error))
+        Arc::new(error).into()
     }
 }
 
 impl From<Arc<StoreError>> for ApiError {
     fn from(error: Arc<StoreError>) -> Self {
-        Self::HistoryUnavailable(error)
+        Self::HistoryUnavailable(ToldOnce { cause: error, told: Arc::default() })
     }
 }
 
@@ -132,7 +133,7 @@ impl From<ApiError> for Error {
                 }
             }),
             ApiError::HistoryUnavailable(cause) => {
-                error!(error = telemetry::explain(cause.as_ref()), "a request could not use the database");
+                cause.tell();
                 coded("The history cannot be read or written at the moment.", code)
             }
             ApiError::Internal(cause) => {
@@ -151,6 +152,21 @@ pub(super) fn shorten(message: &mut String) {
     if message.len() > LONGEST_MESSAGE {
         message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
         message.push('…');
+    }
+}
+
+/// A failure of the database that the log is told once, however many fields it nulls.
+#[derive(Clone, Debug)]
+pub struct ToldOnce {
+    cause: Arc<StoreError>,
+    told: Arc<AtomicBool>,
+}
+
+impl ToldOnce {
+    fn tell(&self) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            error!(error = telemetry::explain(self.cause.as_ref()), "a request could not use the database");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading the history for a request: how long that may take in all, and what a failure nulls.
 
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_graphql::Context;
@@ -21,6 +21,8 @@ use crate::store::StoreError;
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     until: Mutex<Option<Instant>>,
+    /// What all fields that waited too long are told.
+    exhausted: OnceLock<ApiError>,
 }
 
 impl Patience {
@@ -43,10 +45,10 @@ pub(super) async fn wait_for_history<T, E: Into<ApiError>>(
     reading: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
     let limit = ctx.data_unchecked::<Services>().database_patience;
-    let until = ctx.data_unchecked::<Arc<Patience>>().until(limit);
-    match timeout_at(until, reading).await {
+    let patience = ctx.data_unchecked::<Arc<Patience>>();
+    match timeout_at(patience.until(limit), reading).await {
         Ok(read) => read.map_err(Into::into),
-        Err(_) => Err(StoreError::Slow(limit).into()),
+        Err(_) => Err(patience.exhausted.get_or_init(|| StoreError::Slow(limit).into()).clone()),
     }
 }
 

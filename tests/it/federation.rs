@@ -35,3 +35,29 @@ fn the_subgraphs_schema_names_the_entity_and_its_key() {
     assert!(sdl.contains("type Tenant @key(fields: \"id\")"), "{sdl}");
     assert!(sdl.contains("https://specs.apollo.dev/federation/v2"), "{sdl}");
 }
+
+#[tokio::test]
+async fn gateways_are_told_of_the_subscription_by_the_schema_that_is_printed_and_by_the_one_that_is_asked_for() {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 9)]).await;
+    let app = world.start().await;
+    let answer = app.data("{ _service { sdl } }").await;
+    let asked = answer["_service"]["sdl"].as_str().unwrap();
+    for sdl in [asked, &quotagraph::graphql::federation_sdl()] {
+        let subscription = sdl.split_once("type Subscription {").unwrap_or_else(|| panic!("{sdl}")).1;
+        assert!(subscription.contains("spaceAllocationChanged("), "{sdl}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn five_hundred_entities_are_loaded_together() {
+    let world = World::new(Database::sqlite(), (0..500).map(|i| tenant(&format!("t{i}"), i, 1000)).collect()).await;
+    let app = world.start().await;
+    app.collect().await;
+    let these: Vec<_> = (0..500).map(|i| json!({ "__typename": "Tenant", "id": format!("t{i}") })).collect();
+    let answer = app.ask_with(ENTITIES, json!({ "these": these })).await;
+    assert!(answer.get("errors").is_none(), "{answer:.300}");
+    let allocated = |entity: &serde_json::Value| entity["spaceAllocation"]["allocated"].as_f64().unwrap();
+    assert!(answer["data"]["_entities"].as_array().unwrap().iter().map(allocated).eq((0..500).map(f64::from)));
+    app.stop().await;
+}

@@ -73,6 +73,12 @@ async fn a_query_is_answered_by_one_event_and_completed() {
     let next: Value = serde_json::from_str(&events.next().await.unwrap().data.unwrap()).unwrap();
     assert_eq!((next.get("data"), &next["errors"][0]["extensions"]["code"]), (None, &json!("BAD_USER_INPUT")));
     assert_eq!(events.next().await.unwrap().event, "complete");
+
+    // To the letter: there are clients that read a second line of data as JSON, and such that pass over an event without any.
+    let text = Events::post(&app, "subscription { nothing }", &[]).await.text().await.unwrap();
+    let (next, complete) = text.split_once("\n\n").unwrap();
+    assert!(next.starts_with("event: next\ndata: {\"errors\":[") && next.lines().count() == 2, "{text}");
+    assert_eq!(complete, "event: complete\ndata:\n\n");
     app.stop().await;
 }
 
