@@ -82,11 +82,13 @@ pub(super) async fn serve<S: Routes>(
     let answering =
         Answering { routes: shared.routes, answer_fault: shared.answer_fault, peer, pulse: Arc::clone(&pulse), head, streams };
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(wire), answering));
-    let mut is_registered = false;
+    let mut registered_under = None;
     let mut is_finishing = false;
     let served = poll_fn(|context| {
-        if !is_registered {
-            is_registered = true;
+        // Each order takes the waker with it, so the next one needs it again.
+        let order = Some(pulse.order());
+        if registered_under != order {
+            registered_under = order;
             pulse.register(context);
         }
         if pulse.order() == Order::Cut {

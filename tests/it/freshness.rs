@@ -234,9 +234,10 @@ async fn an_answer_that_is_older_than_its_reader_demands_is_stale_however_fresh_
     }
     world.set_behaviour("acme", json!({}));
     world.advance_s(120);
-    for app in [&app, &restarted] {
-        assert_eq!(ask(app, "(maxAge: \"PT59S\")").await.1, "LIVE", "as soon as it can be had");
-    }
+    assert_eq!(ask(&app, "(maxAge: \"PT59S\")").await.1, "LIVE", "as soon as it can be had");
+    // What the one has recorded by now the other may find.
+    let source = ask(&restarted, "(maxAge: \"PT59S\")").await.1;
+    assert!(source == "LIVE" || source == "STORED", "{source}");
     app.stop().await;
     restarted.stop().await;
 }
