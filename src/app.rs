@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -92,9 +91,9 @@ pub enum AppError {
 
 /// A service that is built and bound, but does not run yet.
 pub struct App {
-    listener: Listener<Edge<Router>>,
+    listener: Listener<Edge>,
     /// What serves the figures alone, on an address of their own.
-    figures: Option<Listener<Edge<Router>>>,
+    figures: Option<Listener<Edge>>,
     collector: Option<Collector>,
     feed: Feed,
     sockets: TaskTracker,
@@ -241,7 +240,7 @@ impl App {
             sockets: sockets.clone(),
             open_sockets: Presence::new(socket_limits(config)),
         };
-        let listener = listener(config, bound, certificate, http::router(state, config.graphql.graphiql));
+        let listener = listener(config, bound, certificate, http::routes(state, config.graphql.graphiql));
         let collector = config.collector.enabled.then_some(collector);
         Ok(Self {
             listener,
@@ -353,13 +352,13 @@ impl App {
 }
 
 /// What serves the figures alone.
-fn figures_listener(config: &Config, bound: Bound, routes: Edge<Router>) -> Listener<Edge<Router>> {
+fn figures_listener(config: &Config, bound: Bound, routes: Edge) -> Listener<Edge> {
     let settings = listener::Settings { connections: FIGURES_CONNECTIONS, ..connection_settings(config) };
     Listener { bound, certificate: None, routes, answer_fault: http::answer_fault, settings }
 }
 
 /// What serves everything.
-fn listener(config: &Config, bound: Bound, certificate: Option<Certificate>, routes: Edge<Router>) -> Listener<Edge<Router>> {
+fn listener(config: &Config, bound: Bound, certificate: Option<Certificate>, routes: Edge) -> Listener<Edge> {
     let routes = if certificate.is_some() { routes.over_tls() } else { routes };
     Listener { bound, certificate, routes, answer_fault: http::answer_fault, settings: connection_settings(config) }
 }

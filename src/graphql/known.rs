@@ -6,6 +6,7 @@
 //!
 //! A value that is not of its type has the document validated, so that the error is that of the first time.
 
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -84,9 +85,9 @@ impl KnownDocuments {
         Self { documents: Cache::builder().max_capacity(CAPACITY).weigher(weight).build(), limits, validations }
     }
 
-    /// Puts the parsed document into a request, and gets to know one that parses. This is the one way of a document to its parser and to the
-    /// schema: its text is looked at before it is parsed, its size before what it costs is counted, and that before it is validated. Gives what
-    /// it costs; nothing for one that does not parse, which gets its error when it is executed.
+    /// Puts the parsed document into a request, with what is known of it, and gets to know one that parses. This is the one way of a document to
+    /// its parser and to the schema: its text is looked at before it is parsed, its size before what it costs is counted, and that before it is
+    /// validated. Gives what it costs; nothing for one that does not parse, which gets its error when it is executed.
     ///
     /// # Errors
     /// When the document is over one of the limits.
@@ -96,6 +97,7 @@ impl KnownDocuments {
             let cost = known.cost.unwrap_or_else(|| cost_of(&known.document, &request.variables, now, nesting));
             self.limits.check_cost(&cost)?;
             set_document(request, known.document.clone());
+            request.data.insert(known);
             return Ok(Some(cost));
         }
         self.limits.text.check(&request.query)?;
@@ -112,8 +114,10 @@ impl KnownDocuments {
         let cost = cost_of(document, &variables, now, nesting);
         if is_short {
             let (document, steady) = (document.clone(), Some(cost).filter(|cost| cost.is_steady));
-            let known = KnownDocument { variables: find_variables(&document), document, cost: steady, valid: RwLock::default() };
-            self.documents.insert(request.query.as_str().into(), Arc::new(known));
+            let declared = find_variables(&document);
+            let known = Arc::new(KnownDocument { variables: declared, document, cost: steady, valid: RwLock::default() });
+            self.documents.insert(request.query.as_str().into(), Arc::clone(&known));
+            request.data.insert(known);
         }
         request.variables = variables;
         self.limits.check_cost(&cost)?;
@@ -123,8 +127,9 @@ impl KnownDocuments {
         Ok(Some(cost))
     }
 
-    /// The known document of a request.
-    pub(super) fn get(&self, text: &str) -> Option<Arc<KnownDocument>> {
+    /// The known document of a text.
+    #[cfg(test)]
+    fn get(&self, text: &str) -> Option<Arc<KnownDocument>> {
         self.documents.get(text)
     }
 
@@ -144,6 +149,11 @@ fn set_document(request: &mut Request, mut document: ExecutableDocument) {
 }
 
 impl KnownDocument {
+    /// The known document of a request that [`KnownDocuments::admit`] has seen.
+    pub(super) fn of(request: &Request) -> Option<&Arc<Self>> {
+        request.data.get(&TypeId::of::<Arc<Self>>())?.downcast_ref()
+    }
+
     /// The kinds of the variables that are given; `None` when validity depends on more than them.
     pub(super) fn kinds(&self, given: &Variables) -> Option<Kinds> {
         self.variables.as_ref()?.iter().map(|variable| variable.kind(given.get(variable.name.as_str()))).collect()

@@ -181,8 +181,7 @@ impl Extension for DocumentCheck {
         request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
-        let known = self.known.get(&request.query);
-        let current = known.and_then(|known| Some((known.kinds(&request.variables)?, known))).map(|(kinds, known)| (known, kinds));
+        let current = KnownDocument::of(&request).and_then(|known| Some((Arc::clone(known), known.kinds(&request.variables)?)));
         *self.current.lock() = current;
         next.run(ctx, request.data(Arc::<Patience>::default())).await
     }

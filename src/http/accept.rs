@@ -1,6 +1,6 @@
 //! Which media type an answer gets, by the request's `Accept` (GraphQL over HTTP, RFC 9110 section 12.5.1).
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 /// What a caller accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +14,12 @@ pub struct Accepted {
 impl Accepted {
     /// What the request's `Accept` says; `None` when there is nothing that could be sent.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(header::ACCEPT).iter().peekable();
-        if values.peek().is_none() {
-            // As older clients expect.
+        let mut values = headers.get_all(header::ACCEPT).iter();
+        // What most requests have; without the header, as older clients expect.
+        if let (None | Some(b"*/*" | b"application/json"), None) = (values.next().map(HeaderValue::as_bytes), values.next()) {
             return Some(Self { media_type: Some(MediaType::Json), events: false });
         }
+        let values = headers.get_all(header::ACCEPT).iter();
         let ranges: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
         let media_type = MediaType::choose(&ranges);
         let events = ranges.iter().any(|range| range.essence == "text/event-stream" && range.quality > 0);

@@ -3,6 +3,7 @@
 use axum::http::request::Parts;
 
 use super::HttpState;
+use super::connection::Connection;
 use super::credentials::in_headers;
 use super::forwarded::client_address;
 use super::origin::refuse_foreign_page;
@@ -10,8 +11,8 @@ use super::refusal::Refusal;
 use crate::access::View;
 
 /// Lets the caller in, before anything of the request is read.
-pub(super) async fn admit(state: &HttpState, head: &Parts) -> Result<View, Refusal> {
-    refuse_foreign_page(state, head)?;
-    let address = client_address(&head.extensions, &head.headers, &state.trusted_proxies);
+pub(super) async fn admit(state: &HttpState, connection: Connection, head: &Parts) -> Result<View, Refusal> {
+    refuse_foreign_page(state, connection, head)?;
+    let address = client_address(connection.peer, &head.headers, &state.trusted_proxies);
     Ok(state.gate.admit(in_headers(&head.headers), address).await?)
 }

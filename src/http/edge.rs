@@ -4,8 +4,8 @@
 //! It stands around the router and not in it: a layer of the router would cost each request two allocations, and answers that no route has
 //! made, such as 404, would be without it.
 
-use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,21 +17,19 @@ use axum::response::Response;
 use futures_util::future::Either;
 use ipnet::IpNet;
 use pin_project_lite::pin_project;
-use tower_service::Service;
 
+use super::connection::Connection;
 use super::cors::{Sharing, answer_preflight};
 use super::hosts::Hosts;
 use super::origin::AllowedOrigins;
 use super::refusal::Refusal;
+use super::routes::{Routed, Routes};
+use crate::listener;
 
 const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 /// Browsers that have called over our TLS do so for a year (RFC 6797).
 const HSTS: (HeaderName, HeaderValue) = (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-
-/// Marks requests that came over our own TLS.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OverTls;
 
 /// Who may call.
 #[derive(Debug)]
@@ -42,15 +40,15 @@ pub(super) struct Policy {
 }
 
 /// The routes, and around them what holds for all of them.
-#[derive(Clone, Debug)]
-pub struct Edge<S> {
-    routes: S,
+#[derive(Clone)]
+pub struct Edge {
+    routes: Routes,
     policy: Arc<Policy>,
     is_tls: bool,
 }
 
-impl<S> Edge<S> {
-    pub(super) fn new(routes: S, policy: Policy) -> Self {
+impl Edge {
+    pub(super) fn new(routes: Routes, policy: Policy) -> Self {
         Self { routes, policy: Arc::new(policy), is_tls: false }
     }
 
@@ -61,48 +59,39 @@ impl<S> Edge<S> {
     }
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Edge<S> {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Answering<S::Future>;
+impl listener::Routes for Edge {
+    type Answer = Answering;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.routes.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn answer(&self, request: Request, peer: SocketAddr) -> Answering {
+        let connection = Connection::of(peer, self.is_tls);
         let policy = &*self.policy;
         let sharing = (!policy.origins.is_empty()).then(|| Sharing::with(&policy.origins, request.headers()));
-        if self.is_tls {
-            request.extensions_mut().insert(OverTls);
-        }
-        let refused = policy.hosts.check(&request, &policy.trusted_proxies).err().map(Refusal::respond);
+        let refused = policy.hosts.check(connection.peer, &request, &policy.trusted_proxies).err().map(Refusal::respond);
         let made = refused.or_else(|| if sharing.is_some() { answer_preflight(&request) } else { None });
-        let answer = made.map_or_else(|| Either::Left(self.routes.call(request)), |made| Either::Right(ready(Ok(made))));
+        let answer = made.map_or_else(|| Either::Left(self.routes.answer(request, connection)), |made| Either::Right(ready(made)));
         Answering { answer, sharing, is_tls: self.is_tls }
     }
 }
 
 pin_project! {
     /// An answer on its way out.
-    #[derive(Debug)]
-    pub struct Answering<F> {
+    pub struct Answering {
         #[pin]
-        answer: Either<F, Ready<Result<Response, Infallible>>>,
+        answer: Either<Routed, Ready<Response>>,
         sharing: Option<Sharing>,
         is_tls: bool,
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
-    type Output = F::Output;
+impl Future for Answering {
+    type Output = Response;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         let this = self.project();
         // Whoever reads the answer is told of a panic as of all else. Its hook has logged it.
         let polled = catch_unwind(AssertUnwindSafe(|| this.answer.poll(context)));
         let mut response = match polled {
-            Ok(polled) => ready!(polled).unwrap_or_else(|never| match never {}),
+            Ok(polled) => ready!(polled),
             Err(_) => Refusal::of_panic().respond(),
         };
         let headers = response.headers_mut();
@@ -113,7 +102,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
         if let Some(sharing) = this.sharing.take() {
             sharing.tell(headers);
         }
-        Poll::Ready(Ok(response))
+        Poll::Ready(response)
     }
 }
 
@@ -125,19 +114,20 @@ mod tests {
     use axum::routing::get;
 
     use super::*;
+    use crate::listener::Routes as _;
 
-    fn edge(hosts: Hosts) -> Edge<Router> {
+    fn edge(hosts: Hosts) -> Edge {
         let routes = Router::new().route("/", get(|| async { "here" })).route("/panic", get(panic));
         let origins = AllowedOrigins::new(&["https://portal.example".to_owned()]);
-        Edge::new(routes, Policy { hosts, origins, trusted_proxies: Arc::new([]) })
+        Edge::new(routes.into(), Policy { hosts, origins, trusted_proxies: Arc::new([]) })
     }
 
     async fn panic() -> Response {
         panic!("of a test")
     }
 
-    async fn call(mut edge: Edge<Router>, request: axum::http::request::Builder) -> (StatusCode, HeaderMap, String) {
-        let Ok(response) = edge.call(request.body(Body::empty()).unwrap()).await;
+    async fn call(edge: Edge, request: axum::http::request::Builder) -> (StatusCode, HeaderMap, String) {
+        let response = edge.answer(request.body(Body::empty()).unwrap(), SocketAddr::from(([127, 0, 0, 1], 1))).await;
         let (head, body) = response.into_parts();
         (head.status, head.headers, String::from_utf8(to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap())
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_graphql::parser::types::{DocumentOperations, OperationType};
-use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
+use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use futures_util::StreamExt as _;
 use futures_util::future::ready;
+use futures_util::{FutureExt as _, StreamExt as _};
 use futures_util::stream::{self, BoxStream};
 use tracing::{debug, info};
 
@@ -121,9 +121,7 @@ pub(super) async fn answer_operation(
     let ingredients = Arc::new(Ingredients::default());
     let is_long = operation.is_long(&view);
     let request = operation.request.map(|request| request.data(view.clone()).data(Arc::clone(&ingredients)));
-    // On the heap: most requests are answered without being executed, and shall not carry the room for it.
-    let running = run(state, request, is_long, Arc::new(budget), move |response| write_answer(response, media_type));
-    let mut answer = Box::pin(running).await;
+    let mut answer = run(state, request, is_long, Arc::new(budget), move |response| write_answer(response, media_type)).await;
     // Counting while it is made does not know of what is escaped, nor of commas.
     if answer.body.len() > state.limits.answer_bytes {
         answer = write_answer(refuse(Budget::too_large(state.limits.answer_bytes)), media_type);
@@ -140,11 +138,8 @@ pub(super) async fn answer_operation(
 }
 
 fn make_request(document: String, params: Params) -> Request {
-    let mut request = Request::new(document);
+    let mut request = Request::new(document).variables(params.variables);
     request.operation_name = params.operation_name;
-    if let Some(variables) = params.variables {
-        request = request.variables(Variables::from_json(serde_json::Value::Object(variables)));
-    }
     for (name, value) in params.extensions.into_iter().flatten() {
         if let Ok(value) = Value::from_json(value) {
             request.extensions.insert(name, value);
@@ -187,7 +182,8 @@ async fn run<T: Send + 'static>(
         }
     };
     let limit = state.limits.timeout;
-    let executing = execute(state.schema.clone(), request, budget);
+    // On the heap: it is large, and is handed on several times. Most requests are answered without it, and shall not carry the room for it.
+    let executing = execute(state.schema.clone(), request, budget).boxed();
     if is_long {
         let (of_state, of_note, of_finish) = (Arc::clone(state), note.clone(), finish.clone());
         let finished = state.computing.run(async move {

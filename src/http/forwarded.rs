@@ -6,40 +6,25 @@
 //! as the caller sent it.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::ConnectInfo;
-use axum::http::{Extensions, HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The address at the other end of a request's connection.
-fn peer_of(extensions: &Extensions) -> IpAddr {
-    // The server notes the peer of every connection.
-    let peer = extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip().to_canonical());
-    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-/// Whether a request's connection comes from a trusted proxy.
-pub(super) fn comes_from_proxy(extensions: &Extensions, trusted_proxies: &[IpNet]) -> bool {
-    !trusted_proxies.is_empty() && is_trusted(peer_of(extensions), trusted_proxies)
-}
-
-fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) -> bool {
+/// Whether this is the address of a trusted proxy.
+pub(super) fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) -> bool {
     trusted_proxies.iter().any(|network| network.contains(&address))
 }
 
-/// The address that a request comes from.
-pub(super) fn client_address(extensions: &Extensions, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
-    trace_client(peer_of(extensions), headers, trusted_proxies)
-}
-
+/// The address that a request comes from, if `peer` is at the other end of its connection.
+///
 /// Each proxy adds to the end who called it, so it is read from there, as long as those who wrote it are trusted: what stands further left
 /// may be made up by the caller.
-fn trace_client(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
     if !is_trusted(peer, trusted_proxies) {
         return peer;
     }
@@ -216,7 +201,7 @@ mod tests {
             ("fd00::1", &["[2001:db8::7]"], "2001:db8::7"),
             ("10.0.0.1", &[""], "10.0.0.1"),
         ] {
-            let address = trace_client(peer.parse().unwrap(), &headers(&X_FORWARDED_FOR, lines), &trusted);
+            let address = client_address(peer.parse().unwrap(), &headers(&X_FORWARDED_FOR, lines), &trusted);
             assert_eq!(address, expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
         }
         for (peer, lines, expected) in [
@@ -234,12 +219,12 @@ mod tests {
             ("10.0.0.1", &["for=1.1.1.1;for=203.0.113.7"], "10.0.0.1"),
             ("10.0.0.1", &["garbage"], "10.0.0.1"),
         ] {
-            let address = trace_client(peer.parse().unwrap(), &headers(&header::FORWARDED, lines), &trusted);
+            let address = client_address(peer.parse().unwrap(), &headers(&header::FORWARDED, lines), &trusted);
             assert_eq!(address, expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
         }
         let mut both = headers(&X_FORWARDED_FOR, &["203.0.113.7"]);
         both.insert(header::FORWARDED, "for=1.1.1.1".parse().unwrap());
-        assert_eq!(trace_client("10.0.0.1".parse().unwrap(), &both, &trusted), "203.0.113.7".parse::<IpAddr>().unwrap());
+        assert_eq!(client_address("10.0.0.1".parse().unwrap(), &both, &trusted), "203.0.113.7".parse::<IpAddr>().unwrap());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::Method;
@@ -13,6 +14,7 @@ use super::HttpState;
 use super::accept::{Accepted, MediaType};
 use super::answer::Answer;
 use super::caller::admit;
+use super::connection::Connection;
 use super::events::send_events;
 use super::execute::{Operation, answer_operation};
 use super::refusal::Refusal;
@@ -24,10 +26,14 @@ use crate::answers::AnswerKey;
 use crate::graphql::Budget;
 
 /// `POST /graphql`
-pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) -> Response {
+pub async fn answer_post(
+    State(state): State<Arc<HttpState>>,
+    Extension(connection): Extension<Connection>,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let Some(accepted) = Accepted::of(&head.headers) else { return not_acceptable() };
-    let caller = Caller { head: &head, method: Method::POST, accepted };
+    let caller = Caller { connection, head: &head, method: Method::POST, accepted };
     let reply = async {
         let view = caller.admit(&state).await?;
         let body = read_body(&head.headers, body, state.limits.body_bytes, state.limits.timeout).await?;
@@ -37,13 +43,17 @@ pub async fn answer_post(State(state): State<Arc<HttpState>>, request: Request) 
 }
 
 /// `GET /graphql`
-pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -> Response {
+pub async fn answer_get(
+    State(state): State<Arc<HttpState>>,
+    Extension(connection): Extension<Connection>,
+    request: Request,
+) -> Response {
     let (head, _) = request.into_parts();
     if socket::is_asked_for(&head.headers) {
-        return socket::connect(state, head).await;
+        return socket::connect(state, connection, head).await;
     }
     let Some(accepted) = Accepted::of(&head.headers) else { return not_acceptable() };
-    let caller = Caller { head: &head, method: Method::GET, accepted };
+    let caller = Caller { connection, head: &head, method: Method::GET, accepted };
     let reply = async {
         let view = caller.admit(&state).await?;
         let query = head.uri.query().unwrap_or_default().to_owned();
@@ -55,6 +65,7 @@ pub async fn answer_get(State(state): State<Arc<HttpState>>, request: Request) -
 
 /// Who calls, and how. The head is the request's own: copies of headers would cost more than all else on the way of a repeated query.
 struct Caller<'a> {
+    connection: Connection,
     head: &'a Parts,
     /// HEAD counts as GET.
     method: Method,
@@ -70,7 +81,7 @@ enum Reply {
 impl Caller<'_> {
     /// Lets the caller in, before anything of the request is read.
     async fn admit(&self, state: &HttpState) -> Result<View, Refusal> {
-        admit(state, self.head).await
+        admit(state, self.connection, self.head).await
     }
 
     /// Answers a request, from the finished answers if it is among them to the letter.

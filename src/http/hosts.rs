@@ -4,6 +4,7 @@
 //! rebinding): to the browser, page and service are then one server. Such a name stands in `Host`, so only hosts count there that nobody
 //! else can have.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -11,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 use tracing::info;
 
-use super::forwarded::{comes_from_proxy, told_host, told_scheme_is};
+use super::forwarded::{is_trusted, told_host, told_scheme_is};
 use super::origin::SEC_FETCH_SITE;
 use super::refusal::Refusal;
 use crate::graphql::code;
@@ -63,7 +64,7 @@ impl Hosts {
     }
 
     /// Refuses a request that names another host: in its address, in `Host`, or to a trusted proxy. Each refusal is a line in the audit log.
-    pub(super) fn check(&self, request: &Request, trusted_proxies: &[IpNet]) -> Result<(), Refusal> {
+    pub(super) fn check(&self, peer: IpAddr, request: &Request, trusted_proxies: &[IpNet]) -> Result<(), Refusal> {
         if self.0.is_none() {
             return Ok(());
         }
@@ -75,7 +76,7 @@ impl Hosts {
                 return Err(refuse(named));
             }
         }
-        if comes_from_proxy(request.extensions(), trusted_proxies)
+        if is_trusted(peer, trusted_proxies)
             && let Some(told) = told_host(headers)
         {
             let named = Authority::parse(&told);

@@ -4,17 +4,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use ipnet::IpNet;
 use tracing::error;
 
 use super::HttpState;
 use super::accept::Exposition;
 use super::caller::admit;
+use super::connection::Connection;
 use super::edge::{Edge, Policy};
 use super::hosts::Hosts;
 use super::origin::AllowedOrigins;
@@ -24,9 +25,9 @@ use crate::metrics::Metrics;
 use crate::telemetry;
 
 /// The routes of an address that has the figures alone.
-pub fn metrics_routes(metrics: Arc<Metrics>, hosts: Hosts, trusted_proxies: Arc<[IpNet]>) -> Edge<Router> {
+pub fn metrics_routes(metrics: Arc<Metrics>, hosts: Hosts, trusted_proxies: Arc<[IpNet]>) -> Edge {
     let routes = Router::new().route("/metrics", get(show_to_anybody)).with_state(metrics);
-    Edge::new(routes, Policy { hosts, origins: AllowedOrigins::default(), trusted_proxies })
+    Edge::new(routes.into(), Policy { hosts, origins: AllowedOrigins::default(), trusted_proxies })
 }
 
 async fn show_to_anybody(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> Response {
@@ -34,9 +35,13 @@ async fn show_to_anybody(State(metrics): State<Arc<Metrics>>, headers: HeaderMap
 }
 
 /// `GET /metrics`, for callers who may.
-pub(super) async fn show_metrics(State(state): State<Arc<HttpState>>, request: Request) -> Response {
+pub(super) async fn show_metrics(
+    State(state): State<Arc<HttpState>>,
+    Extension(connection): Extension<Connection>,
+    request: Request,
+) -> Response {
     let (head, _) = request.into_parts();
-    let admitted = admit(&state, &head).await.and_then(|view| view.require(Role::Metrics).map_err(Refusal::from));
+    let admitted = admit(&state, connection, &head).await.and_then(|view| view.require(Role::Metrics).map_err(Refusal::from));
     match admitted {
         Ok(()) => show(&state.metrics, &head.headers),
         Err(refusal) => {

@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod caller;
 mod computing;
+mod connection;
 mod cors;
 mod credentials;
 mod documents;
@@ -26,6 +27,7 @@ mod origin;
 mod refusal;
 mod request;
 mod respond;
+mod routes;
 mod socket;
 mod unbuffered;
 
@@ -106,16 +108,18 @@ pub struct RequestLimits {
 }
 
 /// All routes of the service; those of the IDE only with it.
-pub fn router(state: HttpState, with_graphiql: bool) -> Edge<Router> {
+pub fn routes(state: HttpState, with_graphiql: bool) -> Edge {
     let (hosts, origins) = (state.hosts.clone(), state.origins.clone());
     let policy = Policy { hosts, origins, trusted_proxies: Arc::clone(&state.trusted_proxies) };
-    let routes = Router::new()
-        .route("/graphql", get(graphql::answer_get).post(graphql::answer_post))
+    let state = Arc::new(state);
+    let router = Router::new()
+        .route(routes::GRAPHQL, get(graphql::answer_get).post(graphql::answer_post))
         .route("/v1/export/usage", get(export::export_usage))
         .route("/v1/export/snapshots", get(export::export_snapshots))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show_metrics))
-        .with_state(Arc::new(state));
-    Edge::new(if with_graphiql { routes.merge(graphiql::routes()) } else { routes }, policy)
+        .with_state(Arc::clone(&state));
+    let router = if with_graphiql { router.merge(graphiql::routes()) } else { router };
+    Edge::new(routes::Routes::with_graphql(router, state), policy)
 }

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use tracing::info;
 
 use super::HttpState;
-use super::edge::OverTls;
-use super::forwarded::{comes_from_proxy, told_host, told_scheme_is};
+use super::connection::Connection;
+use super::forwarded::{is_trusted, told_host, told_scheme_is};
 use super::media_type;
 use super::refusal::Refusal;
 use crate::origin::{AllowedOrigin, Authority, Origin};
@@ -58,7 +58,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 }
 
 /// Refuses the request of a foreign page for which no browser has asked permission. Each refusal is a line in the audit log.
-pub(super) fn refuse_foreign_page(state: &HttpState, head: &Parts) -> Result<(), Refusal> {
+pub(super) fn refuse_foreign_page(state: &HttpState, connection: Connection, head: &Parts) -> Result<(), Refusal> {
     let headers = &head.headers;
     let (site, origin) = (headers.get(&SEC_FETCH_SITE), headers.get(header::ORIGIN));
     if site.is_none() && origin.is_none() {
@@ -66,7 +66,7 @@ pub(super) fn refuse_foreign_page(state: &HttpState, head: &Parts) -> Result<(),
     }
     let is_own = match site {
         Some(site) => site == "same-origin" || site == "none",
-        None => is_own_page(state, head),
+        None => is_own_page(state, connection, head),
     };
     let asked = || state.hosts.allow_page(origin) && needs_preflight(headers);
     if is_own || state.origins.find(headers).is_some() || asked() {
@@ -77,10 +77,10 @@ pub(super) fn refuse_foreign_page(state: &HttpState, head: &Parts) -> Result<(),
 }
 
 /// Whether the page comes from here, as far as its origin tells. Older browsers give no more than that.
-fn is_own_page(state: &HttpState, head: &Parts) -> bool {
+fn is_own_page(state: &HttpState, connection: Connection, head: &Parts) -> bool {
     let headers = &head.headers;
     let Some(origin) = only(headers, &header::ORIGIN).and_then(|origin| Origin::parse(origin.to_str().ok()?)) else { return false };
-    let proxied = comes_from_proxy(&head.extensions, &state.trusted_proxies);
+    let proxied = is_trusted(connection.peer, &state.trusted_proxies);
     let told = if proxied { told_host(headers) } else { None };
     let called = match (&told, head.uri.authority()) {
         (Some(told), _) => Some(told.as_ref()),
@@ -91,8 +91,7 @@ fn is_own_page(state: &HttpState, head: &Parts) -> bool {
         return false;
     }
     // Who else ends TLS in front, and whether, is not known unless a trusted proxy tells.
-    let over_tls = head.extensions.get::<OverTls>().is_some();
-    if over_tls && !proxied {
+    if connection.over_tls && !proxied {
         return origin.scheme.eq_ignore_ascii_case("https");
     }
     !proxied || told_scheme_is(headers, origin.scheme).unwrap_or(true)

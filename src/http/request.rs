@@ -6,10 +6,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use async_graphql::Variables;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
@@ -23,11 +25,11 @@ pub(super) type Object = serde_json::Map<String, serde_json::Value>;
 
 /// The parameters of one operation. Other members are ignored, as the specification asks.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Params {
     pub query: Option<String>,
     pub operation_name: Option<String>,
-    pub variables: Option<Object>,
+    pub variables: Variables,
     pub extensions: Option<Object>,
     /// A document that the server knows, instead of `query`.
     pub document_id: Option<String>,
@@ -114,20 +116,22 @@ fn split_list(bytes: &Bytes) -> Vec<Bytes> {
     members.into_iter().map(|member| bytes.slice_ref(member.get().as_bytes())).collect()
 }
 
+/// Understands a parameter of an address that is a JSON object.
+fn parse_object<T: DeserializeOwned>(name: &str, text: &str, limits: TextLimits) -> Result<T, Refusal> {
+    limits.check_json(name, text.as_bytes()).map_err(too_complex)?;
+    serde_json::from_str(text).map_err(|cause| Refusal::bad_request(format!("{name} is not a JSON object: {cause}")))
+}
+
 /// Understands the query of a GET's address.
 pub(super) fn parse_query_string(query: &[u8], limits: TextLimits) -> Result<Asked, Refusal> {
     let mut params = Params::default();
-    let object = |name: &str, text: &str| {
-        limits.check_json(name, text.as_bytes()).map_err(too_complex)?;
-        serde_json::from_str(text).map_err(|e| Refusal::bad_request(format!("{name} is not a JSON object: {e}")))
-    };
     for (name, value) in url::form_urlencoded::parse(query) {
         match name.as_ref() {
             "query" => params.query = Some(value.into_owned()),
             "operationName" if !value.is_empty() => params.operation_name = Some(value.into_owned()),
             "documentId" if !value.is_empty() => params.document_id = Some(value.into_owned()),
-            "variables" if !value.is_empty() => params.variables = object("variables", &value)?,
-            "extensions" if !value.is_empty() => params.extensions = object("extensions", &value)?,
+            "variables" if !value.is_empty() => params.variables = parse_object("variables", &value, limits)?,
+            "extensions" if !value.is_empty() => params.extensions = parse_object("extensions", &value, limits)?,
             _ => {}
         }
     }

@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::ConnectInfo;
 use axum::http::{Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::service::Service;
 use pin_project_lite::pin_project;
-use tower_service::Service;
 
 use super::head::{self, BadHead, HeadCopy};
 use super::pulse::{Phase, Pulse};
@@ -45,15 +44,13 @@ impl Trust {
 /// Writes the answer to a fault.
 pub type AnswerFault = fn(Fault) -> Response<Body>;
 
-/// What answers requests: the routes.
-pub trait Routes:
-    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-{
-}
+/// What answers requests. Clones are the same; each connection has one.
+pub trait Routes: Clone + Send + Sync + 'static {
+    /// An answer that is being made.
+    type Answer: Future<Output = Response<Body>> + Send;
 
-impl<S> Routes for S where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-{
+    /// Answers a request of whoever is at this address.
+    fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Self::Answer;
 }
 
 /// Answers the requests of one connection.
@@ -66,12 +63,12 @@ pub(super) struct Answering<S> {
     pub(super) streams: StreamExecutor,
 }
 
-impl<S: Routes> hyper::service::Service<Request<Incoming>> for Answering<S> {
+impl<S: Routes> Service<Request<Incoming>> for Answering<S> {
     type Response = Response<Watched>;
     type Error = Infallible;
-    type Future = Answer<S::Future>;
+    type Future = Answer<S::Answer>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answer<S::Future> {
+    fn call(&self, mut request: Request<Incoming>) -> Answer<S::Answer> {
         let mut under_way = UnderWay { pulse: Arc::clone(&self.pulse), stream: None, is_whole: false };
         if request.version() == Version::HTTP_2 {
             self.pulse.speaks_http2();
@@ -83,12 +80,10 @@ impl<S: Routes> hyper::service::Service<Request<Incoming>> for Answering<S> {
         if !request.extensions().is_empty() {
             request.extensions_mut().insert(Trust(Arc::clone(&self.pulse)));
         }
-        request.extensions_mut().insert(ConnectInfo(self.peer));
         let is_chunked = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
         let checked = head::check(&mut request, is_chunked, is_copied.then_some(&*self.head));
         let state = match checked {
-            // Routes are shared by what is called a clone, and are always ready.
-            Ok(()) => match catch_unwind(AssertUnwindSafe(|| self.routes.clone().call(request.map(Body::new)))) {
+            Ok(()) => match catch_unwind(AssertUnwindSafe(|| self.routes.answer(request.map(Body::new), self.peer))) {
                 Ok(routed) => State::Routed { routed },
                 Err(panic) => State::of_panic(panic),
             },
@@ -124,14 +119,14 @@ impl<F> State<F> {
     }
 }
 
-impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answer<F> {
+impl<F: Future<Output = Response<Body>>> Future for Answer<F> {
     type Output = Result<Response<Watched>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let response = match this.state.as_mut().project() {
             StateProjection::Routed { routed } => match catch_unwind(AssertUnwindSafe(|| routed.poll(context))) {
-                Ok(polled) => ready!(polled).unwrap_or_else(|never| match never {}),
+                Ok(polled) => ready!(polled),
                 Err(panic) => {
                     this.state.set(State::of_panic(panic));
                     (this.on_fault)(Fault::Panic)

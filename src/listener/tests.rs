@@ -1,15 +1,32 @@
 //! Routes that panic.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::http::{Request, Response};
 use axum::routing::get;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tower_service::Service as _;
 
 use super::*;
+
+/// The routes of a router.
+#[derive(Clone)]
+struct Plain(Router);
+
+impl Routes for Plain {
+    type Answer = BoxFuture<'static, Response<Body>>;
+
+    fn answer(&self, request: Request<Body>, _: SocketAddr) -> Self::Answer {
+        let answer = self.0.clone().call(request);
+        async move { answer.await.unwrap_or_else(|never| match never {}) }.boxed()
+    }
+}
 
 /// The whole of what comes to a request on a connection of its own.
 async fn ask(address: std::net::SocketAddr, path: &str) -> String {
@@ -36,8 +53,9 @@ async fn a_panic_is_an_error_of_its_request_alone() {
         Body::from_stream(pieces)
     }
     use futures_util::StreamExt as _;
-    let routes =
-        Router::new().route("/good", get(async || "good")).route("/panic", get(panic)).route("/middle", get(panic_in_the_middle));
+    let routes = Plain(
+        Router::new().route("/good", get(async || "good")).route("/panic", get(panic)).route("/middle", get(panic_in_the_middle)),
+    );
     let bound = Bound::bind(&([127, 0, 0, 1], 0).into(), true).await.unwrap();
     let Address::Tcp(address) = bound.addresses()[0] else { panic!("an address") };
     let minute = Duration::from_mins(1);

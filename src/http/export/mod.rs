@@ -12,6 +12,7 @@ mod file;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
@@ -24,6 +25,7 @@ use self::account::Account;
 use super::HttpState;
 use super::accept::MediaType;
 use super::caller::admit;
+use super::connection::Connection;
 use super::encoding::Encoding;
 use super::refusal::Refusal;
 use super::respond::respond;
@@ -45,19 +47,27 @@ pub struct Exports {
 }
 
 /// `GET /v1/export/usage`
-pub(super) async fn export_usage(State(state): State<Arc<HttpState>>, request: Request) -> Response {
-    export(&state, request, Kind::Usage).await
+pub(super) async fn export_usage(
+    State(state): State<Arc<HttpState>>,
+    Extension(connection): Extension<Connection>,
+    request: Request,
+) -> Response {
+    export(&state, connection, request, Kind::Usage).await
 }
 
 /// `GET /v1/export/snapshots`
-pub(super) async fn export_snapshots(State(state): State<Arc<HttpState>>, request: Request) -> Response {
-    export(&state, request, Kind::Snapshots).await
+pub(super) async fn export_snapshots(
+    State(state): State<Arc<HttpState>>,
+    Extension(connection): Extension<Connection>,
+    request: Request,
+) -> Response {
+    export(&state, connection, request, Kind::Snapshots).await
 }
 
-async fn export(state: &Arc<HttpState>, request: Request, kind: Kind) -> Response {
+async fn export(state: &Arc<HttpState>, connection: Connection, request: Request, kind: Kind) -> Response {
     let (head, _) = request.into_parts();
     let file = async {
-        let view = admit(state, &head).await?;
+        let view = admit(state, connection, &head).await?;
         require_marked_end(head.version)?;
         let plan = plan(&view, head.uri.query().unwrap_or_default(), kind, state.exports.clock.now())?;
         let encoding = if plan.format.is_compressed() { None } else { Encoding::negotiate(&head.headers, usize::MAX) };

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use self::protocol::Close;
 use self::session::{Session, refuse};
 use super::HttpState;
+use super::connection::Connection;
 use super::credentials::HeldCredentials;
 use super::forwarded::client_address;
 use super::origin::refuse_foreign_page;
@@ -51,8 +52,8 @@ pub(super) fn explain_lost_upgrade(headers: &HeaderMap, refusal: Refusal) -> Ref
 
 /// Makes a request a WebSocket. Browsers let pages connect anywhere, so foreign ones are kept out here. Credentials are asked for after
 /// that: browsers cannot send headers along, so they may come with the first message.
-pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response {
-    if let Err(refusal) = refuse_foreign_page(&state, &head) {
+pub(super) async fn connect(state: Arc<HttpState>, connection: Connection, mut head: Parts) -> Response {
+    if let Err(refusal) = refuse_foreign_page(&state, connection, &head) {
         return refusal.respond();
     }
     let mut upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
@@ -63,7 +64,7 @@ pub(super) async fn connect(state: Arc<HttpState>, mut head: Parts) -> Response 
     if speaks_ours {
         upgrade.set_selected_protocol(HeaderValue::from_static(SUBPROTOCOL));
     }
-    let address = client_address(&head.extensions, &head.headers, &state.trusted_proxies);
+    let address = client_address(connection.peer, &head.headers, &state.trusted_proxies);
     let credentials = HeldCredentials::of(&head.headers);
     let trust = head.extensions.remove::<Trust>();
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
