@@ -32,6 +32,7 @@ mod ingredients;
 mod sight;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use moka::ops::compute::Op;
 
@@ -56,7 +57,7 @@ pub struct AnswerKey {
 /// The finished answers. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Answers {
-    finished: moka::sync::Cache<AnswerKey, Finished>,
+    finished: moka::sync::Cache<AnswerKey, Finished, RandomState>,
     metrics: AnswerMetrics,
 }
 
@@ -76,7 +77,8 @@ impl Answers {
     #[must_use]
     pub fn new(bytes_at_most: u64, metrics: AnswerMetrics) -> Self {
         let weigh = |_: &AnswerKey, finished: &Finished| finished.weight();
-        let finished = moka::sync::Cache::builder().max_capacity(bytes_at_most).weigher(weigh).build();
+        let finished =
+            moka::sync::Cache::builder().max_capacity(bytes_at_most).weigher(weigh).build_with_hasher(RandomState::default());
         Self { finished, metrics }
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::{ExecutableDocument, Type, VariableDefinition};
 use async_graphql::{Positioned, Request, ServerError, ValidationResult, Value, Variables};
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use parking_lot::RwLock;
@@ -37,7 +38,7 @@ const KINDS_AT_MOST: usize = 256;
 /// The documents. Cheap to clone; clones share them.
 #[derive(Clone)]
 pub struct KnownDocuments {
-    documents: Cache<Arc<str>, Arc<KnownDocument>>,
+    documents: Cache<Arc<str>, Arc<KnownDocument>, RandomState>,
     limits: DocumentLimits,
     validations: Counter,
 }
@@ -82,7 +83,8 @@ impl KnownDocuments {
     #[must_use]
     pub fn new(limits: DocumentLimits, validations: Counter) -> Self {
         let weight = |text: &Arc<str>, _: &Arc<KnownDocument>| u32::try_from(text.len() + OVERHEAD).unwrap_or(u32::MAX);
-        Self { documents: Cache::builder().max_capacity(CAPACITY).weigher(weight).build(), limits, validations }
+        let documents = Cache::builder().max_capacity(CAPACITY).weigher(weight).build_with_hasher(RandomState::default());
+        Self { documents, limits, validations }
     }
 
     /// Puts the parsed document into a request, with what is known of it, and gets to know one that parses. This is the one way of a document to

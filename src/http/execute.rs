@@ -8,8 +8,8 @@ use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use futures_util::future::ready;
-use futures_util::{FutureExt as _, StreamExt as _};
 use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::{debug, info};
 
 use super::HttpState;
