@@ -1,12 +1,14 @@
 //! Reading the files that a config names: plain ones, up to a size.
 //!
-//! A pipe or a device may never end or never begin, and would hold up whoever reads it; they are refused without being opened. Symbolic
-//! links are followed, as Kubernetes mounts need it.
+//! A pipe or a device may never end or never begin, and would hold up whoever reads it; they are refused without being opened, and without
+//! being waited for where one has just taken a file's place. Symbolic links are followed, as Kubernetes mounts need it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::telemetry;
 
@@ -23,13 +25,13 @@ pub const MAX_TABLES: u64 = 256 * 1024 * 1024;
 /// What is wrong with it, to follow its name: `cannot be read: …`.
 pub fn read(path: &Path, at_most: u64) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {}", telemetry::explain(&error));
-    let metadata = path.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(format!("cannot be read: it is {}, and must be a plain file", describe(metadata.file_type())));
-    }
+    require_plain(&path.metadata().map_err(unreadable)?)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?);
+    let metadata = file.metadata().map_err(unreadable)?;
+    require_plain(&metadata)?;
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(at_most)).unwrap_or_default());
-    let mut file = File::open(path).map_err(unreadable)?.take(at_most + 1);
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(at_most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > at_most {
         return Err(format!("cannot be read: it is larger than {}", show_size(at_most)));
     }
@@ -48,6 +50,13 @@ pub fn read_text(path: &Path, at_most: u64) -> Result<String, String> {
 #[must_use]
 pub fn is_open_to_all(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
+}
+
+fn require_plain(metadata: &Metadata) -> Result<(), String> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(format!("cannot be read: it is {}, and must be a plain file", describe(metadata.file_type())))
 }
 
 fn describe(kind: std::fs::FileType) -> &'static str {

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The most characters of a value that are shown.
 pub const MAX_CHARS: usize = 200;
@@ -65,6 +66,12 @@ pub fn escape_in_json(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn cut(text: &str) -> Cow<'_, str> {
     cut_to(text, MAX_CHARS)
+}
+
+/// Where a file is, as a message shows it.
+#[must_use]
+pub fn path(path: &Path) -> String {
+    cut(&path.to_string_lossy()).into_owned()
 }
 
 /// The beginning of a text, of so many characters, with what is hidden escaped.

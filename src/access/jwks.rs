@@ -25,6 +25,7 @@ use crate::clock::SharedClock;
 use crate::file_stamp::FileStamp;
 use crate::files;
 use crate::proxy::Proxies;
+use crate::shown;
 use crate::telemetry;
 use crate::tls::{self, BuildError};
 
@@ -69,7 +70,7 @@ pub struct JwksSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
     /// The file cannot be read or is no set of keys.
-    #[error("auth.jwt.jwks_file: {} {problem}", path.display())]
+    #[error("auth.jwt.jwks_file: {} {problem}", shown::path(path))]
     File {
         /// The file.
         path: PathBuf,

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use super::progress::progress_bar;
 use super::{Failed, load_config, open_store, output, system_clock};
 use crate::export::{ExportError, Format, InvalidParam, Kind, Params, Piece};
+use crate::shown;
 
 /// Pieces that are made ahead of what is written.
 const AHEAD: usize = 8;
@@ -158,7 +159,7 @@ enum Target {
 impl Target {
     fn open(output: Option<PathBuf>) -> Result<Self, Failed> {
         let Some(name) = output else { return Ok(Self::Stdout) };
-        let create = |path: &Path| File::create(path).map_err(|cause| format!("cannot write {}: {cause}", path.display()));
+        let create = |path: &Path| File::create(path).map_err(|cause| format!("cannot write {}: {cause}", shown::path(path)));
         if name.metadata().is_ok_and(|found| !found.is_file()) {
             return Ok(Self::Device(create(&name)?));
         }
@@ -197,7 +198,7 @@ impl Target {
         let Self::File { partial, name, file } = self else { return Ok(None) };
         file.sync_all()
             .and_then(|()| std::fs::rename(&partial, &name))
-            .map_err(|cause| format!("cannot give {} its name {}: {cause}", partial.display(), name.display()))?;
+            .map_err(|cause| format!("cannot give {} its name {}: {cause}", shown::path(&partial), shown::path(&name)))?;
         Ok(Some(name))
     }
 }

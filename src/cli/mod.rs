@@ -25,13 +25,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, Log};
 use crate::store::StoreError;
 use crate::tenants::WatchedTenant;
-use crate::{store, telemetry};
+use crate::{shown, store, telemetry};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -120,7 +121,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 /// Parses the command line, runs the command and gives the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|refusal| shorten(refusal).exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return fail(&cause),
@@ -129,6 +130,18 @@ pub fn main() -> ExitCode {
     // What is still under way was given its time; nothing may hold up the end.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|cause| fail(cause.as_ref()))
+}
+
+/// What is wrong with a command line, which repeats of what was given no more than any message does.
+fn shorten(mut refusal: clap::Error) -> clap::Error {
+    let long: Vec<_> = refusal
+        .context()
+        .filter_map(|(kind, value)| if let ContextValue::String(text) = value { Some((kind, text.clone())) } else { None })
+        .collect();
+    for (kind, text) in long {
+        refusal.insert(kind, ContextValue::String(shown::cut(&text).into_owned()));
+    }
+    refusal
 }
 
 async fn run(cli: Cli) -> Result<ExitCode, Failed> {

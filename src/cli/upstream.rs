@@ -30,7 +30,11 @@ pub(super) fn open_one(config: Option<&Path>, tenant: &str) -> Result<(Client, W
     let known = watched.len();
     let file = config.file.unwrap_or_default();
     let watched = watched.into_iter().find(|watched| watched.tenant.id.as_str() == tenant).ok_or_else(|| {
-        format!("there is no tenant {} in {} (it has {known}); `quotagraph check` lists them", shown::cut(tenant), file.display())
+        format!(
+            "there is no tenant {} in {} (it has {known}); `quotagraph check` lists them",
+            shown::cut(tenant),
+            shown::path(&file)
+        )
     })?;
     Ok((client, watched))
 }

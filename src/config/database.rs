@@ -51,12 +51,24 @@ impl Database {
             return Err(Invalid::new("database.url", "must start with sqlite: or postgres://"));
         }
         check_parameters(self.url.expose_secret())?;
+        check_is_path(self.url.expose_secret())?;
         text::require_within("database.max_connections", self.max_connections, 1..=10_000)?;
         duration::require_positive("database.acquire_timeout", self.acquire_timeout)?;
         if self.changes_kept_for < Duration::from_hours(1) {
             return Err(Invalid::found("database.changes_kept_for", "must be at least 1h", duration::show(self.changes_kept_for)));
         }
         Ok(())
+    }
+}
+
+/// Refuses a file that is named as a server is, with a user and a password, which would be told as its path.
+fn check_is_path(url: &str) -> Result<(), Invalid> {
+    let server = url.strip_prefix("sqlite://").and_then(|path| path.split('/').next()).unwrap_or_default();
+    match server.split_once('@') {
+        Some((user, _)) if user.contains(':') => {
+            Err(Invalid::new("database.url", "has a user and a password, and a file has none"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -116,6 +128,13 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_a_password_is_refused_and_not_repeated() {
+        for url in ["sqlite://u:hunter2@h/quota.db", "sqlite://:hunter2@quota.db"] {
+            assert_eq!(refusal(url).as_deref(), Some("database.url: has a user and a password, and a file has none"), "{url}");
+        }
+    }
+
+    #[test]
     fn unknown_parameters_are_refused_by_name_and_no_value_is_repeated() {
         for (url, named) in [
             ("postgres://u@h/d?pasword=hunter2", Some("pasword")),
@@ -145,6 +164,8 @@ mod tests {
             "sqlite:a.db?mode=rwc",
             "sqlite:a.db?",
             "postgres:///d?",
+            "sqlite:///home/a:b@c/quota.db",
+            "sqlite:a@b:c.db",
         ] {
             assert_eq!(refusal(url), None, "{url}");
         }

@@ -17,6 +17,7 @@ use super::{Config, TenantConfig};
 use crate::files;
 use crate::proxy::Proxies;
 use crate::quota::Tenant;
+use crate::shown;
 use crate::tenants::WatchedTenant;
 
 /// The config file when none is named.
@@ -230,7 +231,7 @@ pub(super) fn collect_tenants(config: &Config, empty: Empty) -> Result<Vec<Place
         let checked = tenant.validate(config.upstream.allow_http);
         checked.map_err(|invalid| in_tenant(file, tenant, &invalid))?;
         if let Some(other) = taken.insert(tenant.id.as_str(), file) {
-            let mend = format!("must be unique; {} has another tenant of this id", other.display());
+            let mend = format!("must be unique; {} has another tenant of this id", shown::path(other));
             return Err(in_tenant(file, tenant, &Invalid::new("id", mend)));
         }
     }
@@ -318,7 +319,7 @@ pub(super) fn locate(invalid: Invalid, overrides: &Overrides, file: &Path) -> Co
 }
 
 fn in_tenant(file: &Path, tenant: &TenantConfig, invalid: &Invalid) -> ConfigError {
-    ConfigError::within(file.display(), format!("tenant {}: {}: {}", tenant.id, invalid.field, invalid.mend))
+    ConfigError::within(file.display(), format!("tenant {}: {}: {}", shown::cut(tenant.id.as_str()), invalid.field, invalid.mend))
 }
 
 /// Where the relative paths of a file start.

@@ -6,7 +6,7 @@ use std::path::Path;
 use secrecy::SecretString;
 use tracing::warn;
 
-use crate::files;
+use crate::{files, shown};
 
 /// Reads the secret that an environment variable holds. The error never repeats what stands in the config unless it looks like a name,
 /// since people put the secret itself there by mistake.
@@ -23,8 +23,8 @@ pub(super) fn from_variable(name: &str, env: &HashMap<String, String>) -> Result
 
 /// Reads the secret that a file holds, without the line break at its end.
 pub(super) fn from_file(path: &Path) -> Result<SecretString, String> {
-    let text = files::read_text(path, files::MAX_SECRET).map_err(|problem| format!("{} {problem}", path.display()))?;
-    non_empty(&text, || path.display().to_string()).ok_or_else(|| format!("{} is empty", path.display()))
+    let text = files::read_text(path, files::MAX_SECRET).map_err(|problem| format!("{} {problem}", shown::path(path)))?;
+    non_empty(&text, || shown::path(path)).ok_or_else(|| format!("{} is empty", shown::path(path)))
 }
 
 /// The secret without what editors add to it: a byte order mark before it, and line breaks after it. Blanks may belong to it; they are warned of.

@@ -14,7 +14,7 @@ pub(super) type Manifest = HashMap<String, String>;
 
 /// Why a file of trusted documents cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {mend}", file.display())]
+#[error("{}: {mend}", shown::path(file))]
 pub struct ManifestError {
     file: PathBuf,
     mend: String,

@@ -205,7 +205,7 @@ impl Client {
         let started = Instant::now();
         let time_limit = settings.attempt_timeout.min(deadline.saturating_duration_since(started));
         let in_flight = metrics.start_request();
-        let answer = transport.send(&host.connections, request, time_limit, clock.as_ref()).await;
+        let answer = transport.send(&host.connections, request, time_limit, clock).await;
         drop(in_flight);
 
         let (outcome, next_basis) = match answer {

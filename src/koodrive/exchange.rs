@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,8 +12,9 @@ use rustls::ClientConfig;
 use super::connections::Connections;
 use super::request::SignedRequest;
 use super::settings::Settings;
+use super::threads::Threads;
 use super::verdict::Cause;
-use crate::clock::Clock;
+use crate::clock::SharedClock;
 use crate::proxy::Proxies;
 use crate::tls::{self, BuildError};
 
@@ -20,13 +22,16 @@ use crate::tls::{self, BuildError};
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The most header lines that are read of an answer; a gateway or two add dozens. Together they take no more than 400 KiB, which the library sees to.
-const MAX_HEADERS: usize = 1000;
+/// The library makes room for so many with each head that it reads, that of an interim answer too.
+const MAX_HEADERS: usize = 512;
 /// A connection that was idle for longer is not used again.
 const IDLE_AT_MOST: Duration = Duration::from_mins(1);
 /// When an idle connection is first asked whether it still lives, how often then, and after how many questions without an answer it is dead.
 const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
 /// The longest wait that an upstream can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// How long a request that is over its time may take to say so itself.
+const GRACE: Duration = Duration::from_millis(250);
 /// A `Date` that is further from our clock is not what a `Retry-After` counts from.
 const PLAUSIBLE: SignedDuration = SignedDuration::from_hours(36);
 
@@ -35,6 +40,7 @@ const PLAUSIBLE: SignedDuration = SignedDuration::from_hours(36);
 pub(super) struct Transport {
     /// The client of all hosts whose connections have not been left behind.
     shared: reqwest::Client,
+    threads: Arc<Threads>,
     tls: ClientConfig,
     connect_timeout: Duration,
     proxies: Proxies,
@@ -68,7 +74,8 @@ impl Transport {
         let tls = tls::client_config(settings.ca_file.as_deref())?;
         let (connect_timeout, proxies) = (settings.connect_timeout, settings.proxies.clone());
         let shared = new_client(&tls, connect_timeout, &proxies)?;
-        Ok(Self { shared, tls, connect_timeout, proxies })
+        let threads = Threads::start().map_err(|error| BuildError::Transport(format!("threads cannot be started: {error}")))?;
+        Ok(Self { shared, threads: Arc::new(threads), tls, connect_timeout, proxies })
     }
 
     /// Sends a request and reads the answer, all of it within `time_limit`. When it is not answered, or not to the end, the next request to the host
@@ -78,10 +85,11 @@ impl Transport {
         connections: &Connections,
         request: SignedRequest,
         time_limit: Duration,
-        clock: &dyn Clock,
+        clock: &SharedClock,
     ) -> Result<Answer, Cause> {
         let (client, generation) = connections.client(&self.shared);
-        let answer = exchange(&client, request, time_limit, clock).await;
+        let exchange = exchange(client, request, time_limit, Arc::clone(clock));
+        let answer = self.threads.run(time_limit + GRACE, exchange).await.unwrap_or(Err(Cause::TimedOut));
         let is_unanswered = match &answer {
             Ok(Answer { body: Body::Broken(cause), .. }) | Err(cause) => !matches!(cause, Cause::Unsendable(_)),
             Ok(_) => false,
@@ -112,10 +120,10 @@ fn new_client(tls: &ClientConfig, connect_timeout: Duration, proxies: &Proxies) 
 }
 
 async fn exchange(
-    client: &reqwest::Client,
+    client: reqwest::Client,
     request: SignedRequest,
     time_limit: Duration,
-    clock: &dyn Clock,
+    clock: SharedClock,
 ) -> Result<Answer, Cause> {
     let headers = header_map(&request).ok_or(Cause::Unsendable("a header is malformed"))?;
     let sending = client.get(request.url).headers(headers).timeout(time_limit).send();

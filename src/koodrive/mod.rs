@@ -16,6 +16,7 @@ mod retry;
 mod server_clock;
 mod settings;
 pub mod signing;
+mod threads;
 mod verdict;
 mod wire;
 

@@ -3,6 +3,7 @@
 //! Numbers are read from their text, so that none passes through a double: 2^53 + 1 stays what it is, and `1.0` and `1e3` are
 //! refused and not rounded.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -15,8 +16,8 @@ use crate::shown;
 
 /// The longest upstream code that is kept.
 const MAX_CODE_CHARS: usize = 64;
-/// The longest upstream message that is kept.
-const MAX_MESSAGE_CHARS: usize = 200;
+/// The most that is told of a value that is not taken.
+const MAX_EXCERPT_CHARS: usize = 40;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -53,7 +54,8 @@ pub(super) fn decode_allocation(body: &[u8]) -> Result<Vec<SpaceTypeAllocation>,
     let envelope: Envelope = decode_object(text, "the body").map_err(Verdict::Invalid)?;
     let code = decode_code(envelope.code).map_err(Verdict::Invalid)?;
     if code != "0" {
-        return Err(Verdict::Business { code, msg: envelope.msg.and_then(string_of).unwrap_or_default() });
+        let msg = envelope.msg.and_then(string_of).unwrap_or_default();
+        return Err(Verdict::Business { code, msg: shown::cut(msg.trim()).into_owned() });
     }
     decode_data(envelope.data).map_err(Verdict::Invalid)
 }
@@ -61,7 +63,7 @@ pub(super) fn decode_allocation(body: &[u8]) -> Result<Vec<SpaceTypeAllocation>,
 /// The gateway's own error code, if a body of a failure has one.
 pub(super) fn decode_gateway_code(body: &[u8]) -> Option<String> {
     let code = serde_json::from_slice::<GatewayBody>(body).ok()?.error_code?;
-    Some(shorten(&code, MAX_CODE_CHARS)).filter(|code| !code.is_empty())
+    Some(fit_code(code.trim())).filter(|code| !code.is_empty())
 }
 
 fn decode_data(data: Option<&RawValue>) -> Result<Vec<SpaceTypeAllocation>, String> {
@@ -114,7 +116,7 @@ fn json_reason(what: &str, error: &serde_json::Error) -> String {
 fn decode_code(raw: Option<&RawValue>) -> Result<String, String> {
     let raw = raw.ok_or("code is missing")?;
     let code = string_of(raw).or_else(|| is_integer(raw.get()).then(|| raw.get().to_owned()));
-    match code.map(|code| shorten(&code, MAX_CODE_CHARS)) {
+    match code.map(|code| fit_code(code.trim())) {
         Some(code) if !code.is_empty() => Ok(code),
         _ => Err(format!("code {} is neither a text nor a whole number", excerpt(raw))),
     }
@@ -138,16 +140,18 @@ fn is_integer(text: &str) -> bool {
 }
 
 fn string_of(raw: &RawValue) -> Option<String> {
-    serde_json::from_str::<String>(raw.get()).ok().map(|text| shorten(&text, MAX_MESSAGE_CHARS))
+    serde_json::from_str(raw.get()).ok()
 }
 
-/// A foreign text made fit for one line of the log.
-fn shorten(text: &str, max_chars: usize) -> String {
-    text.trim().chars().filter(|c| !shown::is_hidden(*c)).take(max_chars).collect()
+/// The beginning of a code, fit to be shown.
+fn fit_code(code: &str) -> String {
+    let end = code.char_indices().nth(MAX_CODE_CHARS).map_or(code.len(), |(end, _)| end);
+    shown::escape(&code[..end]).into_owned()
 }
 
-fn excerpt(raw: &RawValue) -> String {
-    shorten(raw.get(), 40)
+/// The beginning of a value as it stands there, fit to be shown.
+fn excerpt(raw: &RawValue) -> Cow<'_, str> {
+    shown::cut_to(raw.get(), MAX_EXCERPT_CHARS)
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use tracing::{error, info, warn};
 
 use super::expiry;
 use crate::file_stamp::FileStamp;
-use crate::files;
+use crate::{files, shown};
 
 /// Why a certificate and its key cannot be used. Holds nothing of the key.
 #[derive(Debug, thiserror::Error)]
-#[error("server.tls: {} {problem}", path.display())]
+#[error("server.tls: {} {problem}", shown::path(path))]
 pub struct CertificateError {
     path: PathBuf,
     problem: String,
@@ -78,7 +78,7 @@ fn read(certificate_file: &Path, key_file: &Path) -> Result<ServerConfig, Certif
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| invalid(certificate_file, format!("cannot be used with the key {}: {error}", key_file.display())))?;
+        .map_err(|error| invalid(certificate_file, format!("cannot be used with the key {}: {error}", shown::path(key_file))))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

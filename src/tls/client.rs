@@ -7,13 +7,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::files;
+use crate::{files, shown};
 
 /// Why the client cannot be built. The sentences say what to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The CA file cannot be read or holds no certificate.
-    #[error("the CA file {} {problem}", path.display())]
+    #[error("the CA file {} {problem}", shown::path(path))]
     CaFile {
         /// The file.
         path: PathBuf,

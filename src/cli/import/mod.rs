@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{Failed, load_config, open_store, output};
+use crate::shown;
 use crate::store::SharedStore;
 
 #[derive(Debug, clap::Args)]
@@ -74,7 +75,7 @@ fn open(file: &Path) -> Result<Box<dyn Read + Send>, Failed> {
     if file == Path::new("-") {
         return Ok(Box::new(io::stdin()));
     }
-    let opened = File::open(file).map_err(|cause| format!("cannot read {}: {cause}", file.display()))?;
+    let opened = File::open(file).map_err(|cause| format!("cannot read {}: {cause}", shown::path(file)))?;
     Ok(Box::new(opened))
 }
 

@@ -88,6 +88,7 @@ fn invalid_bodies_are_refused_with_the_reason() {
         (r#"{"code":0,"data":[[0,1000,2000]]}"#, "data is not an object"),
         (r#"{"code":0,"data":[null]}"#, "data is not as documented"),
         (r#"{"code":0,"data":{}}"#, "type is missing"),
+        ("{\"code\":0,\"data\":{\"type\":\"\u{202e}\u{85}\"}}", r#"type "\u{202e}\u{85}" is not a whole number"#),
         (r#"{"code":0,"data":{"type":0}}"#, "allocateCapacity is missing"),
         (r#"{"code":0,"data":{"type":2147483648,"allocateCapacity":1,"totalCapacity":2}}"#, "type 2147483648 is out of range"),
         (
@@ -107,7 +108,8 @@ fn a_code_other_than_zero_is_a_business_error_whatever_the_data() {
         (r#"{"code":13000301,"msg":"Space missing."}"#, "13000301", "Space missing."),
         (r#"{"code":"13000102","msg":null,"data":null}"#, "13000102", ""),
         (r#"{"code":"00","data":[]}"#, "00", ""),
-        (r#"{"code":-1,"msg":"a\nb","data":{"type":0,"allocateCapacity":1,"totalCapacity":2}}"#, "-1", "ab"),
+        (r#"{"code":-1,"msg":"a\nb","data":{"type":0,"allocateCapacity":1,"totalCapacity":2}}"#, "-1", r"a\nb"),
+        (r#"{"code":"13\u202e","msg":"m\u2028x\u001b[2J\u0085 y"}"#, r"13\u{202e}", r"m\u{2028}x\u{1b}[2J\u{85} y"),
     ] {
         assert_eq!(decode(body), Err(Verdict::Business { code: code.into(), msg: msg.into() }), "{body}");
     }
@@ -118,6 +120,7 @@ fn the_gateways_code_is_kept_if_there_is_one() {
     let code = |body: &str| decode_gateway_code(body.as_bytes());
     assert_eq!(code(r#"{"error_code":"APIGW.0301","error_msg":"x","request_id":"y"}"#).as_deref(), Some("APIGW.0301"));
     assert_eq!(code(r#"{"error_code":301}"#), None);
+    assert_eq!(code(r#"{"error_code":"A\u202e\n"}"#).as_deref(), Some(r"A\u{202e}"));
     assert_eq!(code("<html>"), None);
     assert_eq!(code(&format!(r#"{{"error_code":"{}"}}"#, "x".repeat(500))).map(|c| c.len()), Some(64));
 }

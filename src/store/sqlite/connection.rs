@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{ConnectOptions, Connection};
 
 use super::{failed, migrating};
+use crate::shown;
 use crate::store::{Settings, StoreError};
 
 /// Primary result codes of `SQLite` (<https://www.sqlite.org/rescode.html>).
@@ -54,7 +55,7 @@ fn make_private(file: &Path) {
 
 /// Looks into the file before any setting is made that would stay in it, such as WAL mode in a file that is not ours.
 async fn check_usable(plain: &SqliteConnectOptions) -> Result<(), StoreError> {
-    let path = plain.get_filename().display().to_string();
+    let path = shown::path(plain.get_filename());
     let mut connection = plain.connect().await.map_err(|error| explain(error, &path))?;
     let found = migrating::find(&mut connection).await.map_err(|error| explain(error, &path))?;
     connection.close().await.map_err(failed("connection"))?;

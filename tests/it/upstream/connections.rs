@@ -231,3 +231,15 @@ async fn the_type_of_the_content_and_the_coding_of_chunks_do_not_matter() {
     let server = ByHand::start(quick(), move |_| chunked.clone().into_bytes()).await;
     assert_eq!(server.call().await.unwrap().allocated_gb(), 5);
 }
+
+#[tokio::test]
+async fn an_upstream_that_only_announces_answers_holds_up_nobody_longer_than_an_attempt() {
+    // A whole second of work for the HTTP library, and more in a debug build, within which it looks at no clock.
+    let hints = b"HTTP/1.1 103 E\r\n\r\n".repeat(60_000);
+    let settings = Settings { retries: 0, attempt_timeout: Duration::from_millis(300), ..quick() };
+    let server = ByHand::start(settings, move |_| hints.clone()).await;
+    let started = std::time::Instant::now();
+    let failure = server.call().await.unwrap_err();
+    assert_eq!(failure.verdict.code(), "UPSTREAM_UNAVAILABLE", "{failure}");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
