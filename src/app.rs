@@ -24,11 +24,12 @@ use crate::allocations::Allocations;
 use crate::answers::Answers;
 use crate::clock::SharedClock;
 use crate::collector::Collector;
+use crate::computing::Computing;
 use crate::config::{Auth, Config, Listen};
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, Computing, Documents, Edge, Exports, HttpState, Kept, Readiness};
+use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, Readiness};
 use crate::koodrive::{self, Client};
 use crate::listener::{self, Address, Bound, Listener};
 use crate::metrics::Metrics;
@@ -66,6 +67,9 @@ pub enum AppError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The threads for what takes long cannot be started.
+    #[error("cannot start threads: {0}; raise the limit on processes")]
+    Threads(#[source] std::io::Error),
     /// The upstream client cannot be made.
     #[error(transparent)]
     Client(#[from] koodrive::BuildError),
@@ -181,31 +185,22 @@ impl App {
         };
         handle.register().await?;
 
-        let kept_for = signed(config.database.changes_kept_for);
         let feed = Feed::open(
             Arc::clone(&store),
             Arc::clone(&tenants),
             Arc::clone(&gate),
             allocations.clone(),
             Arc::clone(&clock),
-            kept_for,
+            signed(config.database.changes_kept_for),
         )
         .await?;
-        let answers = Answers::new(config.cache.answer_bytes, metrics.answers.clone());
-        let kept = Kept { answers, allocations: allocations.clone(), clock: Arc::clone(&clock) };
-        let services = Services {
-            allocations,
-            fleets: Fleets::new(Arc::clone(&store), Arc::clone(&tenants)),
-            store: Arc::clone(&store),
+        let kept = Kept {
+            answers: Answers::new(config.cache.answer_bytes, metrics.answers.clone()),
+            allocations: allocations.clone(),
             clock: Arc::clone(&clock),
-            database_patience: config.database.acquire_timeout,
-            default_tenant: config.server.default_tenant.clone(),
-            page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
-            refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&clock)),
-            feed: feed.clone(),
-            subscribers: Presence::new(subscription_limits(config)),
-            metrics: metrics.subscriptions.clone(),
         };
+        let computing = Computing::start().map_err(AppError::Threads)?;
+        let services = services(config, &handle, &feed, &computing);
         let exports = exports(config, &store, &clock);
         let readiness = Readiness {
             store,
@@ -226,7 +221,7 @@ impl App {
             schema: graphql::schema(services, document_limits(config), known.clone()),
             known,
             documents,
-            computing: Computing::default(),
+            computing: computing.clone(),
             gate: Arc::clone(&gate),
             kept,
             exports,
@@ -513,5 +508,23 @@ impl AppHandle {
     async fn register(&self) -> Result<(), StoreError> {
         let tenants: Vec<_> = self.tenants.current().all().iter().map(|watched| watched.tenant.clone()).collect();
         self.store.register_tenants(&tenants, self.clock.now()).await
+    }
+}
+
+/// What resolvers work with.
+fn services(config: &Config, handle: &AppHandle, feed: &Feed, computing: &Computing) -> Services {
+    Services {
+        allocations: handle.allocations.clone(),
+        computing: computing.clone(),
+        fleets: Fleets::new(Arc::clone(&handle.store), Arc::clone(&handle.tenants)),
+        store: Arc::clone(&handle.store),
+        clock: Arc::clone(&handle.clock),
+        database_patience: config.database.acquire_timeout,
+        default_tenant: config.server.default_tenant.clone(),
+        page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
+        refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&handle.clock)),
+        feed: feed.clone(),
+        subscribers: Presence::new(subscription_limits(config)),
+        metrics: handle.metrics.subscriptions.clone(),
     }
 }

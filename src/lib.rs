@@ -17,13 +17,14 @@
 //! | [`collector`] | asks every tenant once an interval and records the answers |
 //! | [`allocations`] | the read-through cache: freshness, coalescing, last known values |
 //! | [`fleet`] | sums over many tenants, from the log of changes |
+//! | [`past`] | the segments of tenants, read piece by piece |
 //! | [`recorder`] | writes what was observed in batches; keeps it while the database is away |
 //! | [`tenants`] | who is watched, with which credential; replaced whole on reload |
 //! | [`koodrive`] | the signed upstream client; one verdict per answer |
 //! | [`store`] | tenants, schedules and run-length history in Postgres or SQLite |
 //! | [`quota`] | the domain: runs, recording, calendar buckets, usage, growth, forecasts. No I/O |
 //!
-//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`tls`] (who is trusted, and our own certificate), [`proxy`] (by which our requests leave), [`origin`] (origins of pages, and hosts), [`metrics`], [`supervisor`] (keeps the tasks of the background alive), [`telemetry`], and [`simulator`], a
+//! Beside them: [`config`], [`clock`] (the only place that reads the time), [`computing`] (threads for what takes long), [`work`] (how much of it one answer may take), [`tls`] (who is trusted, and our own certificate), [`proxy`] (by which our requests leave), [`origin`] (origins of pages, and hosts), [`metrics`], [`supervisor`] (keeps the tasks of the background alive), [`telemetry`], and [`simulator`], a
 //! KooDrive that verifies every signature, for the demo and the tests.
 
 pub mod access;
@@ -33,6 +34,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod collector;
+pub mod computing;
 pub mod config;
 pub mod export;
 pub mod feed;
@@ -46,6 +48,7 @@ pub mod koodrive;
 pub mod listener;
 pub mod metrics;
 pub mod origin;
+pub mod past;
 pub mod proxy;
 pub mod quota;
 pub mod recorder;
@@ -57,3 +60,4 @@ pub mod supervisor;
 pub mod telemetry;
 pub mod tenants;
 pub mod tls;
+pub mod work;

@@ -67,6 +67,13 @@ impl Serve {
         self.address
     }
 
+    /// Its process.
+    #[expect(clippy::allow_attributes, reason = "only one of the programs that share this file uses it")]
+    #[allow(dead_code, reason = "not all programs that share this file need it")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// A figure of `/proc/PID/status`.
     pub(crate) fn memory_mib(&self, field: &str) -> Result<f64, Failed> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;

@@ -58,6 +58,9 @@ pub(super) fn request_limits(config: &Config) -> RequestLimits {
         batch: limits.batch,
         text: text_limits(config),
         answer_bytes: limits.answer_bytes,
+        work: limits.work,
+        patience: config.database.acquire_timeout,
+        complexity: limits.complexity,
         timeout: limits.request_timeout,
     }
 }

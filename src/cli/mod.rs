@@ -189,7 +189,7 @@ async fn open_store(config: &Config) -> Result<store::SharedStore, Failed> {
         listen: config.database.listen,
     };
     store::open(&settings).await.map_err(|cause| match cause {
-        StoreError::Database { .. } | StoreError::Slow(_) => {
+        StoreError::Database { .. } | StoreError::Slow(_) | StoreError::GivenUp => {
             format!("{}; see that the server runs and that database.url is right", telemetry::explain(&cause)).into()
         }
         StoreError::Unusable(_) => cause.into(),

@@ -1,17 +1,21 @@
 //! Changes from before the feed, derived from the runs.
 
 use std::collections::HashMap;
+use std::ops::{Range, RangeInclusive};
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use crate::quota::{Run, TenantId, TimeRange, changes};
 use crate::store::{RecordedChange, SnapshotQuery, Store, StoreError};
 
-/// How much history is read at once, of few tenants and of many: some thousand changes.
-const WINDOWS: [SignedDuration; 2] = [SignedDuration::from_hours(24), SignedDuration::from_hours(1)];
+/// How much history is read at first. Tenants may be many, and may change with every sample.
+const FIRST_WINDOW: SignedDuration = SignedDuration::from_mins(30);
 
-/// From so many on, tenants are many.
-const MANY: usize = 1000;
+/// The shortest and the longest window.
+const WINDOWS: RangeInclusive<SignedDuration> = SignedDuration::from_mins(1)..=SignedDuration::from_hours(24 * 8);
+
+/// Runs that a window is to have: those with less become longer, those with more shorter.
+const RUNS_OF_WINDOW: Range<usize> = 1024..8192;
 
 /// How far before the place the derivation begins: far enough for any number of changes at one instant.
 const LEAD: SignedDuration = SignedDuration::from_secs(1);
@@ -27,6 +31,8 @@ pub(super) struct Replay {
     from: Timestamp,
     until: Timestamp,
     begun: bool,
+    /// How much is read at once.
+    window: SignedDuration,
     /// The place that was given last.
     last: Option<Timestamp>,
     /// Of each tenant the newest observation that was derived. What of it the feed has, too, must not come twice.
@@ -37,7 +43,7 @@ impl Replay {
     /// Of the changes after `since` that were observed before `until`.
     pub(super) fn new(since: Timestamp, until: Timestamp) -> Self {
         let from = since.saturating_sub(LEAD).unwrap_or(Timestamp::MIN);
-        Self { since, from, until, begun: false, last: None, derived: HashMap::new() }
+        Self { since, from, until, begun: false, window: FIRST_WINDOW, last: None, derived: HashMap::new() }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -61,10 +67,16 @@ impl Replay {
         if self.is_over() {
             return Ok(Vec::new());
         }
-        let window = WINDOWS[usize::from(tenants.len() >= MANY)];
-        let to = self.from.saturating_add(window).unwrap_or(Timestamp::MAX).min(self.until);
+        let to = self.from.saturating_add(self.window).unwrap_or(Timestamp::MAX).min(self.until);
         let range = TimeRange { from: self.from, to };
         let runs = store.runs(tenants, range, None).await?;
+        // The newest ones before the window are among them, of which there are as many in each.
+        let within = runs.iter().flat_map(|(_, runs)| runs).filter(|run| run.first_at >= range.from).count();
+        if within < RUNS_OF_WINDOW.start {
+            self.window = self.window.saturating_mul(2).min(*WINDOWS.end());
+        } else if within >= RUNS_OF_WINDOW.end {
+            self.window = (self.window / 2).max(*WINDOWS.start());
+        }
         let mut found = derive(&runs, range);
         place(&mut found, &mut self.last);
         found.retain(|change| change.recorded_at > self.since);

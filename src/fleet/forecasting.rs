@@ -18,6 +18,8 @@ use tokio::task::JoinError;
 use crate::quota::TenantId;
 use crate::quota::fleet::{Daily, FoundDays};
 use crate::quota::forecast::forecast;
+use crate::store::StoreError;
+use crate::work::{self, Work};
 
 /// How far ahead it is looked: the default horizon of a tenant's forecast.
 pub const FULL_WITHIN_DAYS: usize = 180;
@@ -55,55 +57,66 @@ impl Forecasts {
     }
 
     /// In how many days each tenant is expected to be full, of those that are within the horizon. The days are those of the ids, in order.
-    pub(super) async fn days_until_full(&self, ids: Vec<TenantId>, days: FoundDays) -> Result<HashMap<TenantId, f64>, JoinError> {
+    /// Nothing more is made when the work is given up.
+    pub(super) async fn days_until_full(
+        &self,
+        ids: Vec<TenantId>,
+        days: FoundDays,
+        work: Arc<Work>,
+    ) -> Result<Result<HashMap<TenantId, f64>, StoreError>, JoinError> {
         // What is one block takes a few milliseconds, and waits for nobody. The semaphore is never closed.
         let turn = if ids.len() > BLOCK { Arc::clone(&self.turn).acquire_owned().await.ok() } else { None };
         let forecasts = self.clone();
         // The turn ends with the work, also when nobody waits for it any more.
-        let work = move || {
+        let making = move || {
             let _turn = turn;
-            forecasts.of_all(&ids, &days)
+            forecasts.of_all(&ids, &days, &work)
         };
-        tokio::task::spawn_blocking(work).await
+        tokio::task::spawn_blocking(making).await
     }
 
-    fn of_all(&self, ids: &[TenantId], days: &FoundDays) -> HashMap<TenantId, f64> {
+    fn of_all(&self, ids: &[TenantId], days: &FoundDays, work: &Work) -> Result<HashMap<TenantId, f64>, StoreError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let next = AtomicUsize::new(0);
-        let work = || {
+        let make = || {
             let mut found = Vec::new();
             loop {
                 let first = next.fetch_add(BLOCK, Ordering::Relaxed);
                 if first >= ids.len() {
-                    return found;
+                    return Ok(found);
                 }
                 for (place, id) in ids.iter().enumerate().skip(first).take(BLOCK) {
-                    found.extend(self.of(id, &days.of(place)).map(|days| (id.clone(), days)));
+                    found.extend(self.of(id, &days.of(place), work)?.map(|days| (id.clone(), days)));
                 }
             }
         };
         thread::scope(|scope| {
             let others = 1..ids.len().div_ceil(BLOCK).min(cores);
-            let others: Vec<_> = others.map(|_| scope.spawn(work)).collect();
-            let mut found: HashMap<_, _> = work().into_iter().collect();
+            let others: Vec<_> = others.map(|_| scope.spawn(make)).collect();
+            let own: Result<Vec<_>, StoreError> = make();
+            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let others: Vec<Result<Vec<_>, StoreError>> = others.collect();
+            let mut found: HashMap<_, _> = own?.into_iter().collect();
             for other in others {
-                found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                found.extend(other?);
             }
-            found
+            Ok(found)
         })
     }
 
-    fn of(&self, id: &TenantId, daily: &Daily) -> Option<f64> {
+    fn of(&self, id: &TenantId, daily: &Daily, work: &Work) -> Result<Option<f64>, StoreError> {
         let fingerprint = self.fingerprint(daily);
         if let Some(known) = self.known.get(id).filter(|known| known.fingerprint == fingerprint) {
-            return known.days_until_full;
+            work.spend(work::KNOWN_FORECAST)?;
+            return Ok(known.days_until_full);
         }
+        work.spend(work::FORECAST)?;
         let made = forecast(&daily.allocated_gb, daily.total_gb, FULL_WITHIN_DAYS, CONFIDENCE).ok();
         let days_until_full = made.and_then(|made| made.reaching(1.0).expected);
         self.known.insert(id.clone(), Known { fingerprint, days_until_full });
         // Who answers a portal and waits for a core shall wait for one forecast, not for many.
         thread::yield_now();
-        days_until_full
+        Ok(days_until_full)
     }
 
     fn fingerprint(&self, daily: &Daily) -> u64 {
@@ -152,10 +165,33 @@ mod tests {
         pass.finish(&members)
     }
 
+    fn endless() -> Arc<Work> {
+        Arc::new(Work::endless(Duration::from_secs(1)))
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_made_when_nobody_waits_or_it_is_too_much() {
+        let forecasts = Forecasts::new();
+        let ids: Vec<_> = (0..TENANTS).map(id).collect();
+        let nobody = endless();
+        nobody.give_up();
+        let found = forecasts.days_until_full(ids.clone(), days(0), nobody).await.unwrap();
+        assert!(matches!(found, Err(StoreError::GivenUp)));
+        assert!(ids.iter().all(|id| !forecasts.known.contains_key(id)));
+        // What was made until it was too much is kept: the next one makes the rest.
+        let some = Arc::new(Work::new(200 * work::FORECAST, Duration::from_secs(1)));
+        assert!(forecasts.days_until_full(ids.clone(), days(0), Arc::clone(&some)).await.unwrap().is_err());
+        assert!(some.is_exceeded());
+        let made = ids.iter().filter(|id| forecasts.known.contains_key(*id)).count();
+        assert_eq!(made, 200);
+        let again = Arc::new(Work::new(200 * work::FORECAST, Duration::from_secs(1)));
+        assert!(forecasts.days_until_full(ids, days(0), again).await.unwrap().is_ok());
+    }
+
     #[tokio::test]
     async fn all_cores_say_what_one_forecast_after_the_other_says() {
         let ids: Vec<_> = (0..TENANTS).map(id).collect();
-        let found = Forecasts::new().days_until_full(ids.clone(), days(0)).await.unwrap();
+        let found = Forecasts::new().days_until_full(ids.clone(), days(0), endless()).await.unwrap().unwrap();
         for (place, id) in ids.iter().enumerate() {
             let daily = days(0).of(place);
             let expected = forecast(&daily.allocated_gb, daily.total_gb, FULL_WITHIN_DAYS, 0.5).unwrap().reaching(1.0).expected;
@@ -168,15 +204,15 @@ mod tests {
     async fn a_forecast_is_made_again_only_when_its_days_are_others() {
         let forecasts = Forecasts::new();
         let ids: Vec<_> = (0..TENANTS).map(id).collect();
-        forecasts.days_until_full(ids.clone(), days(0)).await.unwrap();
+        forecasts.days_until_full(ids.clone(), days(0), endless()).await.unwrap().unwrap();
         // What is kept is altered, so that it shows where it is used.
         for id in &ids {
             let known = forecasts.known.get(id).unwrap();
             forecasts.known.insert(id.clone(), Known { days_until_full: Some(-1.0), ..known });
         }
-        let again = forecasts.days_until_full(ids.clone(), days(0)).await.unwrap();
+        let again = forecasts.days_until_full(ids.clone(), days(0), endless()).await.unwrap().unwrap();
         assert!(ids.iter().all(|id| again.get(id) == Some(&-1.0)));
-        let changed = forecasts.days_until_full(ids.clone(), days(TOTAL_GB)).await.unwrap();
+        let changed = forecasts.days_until_full(ids.clone(), days(TOTAL_GB), endless()).await.unwrap().unwrap();
         assert!(changed[&ids[0]].abs() < f64::EPSILON, "it is full now");
         assert!(ids[1..].iter().all(|id| changed.get(id) == Some(&-1.0)));
     }

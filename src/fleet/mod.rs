@@ -28,6 +28,7 @@ use crate::quota::usage::UsageSeries;
 use crate::quota::{TenantId, TimeRange};
 use crate::store::{FleetMark, SharedStore, StoreError};
 use crate::tenants::Tenants;
+use crate::work::{TENANTS_OF_ONE, Work};
 
 /// Which series of fleets are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +56,8 @@ pub struct Fleets {
 struct Asked {
     source: Source,
     members: HashMap<TenantId, Member>,
+    /// What answering it may take.
+    work: Arc<Work>,
 }
 
 impl std::fmt::Debug for Fleets {
@@ -73,9 +76,14 @@ impl Fleets {
     /// The series of each fleet, in order. Fleets that share no tenant are summed in one pass.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn series(&self, fleets: &[Vec<TenantId>], request: &SeriesRequest) -> Result<Vec<UsageSeries>, StoreError> {
-        let asked = self.asked(fleets.iter().flatten()).await?;
+    /// The database's, and when the work is given up; likewise below.
+    pub async fn series(
+        &self,
+        fleets: &[Vec<TenantId>],
+        request: &SeriesRequest,
+        work: Arc<Work>,
+    ) -> Result<Vec<UsageSeries>, StoreError> {
+        let asked = self.asked(fleets.iter().flatten(), work).await?;
         let mut series: Vec<Option<UsageSeries>> = vec![None; fleets.len()];
         for places in disjoint(fleets) {
             let mut members = Vec::new();
@@ -101,8 +109,9 @@ impl Fleets {
         tenants: &[TenantId],
         from: Timestamp,
         now: Timestamp,
+        work: Arc<Work>,
     ) -> Result<HashMap<TenantId, Standing>, StoreError> {
-        let asked = self.asked(tenants).await?;
+        let asked = self.asked(tenants, work).await?;
         let (ids, members) = asked.in_order(tenants);
         let Some(highest_no) = ids.keys().max().copied() else { return Ok(HashMap::new()) };
         let range = TimeRange { from, to: now };
@@ -117,8 +126,13 @@ impl Fleets {
     ///
     /// # Errors
     /// The database's.
-    pub async fn days_until_full(&self, tenants: &[TenantId], now: Timestamp) -> Result<HashMap<TenantId, f64>, StoreError> {
-        let asked = self.asked(tenants).await?;
+    pub async fn days_until_full(
+        &self,
+        tenants: &[TenantId],
+        now: Timestamp,
+        work: Arc<Work>,
+    ) -> Result<HashMap<TenantId, f64>, StoreError> {
+        let asked = self.asked(tenants, work).await?;
         let (ids, members) = asked.in_order(tenants);
         let question = (asked.source == Source::Log).then(|| DaysQuestion::new(&members, now));
         let kept = question.as_ref().and_then(|question| self.kept.get_days(question, now));
@@ -128,8 +142,8 @@ impl Fleets {
             self.kept.put_days(question, now, mark, pass);
         }
         let ids = members.iter().filter_map(|member| ids.get(&member.tenant_no).cloned()).collect();
-        let found = self.forecasts.days_until_full(ids, done.pass.finish(&members)).await;
-        found.map_err(|failed| StoreError::Database { action: "reading of the log of changes", source: Box::new(failed) })
+        let found = self.forecasts.days_until_full(ids, done.pass.finish(&members), asked.work).await;
+        found.map_err(|failed| StoreError::Database { action: "reading of the log of changes", source: Box::new(failed) })?
     }
 
     async fn pass(
@@ -163,19 +177,20 @@ impl Fleets {
         fresh: P,
     ) -> Result<Done<P>, StoreError> {
         match asked.source {
-            Source::Log => run_through_log(&self.store, range, kept, fresh).await,
-            Source::Runs => run_through_runs(&self.store, &asked.members, range, space_type, fresh).await,
+            Source::Log => run_through_log(&self.store, range, kept, fresh, &asked.work).await,
+            Source::Runs => run_through_runs(&self.store, &asked.members, range, space_type, fresh, &asked.work).await,
         }
     }
 
     /// Chooses from what a question about these tenants is answered, and numbers them.
-    async fn asked<'a>(&self, tenants: impl IntoIterator<Item = &'a TenantId>) -> Result<Asked, StoreError> {
+    async fn asked<'a>(&self, tenants: impl IntoIterator<Item = &'a TenantId>, work: Arc<Work>) -> Result<Asked, StoreError> {
         let tenants: HashSet<&TenantId> = tenants.into_iter().collect();
         let source = Source::of(tenants.len(), self.tenants.current().all().len());
         let members = match source {
             Source::Log => {
-                let all = self.store.fleet_tenants().await?.into_iter();
-                all.map(|t| (t.id, Member { tenant_no: t.tenant_no, group: 0, holds_until: t.holds_until })).collect()
+                let all = work.wait(self.store.fleet_tenants()).await?;
+                work.spend(all.len() / TENANTS_OF_ONE)?;
+                all.into_iter().map(|t| (t.id, Member { tenant_no: t.tenant_no, group: 0, holds_until: t.holds_until })).collect()
             }
             Source::Runs => {
                 // The steps of runs end by themselves.
@@ -183,7 +198,7 @@ impl Fleets {
                 (0..).zip(tenants).map(|(tenant_no, id)| (id.clone(), member(tenant_no))).collect()
             }
         };
-        Ok(Asked { source, members })
+        Ok(Asked { source, members, work })
     }
 }
 

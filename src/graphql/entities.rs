@@ -115,8 +115,10 @@ mod tests {
     use async_graphql::parser::parse_query;
     use async_graphql::value;
     use serde_json::json;
+    use std::time::Duration;
 
     use super::*;
+    use crate::work::Work;
 
     #[test]
     fn repeated_representations_are_taken_out_and_put_in_again() {
@@ -133,10 +135,11 @@ mod tests {
         let DocumentOperations::Single(operation) = &document.operations else { panic!("one operation") };
         let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("a field") };
         let made = value!([{ "id": "a" }, { "id": "b" }]);
+        let budget = |bytes| Budget::new(bytes, Work::endless(Duration::ZERO));
         let expected = value!([{ "id": "a" }, { "id": "b" }, { "id": "a" }, { "id": "a" }]);
         assert_eq!(repeats.put_in(&field.node, made.clone(), None), Some(expected.clone()));
-        assert_eq!(repeats.put_in(&field.node, made.clone(), Some(&Budget::new(80))), Some(expected));
-        assert_eq!(repeats.put_in(&field.node, made, Some(&Budget::new(79))), None);
+        assert_eq!(repeats.put_in(&field.node, made.clone(), Some(&budget(80))), Some(expected));
+        assert_eq!(repeats.put_in(&field.node, made, Some(&budget(79))), None);
     }
 
     #[test]

@@ -104,7 +104,9 @@ impl From<StoreError> for ApiError {
 
 impl From<Arc<StoreError>> for ApiError {
     fn from(error: Arc<StoreError>) -> Self {
-        Self::HistoryUnavailable(ToldOnce { cause: error, told: Arc::default() })
+        // That a request was given up is no failure of the database.
+        let told = matches!(*error, StoreError::GivenUp);
+        Self::HistoryUnavailable(ToldOnce { cause: error, told: Arc::new(told.into()) })
     }
 }
 

@@ -1,38 +1,115 @@
-//! Reading the history for a request: how long that may take in all, and what a failure nulls.
+//! Reading the history for a request: what its fields share, and what a failure nulls.
 
-use std::hash::Hash;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
+use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
 
+use super::budget::Budget;
 use super::error::ApiError;
 use super::loaders::Loaders;
 use super::services::Services;
+use super::types::UsageRequest;
 use crate::store::StoreError;
+use crate::work::Work;
 
-/// Until when a request waits for the database, in all of its fields together. Its time begins with the first wait.
-///
-/// Fields wait beside each other, or within each other where a list is filtered by what is recorded. Whichever it is, a database that is away,
-/// hangs or is slow holds the rest of the answer up only once.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    until: Mutex<Option<Instant>>,
+/// What all fields of a request share that read the history.
+#[derive(Default)]
+pub struct Shared {
+    work: OnceLock<Arc<Work>>,
     /// What all fields that waited too long are told.
     exhausted: OnceLock<ApiError>,
+    moment: Mutex<Moment>,
 }
 
-impl Patience {
-    fn until(&self, limit: Duration) -> Instant {
-        *self.until.lock().get_or_insert_with(|| Instant::now() + limit)
+/// What holds for one answer, and not for the next event of a subscription.
+#[derive(Default)]
+struct Moment {
+    now: Option<Timestamp>,
+    /// The series that were asked for, by their arguments: those of a list are the same for all of its entries.
+    series: HashMap<String, Result<Arc<UsageRequest>, ApiError>>,
+}
+
+/// Who asks for something: a request. One is equal to itself alone.
+#[derive(Clone)]
+pub struct Asker(Arc<Shared>);
+
+impl PartialEq for Asker {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Asker {}
+
+impl Hash for Asker {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl Deref for Asker {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Asker {
+    /// Who asks for a field.
+    pub(super) fn of(ctx: &Context<'_>) -> Self {
+        let shared = Arc::clone(ctx.data_unchecked::<Arc<Shared>>());
+        shared.work.get_or_init(|| match ctx.data_opt::<Arc<Budget>>() {
+            Some(budget) => Arc::clone(budget.work()),
+            None => Arc::new(Work::endless(ctx.data_unchecked::<Services>().database_patience)),
+        });
+        Self(shared)
+    }
+}
+
+impl Shared {
+    /// The work that the answer may take.
+    pub(super) fn work(&self) -> &Work {
+        self.work.get_or_init(|| Arc::new(Work::endless(std::time::Duration::MAX)))
+    }
+
+    /// The same, to be kept by whoever works.
+    pub(super) fn shared_work(&self) -> Arc<Work> {
+        let work = self.work.get_or_init(|| Arc::new(Work::endless(std::time::Duration::MAX)));
+        Arc::clone(work)
+    }
+
+    /// The instant of the answer: one for all of its fields, so that what a list asks is asked of all of its entries together.
+    pub(super) fn now(&self, services: &Services) -> Timestamp {
+        *self.moment.lock().now.get_or_insert_with(|| services.clock.now())
+    }
+
+    /// What is asked by these arguments, made once.
+    pub(super) fn series(
+        &self,
+        arguments: String,
+        make: impl FnOnce() -> Result<UsageRequest, ApiError>,
+    ) -> Result<Arc<UsageRequest>, ApiError> {
+        self.moment.lock().series.entry(arguments).or_insert_with(|| make().map(Arc::new)).clone()
     }
 
     /// Begins anew: the next event of a subscription is an answer of its own.
     pub fn renew(&self) {
-        *self.until.lock() = None;
+        *self.moment.lock() = Moment::default();
+    }
+
+    /// What a caller is told of a failure of the database.
+    pub(super) fn explain(&self, failed: StoreError) -> ApiError {
+        match failed {
+            StoreError::Slow(_) => self.exhausted.get_or_init(|| failed.into()).clone(),
+            other => other.into(),
+        }
     }
 }
 
@@ -44,12 +121,9 @@ pub(super) async fn wait_for_history<T, E: Into<ApiError>>(
     ctx: &Context<'_>,
     reading: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
-    let limit = ctx.data_unchecked::<Services>().database_patience;
-    let patience = ctx.data_unchecked::<Arc<Patience>>();
-    match timeout_at(patience.until(limit), reading).await {
-        Ok(read) => read.map_err(Into::into),
-        Err(_) => Err(patience.exhausted.get_or_init(|| StoreError::Slow(limit).into()).clone()),
-    }
+    let asker = Asker::of(ctx);
+    let waited = asker.work().wait(async { Ok::<_, StoreError>(reading.await) }).await;
+    waited.map_err(|failed| asker.explain(failed))?.map_err(Into::into)
 }
 
 /// What a loader has of a key, together with what the other fields of the request load; `None` when nothing is recorded.
@@ -59,8 +133,7 @@ where
     T: Send + Sync + Clone + 'static,
     Loaders: Loader<K, Value = Result<T, ApiError>, Error = ApiError>,
 {
-    let loading = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key);
-    wait_for_history(ctx, loading).await?.transpose()
+    ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?.transpose()
 }
 
 /// A field that fails by itself: its error nulls it, and not what it is a part of.

@@ -17,7 +17,7 @@ use super::budget::Budget;
 use super::cost::Cost;
 use super::entities::{ENTITIES, Repeats};
 use super::error::{code, coded_error, shorten};
-use super::history::Patience;
+use super::history::Shared;
 use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::measure::{Endless, Size, measure};
 use super::tokens::{TextLimits, refuse_over, too_complex};
@@ -183,7 +183,7 @@ impl Extension for DocumentCheck {
     ) -> ServerResult<Request> {
         let current = KnownDocument::of(&request).and_then(|known| Some((Arc::clone(known), known.kinds(&request.variables)?)));
         *self.current.lock() = current;
-        next.run(ctx, request.data(Arc::<Patience>::default())).await
+        next.run(ctx, request.data(Arc::<Shared>::default())).await
     }
 
     async fn resolve(

@@ -8,18 +8,29 @@ use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use futures_util::FutureExt as _;
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use tokio::time::{Instant, timeout_at};
+use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use super::error::ApiError;
+use super::history::Asker;
+use super::types::UsageRequest;
 use crate::allocations::{Allocations, Answer, Demand};
+use crate::computing::Computing;
 use crate::fleet::{Fleets, SeriesRequest};
 use crate::koodrive::Failure;
-use crate::quota::usage::UsageSeries;
-use crate::quota::{Run, TenantId, TimeRange};
+use crate::past::{Part, Pieces, read_past};
+use crate::quota::fleet::Daily;
+use crate::quota::forecast::{MAX_DAYS, daily_values, marks};
+use crate::quota::growth::{Growth, growth};
+use crate::quota::usage::{Segment, UsageSeries};
+use crate::quota::{TenantId, TimeRange};
 use crate::store::{CollectionStatus, SharedStore, SnapshotPage, SnapshotQuery, StoreError};
 use crate::supervisor::describe;
 use crate::tenants::WatchedTenant;
+use crate::work::RUN;
+
+/// Runs of snapshots that are read by one statement.
+const RUNS_AT_ONCE: usize = 32 * 1024;
 
 /// How long a batch waits for its other keys. The fields of a list are resolved in one go, so the shortest wait will do.
 const GATHER: Duration = Duration::from_millis(1);
@@ -29,7 +40,6 @@ pub struct Loaders {
     allocations: Allocations,
     store: SharedStore,
     fleets: Fleets,
-    patience: Duration,
 }
 
 /// An allocation on a tenant, as one reader demands it.
@@ -56,35 +66,64 @@ impl Hash for AllocationKey {
     }
 }
 
-/// The runs of a tenant that may say something about a range.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RunsKey {
+/// The series of a tenant.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SeriesKey {
+    /// What is asked; the same one for all tenants of a list.
+    pub request: Same,
     /// The tenant.
     pub tenant: TenantId,
-    /// The range's start.
-    pub from: Timestamp,
-    /// The range's end.
-    pub to: Timestamp,
+}
+
+/// What is asked of several tenants: equal to itself alone.
+#[derive(Clone)]
+pub struct Same(pub Arc<UsageRequest>);
+
+impl PartialEq for Same {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Same {}
+
+impl Hash for Same {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+/// The growth of a tenant.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct GrowthKey {
+    /// Who asks.
+    pub asker: Asker,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The stretch, which ends now.
+    pub stretch: TimeRange,
     /// Only this space type.
     pub space_type: Option<i32>,
 }
 
-impl RunsKey {
-    /// The runs that may say something about a stretch that ends now, in whole hours: each tenant of a list takes its own now, and
-    /// yet they shall be loaded together.
-    pub fn until_now(tenant: &TenantId, stretch: TimeRange, space_type: Option<i32>) -> Self {
-        let hour = |at: Timestamp, mode| {
-            let rounding = TimestampRound::new().smallest(Unit::Hour).mode(mode);
-            at.round(rounding).unwrap_or(at)
-        };
-        let (from, to) = (hour(stretch.from, RoundMode::Floor), hour(stretch.to, RoundMode::Ceil));
-        Self { tenant: tenant.clone(), from, to, space_type }
-    }
+/// The days of a tenant that a forecast rests on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct DaysKey {
+    /// Who asks.
+    pub asker: Asker,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When the days end.
+    pub now: Timestamp,
+    /// Only this space type.
+    pub space_type: Option<i32>,
 }
 
 /// A page of a tenant's snapshots.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SnapshotsKey {
+    /// Who asks.
+    pub asker: Asker,
     /// The tenant.
     pub tenant: TenantId,
     /// Which page.
@@ -92,12 +131,19 @@ pub struct SnapshotsKey {
 }
 
 /// The status of a tenant's collection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct StatusKey(pub TenantId);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StatusKey {
+    /// Who asks.
+    pub asker: Asker,
+    /// The tenant.
+    pub tenant: TenantId,
+}
 
 /// The series of a fleet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FleetKey {
+    /// Who asks.
+    pub asker: Asker,
     /// The tenants.
     pub members: Arc<[Arc<WatchedTenant>]>,
     /// What of them.
@@ -106,7 +152,7 @@ pub struct FleetKey {
 
 impl PartialEq for FleetKey {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.members, &other.members) && self.request == other.request
+        self.asker == other.asker && Arc::ptr_eq(&self.members, &other.members) && self.request == other.request
     }
 }
 
@@ -120,39 +166,59 @@ impl Hash for FleetKey {
 }
 
 impl Loaders {
-    /// Loaders over the cache, the store and the sums. A batch that reads the database is given up after `patience`; then nobody waits for it any
-    /// more.
-    pub fn new(allocations: Allocations, store: SharedStore, fleets: Fleets, patience: Duration) -> DataLoader<Self> {
-        DataLoader::new(Self { allocations, store, fleets, patience }, tokio::spawn).delay(GATHER)
+    /// Loaders over the cache, the store and the sums, which work on these threads.
+    pub fn new(allocations: Allocations, store: SharedStore, fleets: Fleets, computing: Computing) -> DataLoader<Self> {
+        // Nobody holds the task: it ends by itself, soon after all who asked have gone.
+        let begin = move |loading| computing.begin(loading).detach();
+        DataLoader::new(Self { allocations, store, fleets }, begin).delay(GATHER)
     }
 
-    /// Reads the database once for all keys that ask the same, and gives each of them what there is of it, or why not: what fails for some is no
-    /// fault of the others, which may be of another request.
+    /// Reads once for all keys of a request that ask the same, and gives each of them what there is of it, or why not. What fails for some is no
+    /// fault of the others, which may be of another request, and do not wait for them.
+    #[expect(clippy::mutable_key_type, reason = "a request is known by its address")]
     async fn read_together<K, Q, V, R>(
         &self,
         keys: &[K],
-        question: impl Fn(&K) -> Q,
-        read: impl Fn(Q, Vec<K>) -> R,
+        question: impl Fn(&K) -> (Asker, Q),
+        read: impl Fn(Asker, Q, Vec<K>) -> R,
     ) -> HashMap<K, Result<V, ApiError>>
     where
         K: Clone + Eq + Hash,
         Q: Eq + Hash,
         R: Future<Output = Result<Vec<(K, V)>, StoreError>>,
     {
-        let mut questions: HashMap<Q, Vec<K>> = HashMap::new();
+        let mut questions: HashMap<(Asker, Q), Vec<K>> = HashMap::new();
         for key in keys {
             questions.entry(question(key)).or_default().push(key.clone());
         }
-        let until = Instant::now() + self.patience;
-        let mut loaded = HashMap::with_capacity(keys.len());
-        for (question, keys) in questions {
-            let found = timeout_at(until, read(question, keys.clone())).await;
-            match found.unwrap_or(Err(StoreError::Slow(self.patience))).map_err(ApiError::from) {
-                Ok(found) => loaded.extend(found.into_iter().map(|(key, value)| (key, Ok(value)))),
-                Err(error) => loaded.extend(keys.into_iter().map(|key| (key, Err(error.clone())))),
-            }
+        // Those of one request one after the other: what they hold meanwhile would add up.
+        let mut of_askers: HashMap<Asker, Vec<(Q, Vec<K>)>> = HashMap::new();
+        for ((asker, question), keys) in questions {
+            of_askers.entry(asker).or_default().push((question, keys));
         }
-        loaded
+        let read = &read;
+        let reading = of_askers.into_iter().map(|(asker, questions)| async move {
+            let mut loaded = Vec::new();
+            for (question, keys) in questions {
+                match read(asker.clone(), question, keys.clone()).await.map_err(|failed| asker.explain(failed)) {
+                    Ok(found) => loaded.extend(found.into_iter().map(|(key, value)| (key, Ok(value)))),
+                    Err(error) => loaded.extend(keys.into_iter().map(|key| (key, Err(error.clone())))),
+                }
+            }
+            loaded
+        });
+        join_all(reading).await.into_iter().flatten().collect()
+    }
+
+    /// What a part of the past comes to, of each tenant that has any.
+    async fn read_past<T: Send>(
+        &self,
+        asker: &Asker,
+        tenants: &[TenantId],
+        part: Part,
+        each: impl FnMut(&[Segment]) -> T + Send,
+    ) -> Result<Vec<(TenantId, T)>, StoreError> {
+        read_past(self.store.as_ref(), tenants, part, asker.work(), Pieces::default(), each).await
     }
 }
 
@@ -172,19 +238,61 @@ impl Loader<AllocationKey> for Loaders {
     }
 }
 
-impl Loader<RunsKey> for Loaders {
-    type Value = Result<Arc<Vec<Run>>, ApiError>;
+impl Loader<SeriesKey> for Loaders {
+    type Value = Result<Arc<UsageSeries>, ApiError>;
     type Error = ApiError;
 
-    async fn load(&self, keys: &[RunsKey]) -> Result<HashMap<RunsKey, Self::Value>, ApiError> {
-        let question = |key: &RunsKey| (key.from, key.to, key.space_type);
-        let read = |(from, to, space_type), keys: Vec<RunsKey>| async move {
+    async fn load(&self, keys: &[SeriesKey]) -> Result<HashMap<SeriesKey, Self::Value>, ApiError> {
+        let read = |asker: Asker, Same(request): Same, keys: Vec<SeriesKey>| async move {
             let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
-            let found = self.store.runs(&tenants, TimeRange { from, to }, space_type).await?;
-            Ok(found.into_iter().map(|(tenant, runs)| (RunsKey { tenant, from, to, space_type }, Arc::new(runs))).collect())
+            let made = self.read_past(&asker, &tenants, request.part(), |known| Arc::new(request.series(known))).await?;
+            let key = |tenant| SeriesKey { request: Same(Arc::clone(&request)), tenant };
+            Ok(made.into_iter().map(|(tenant, series)| (key(tenant), series)).collect())
         };
+        let question = |key: &SeriesKey| (key.request.0.asker().clone(), key.request.clone());
         caught(async { Ok(self.read_together(keys, question, read).await) }).await
     }
+}
+
+impl Loader<GrowthKey> for Loaders {
+    type Value = Result<Option<Growth>, ApiError>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[GrowthKey]) -> Result<HashMap<GrowthKey, Self::Value>, ApiError> {
+        let read = |asker: Asker, (stretch, space_type): (TimeRange, Option<i32>), keys: Vec<GrowthKey>| async move {
+            let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
+            let part = Part { range: stretch, space_type, now: stretch.to };
+            let made = self.read_past(&asker, &tenants, part, |known| growth(known, stretch)).await?;
+            let key = |tenant| GrowthKey { asker: asker.clone(), tenant, stretch, space_type };
+            Ok(made.into_iter().map(|(tenant, growth)| (key(tenant), growth)).collect())
+        };
+        let question = |key: &GrowthKey| (key.asker.clone(), (key.stretch, key.space_type));
+        caught(async { Ok(self.read_together(keys, question, read).await) }).await
+    }
+}
+
+impl Loader<DaysKey> for Loaders {
+    type Value = Result<Arc<Daily>, ApiError>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[DaysKey]) -> Result<HashMap<DaysKey, Self::Value>, ApiError> {
+        let read = |asker: Asker, (now, space_type): (Timestamp, Option<i32>), keys: Vec<DaysKey>| async move {
+            let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
+            let from = marks(now, MAX_DAYS + 1).last().unwrap_or(now);
+            let part = Part { range: TimeRange { from, to: now }, space_type, now };
+            let made = self.read_past(&asker, &tenants, part, |known| Arc::new(days(known, now))).await?;
+            let key = |tenant| DaysKey { asker: asker.clone(), tenant, now, space_type };
+            Ok(made.into_iter().map(|(tenant, days)| (key(tenant), days)).collect())
+        };
+        let question = |key: &DaysKey| (key.asker.clone(), (key.now, key.space_type));
+        caught(async { Ok(self.read_together(keys, question, read).await) }).await
+    }
+}
+
+/// What a forecast rests on.
+#[expect(clippy::cast_precision_loss, reason = "a forecast is an estimate")]
+pub fn days(known: &[Segment], now: Timestamp) -> Daily {
+    Daily { allocated_gb: daily_values(known, now), total_gb: known.last().map_or(0.0, |newest| newest.total_gb as f64) }
 }
 
 impl Loader<SnapshotsKey> for Loaders {
@@ -192,12 +300,21 @@ impl Loader<SnapshotsKey> for Loaders {
     type Error = ApiError;
 
     async fn load(&self, keys: &[SnapshotsKey]) -> Result<HashMap<SnapshotsKey, Self::Value>, ApiError> {
-        let read = |query: SnapshotQuery, keys: Vec<SnapshotsKey>| async move {
+        let read = |asker: Asker, query: SnapshotQuery, keys: Vec<SnapshotsKey>| async move {
             let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
-            let found = self.store.snapshots(&tenants, &query).await?;
-            Ok(found.into_iter().map(|(tenant, page)| (SnapshotsKey { tenant, query: query.clone() }, page)).collect())
+            let mut pages = Vec::with_capacity(tenants.len());
+            // A few at a time: what the database's rows take until they are read is a multiple of the runs.
+            let at_once = (RUNS_AT_ONCE / query.limit.max(1) as usize).max(1);
+            for tenants in tenants.chunks(at_once) {
+                let found = asker.work().wait(self.store.snapshots(tenants, &query)).await?;
+                asker.work().spend(RUN * found.iter().map(|(_, page)| page.runs.len()).sum::<usize>())?;
+                let key = |tenant| SnapshotsKey { asker: asker.clone(), tenant, query: query.clone() };
+                pages.extend(found.into_iter().map(|(tenant, page)| (key(tenant), page)));
+            }
+            Ok(pages)
         };
-        caught(async { Ok(self.read_together(keys, |key| key.query.clone(), read).await) }).await
+        let question = |key: &SnapshotsKey| (key.asker.clone(), key.query.clone());
+        caught(async { Ok(self.read_together(keys, question, read).await) }).await
     }
 }
 
@@ -206,26 +323,28 @@ impl Loader<StatusKey> for Loaders {
     type Error = ApiError;
 
     async fn load(&self, keys: &[StatusKey]) -> Result<HashMap<StatusKey, Self::Value>, ApiError> {
-        let read = |(), keys: Vec<StatusKey>| async move {
-            let tenants: Vec<_> = keys.into_iter().map(|key| key.0).collect();
-            let found = self.store.collection_status(&tenants).await?;
-            Ok(found.into_iter().map(|(tenant, status)| (StatusKey(tenant), status)).collect())
+        let read = |asker: Asker, (), keys: Vec<StatusKey>| async move {
+            let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
+            let found = asker.work().wait(self.store.collection_status(&tenants)).await?;
+            Ok(found.into_iter().map(|(tenant, status)| (StatusKey { asker: asker.clone(), tenant }, status)).collect())
         };
-        caught(async { Ok(self.read_together(keys, |_| (), read).await) }).await
+        caught(async { Ok(self.read_together(keys, |key| (key.asker.clone(), ()), read).await) }).await
     }
 }
 
 impl Loader<FleetKey> for Loaders {
-    type Value = Result<UsageSeries, ApiError>;
+    type Value = Result<Arc<UsageSeries>, ApiError>;
     type Error = ApiError;
 
     /// The groups of a fleet ask for the same stretch, and are summed in one pass.
     async fn load(&self, keys: &[FleetKey]) -> Result<HashMap<FleetKey, Self::Value>, ApiError> {
-        let read = |request: SeriesRequest, keys: Vec<FleetKey>| async move {
+        let read = |asker: Asker, request: SeriesRequest, keys: Vec<FleetKey>| async move {
             let ids = |key: &FleetKey| key.members.iter().map(|watched| watched.tenant.id.clone()).collect();
             let fleets: Vec<Vec<TenantId>> = keys.iter().map(ids).collect();
-            Ok(keys.into_iter().zip(self.fleets.series(&fleets, &request).await?).collect())
+            let series = self.fleets.series(&fleets, &request, asker.shared_work()).await?;
+            Ok(keys.into_iter().zip(series.into_iter().map(Arc::new)).collect())
         };
-        caught(async { Ok(self.read_together(keys, |key| key.request.clone(), read).await) }).await
+        let question = |key: &FleetKey| (key.asker.clone(), key.request.clone());
+        caught(async { Ok(self.read_together(keys, question, read).await) }).await
     }
 }

@@ -58,7 +58,7 @@ fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments) -> Schema {
     let loaders =
-        Loaders::new(services.allocations.clone(), services.store.clone(), services.fleets.clone(), services.database_patience);
+        Loaders::new(services.allocations.clone(), services.store.clone(), services.fleets.clone(), services.computing.clone());
     builder()
         .data(loaders)
         .data(services)

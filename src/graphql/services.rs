@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::access::{Allowance, Presence};
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
+use crate::computing::Computing;
 use crate::feed::Feed;
 use crate::fleet::Fleets;
 use crate::metrics::SubscriptionMetrics;
@@ -17,6 +18,8 @@ pub struct Services {
     pub allocations: Allocations,
     /// Sums over many tenants.
     pub fleets: Fleets,
+    /// Where long work is done.
+    pub computing: Computing,
     /// The history.
     pub store: SharedStore,
     /// The time.

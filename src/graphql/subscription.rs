@@ -6,14 +6,16 @@ use async_graphql::{Context, ID, Subscription as SubscriptionRoot};
 use futures_util::Stream;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::error::ApiError;
-use super::history::Patience;
+use super::history::Shared;
 use super::ingredients;
 use super::scalars::Instant;
 use super::services::Services;
 use super::types::SpaceAllocationChange;
 use crate::access::{Role, View};
+use crate::computing::Turn;
 use crate::feed::Ended;
 
 /// How a subscription's events travel, and where they resume. A request brings it as data.
@@ -27,13 +29,24 @@ pub struct Delivery {
     pub begins_after: Arc<Mutex<Option<Timestamp>>>,
     /// The place of the event that was made last.
     pub place: Arc<Mutex<Option<Timestamp>>>,
+    /// Where each event waits for its turn to be made.
+    pub turn: Turn,
+    /// Whoever shares a connection takes turns with what takes long.
+    pub lane: Arc<Semaphore>,
 }
 
 impl Delivery {
     /// By a transport that knows of no places.
     #[must_use]
     pub fn by(transport: &'static str) -> Self {
-        Self { transport, resume_after: None, begins_after: Arc::default(), place: Arc::default() }
+        Self {
+            transport,
+            resume_after: None,
+            begins_after: Arc::default(),
+            place: Arc::default(),
+            turn: Turn::default(),
+            lane: Arc::new(Semaphore::new(1)),
+        }
     }
 }
 
@@ -57,7 +70,7 @@ impl Subscription {
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<SpaceAllocationChange>> + use<>> {
         let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
         let delivery = ctx.data_unchecked::<Delivery>().clone();
-        let patience = Arc::clone(ctx.data_unchecked::<Arc<Patience>>());
+        let shared = Arc::clone(ctx.data_unchecked::<Arc<Shared>>());
         // Events are not kept, and there may be many.
         ingredients(ctx).never_keep();
         view.require(Role::Read).map_err(ApiError::from)?;
@@ -71,15 +84,16 @@ impl Subscription {
         let open = services.metrics.begin(delivery.transport);
         *delivery.begins_after.lock() = Some(subscription.begins_after());
         Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {
-            let place = Arc::clone(&delivery.place);
+            let (place, turn) = (Arc::clone(&delivery.place), delivery.turn.clone());
             // The event that was made last has been answered.
-            patience.renew();
+            shared.renew();
             async move {
                 let (mut subscription, stay, open) = state?;
                 match subscription.next().await? {
                     Ok(event) => {
                         open.count_event();
                         *place.lock() = Some(event.change.recorded_at);
+                        turn.begin().await;
                         Some((Ok(event.into()), Some((subscription, stay, open))))
                     }
                     Err(Ended::Lapsed(lapse)) => Some((Err(ApiError::Lapsed(lapse).into()), None)),

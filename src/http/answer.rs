@@ -6,6 +6,7 @@ use async_graphql::{ServerError, Value};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use tracing::error;
 
 use super::execute::is_executed;
@@ -37,12 +38,36 @@ pub(super) enum Keeping {
 }
 
 /// A response of the schema as the payload of an event or a message.
-pub(super) struct Payload<'a>(pub &'a async_graphql::Response);
+struct Payload<'a>(&'a async_graphql::Response);
 
 impl Serialize for Payload<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(response) = self;
         Members { data: is_executed(response).then_some(Json(&response.data)), errors: &response.errors }.serialize(serializer)
+    }
+}
+
+/// What an event or a message tells of a response, written already.
+pub(super) struct Told {
+    pub has_errors: bool,
+    /// The payload of an event or a message.
+    pub payload: Box<RawValue>,
+    /// The errors alone, of a document that was not executed.
+    pub errors: Option<Box<RawValue>>,
+}
+
+impl Told {
+    /// What is told of a response.
+    pub fn of(response: &async_graphql::Response) -> Self {
+        let is_executed = is_executed(response);
+        let written = to_raw_value(&Payload(response)).and_then(|payload| {
+            let errors = (!is_executed).then(|| to_raw_value(&response.errors)).transpose()?;
+            Ok(Self { has_errors: !response.errors.is_empty(), payload, errors })
+        });
+        written.unwrap_or_else(|cause| {
+            error!(error = explain(&cause), "cannot write an answer");
+            Self { has_errors: true, payload: RawValue::NULL.to_owned(), errors: None }
+        })
     }
 }
 

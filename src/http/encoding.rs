@@ -1,18 +1,22 @@
 //! Which encoding an answer's body gets, by the request's `Accept-Encoding` (RFC 9110 section 12.5.3), and the encoding itself.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use flate2::write::GzEncoder;
 
 use crate::answers::ENCODINGS;
+use crate::computing::Computing;
 
 /// Shorter bodies go out as they are: one packet holds them either way.
 const WORTH_ENCODING: usize = 1024;
 
-/// Longer bodies are encoded by a thread that may block.
-const TAKES_LONG: usize = 128 * 1024;
+/// Bodies of so many bytes and more are gone through by the threads for what takes long.
+pub(super) const LONG: usize = 64 * 1024;
+
+/// How much is encoded between two looks at whether anybody waits for it: some milliseconds at most.
+const PIECE: usize = 64 * 1024;
 
 /// A way to make a body shorter. Those named first are preferred among those that the caller likes alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,32 +61,48 @@ impl Encoding {
     /// The encoded body.
     ///
     /// # Errors
-    /// When memory runs out; the encoders have no other failure.
-    pub async fn encode(self, body: Bytes) -> io::Result<Bytes> {
-        if body.len() < TAKES_LONG {
-            return self.encode_now(&body);
+    /// When memory runs out, or the process ends; the encoders have no other failure.
+    pub async fn encode(self, body: Bytes, computing: &Computing) -> io::Result<Bytes> {
+        if body.len() < LONG {
+            return self.encode_piecewise(&body, async || {}).await;
         }
-        tokio::task::spawn_blocking(move || self.encode_now(&body)).await.map_err(io::Error::other)?
+        let encoding = async move { self.encode_piecewise(&body, tokio::task::yield_now).await };
+        computing.run(encoding).await.unwrap_or_else(|| Err(io::Error::other("the process ends")))
     }
 
-    fn encode_now(self, body: &[u8]) -> io::Result<Bytes> {
+    async fn encode_piecewise(self, body: &[u8], pause: impl AsyncFn()) -> io::Result<Bytes> {
+        let room = Vec::with_capacity(body.len() / 8);
         let encoded = match self {
-            Self::Zstd => zstd::bulk::compress(body, 3)?,
+            Self::Zstd => {
+                let mut encoder = zstd::stream::write::Encoder::new(room, 3)?;
+                encoder.set_pledged_src_size(u64::try_from(body.len()).ok())?;
+                write(&mut encoder, body, pause).await?;
+                encoder.finish()?
+            }
             Self::Brotli => {
                 let params = brotli::enc::BrotliEncoderParams { quality: 4, size_hint: body.len(), ..Default::default() };
-                let mut encoded = Vec::with_capacity(body.len() / 4);
-                brotli::BrotliCompress(&mut &body[..], &mut encoded, &params)?;
-                encoded
+                let mut encoder = brotli::CompressorWriter::with_params(room, 4096, &params);
+                write(&mut encoder, body, pause).await?;
+                encoder.into_inner()
             }
             Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::new(5));
-                encoder.write_all(body)?;
+                let mut encoder = GzEncoder::new(room, flate2::Compression::new(5));
+                write(&mut encoder, body, pause).await?;
                 encoder.finish()?
             }
         };
         // Without the room that an encoder was given in excess: what is kept takes what it is long.
         Ok(encoded.into_boxed_slice().into())
     }
+}
+
+/// Writes a body piece by piece.
+async fn write(encoder: &mut impl Write, body: &[u8], pause: impl AsyncFn()) -> io::Result<()> {
+    for piece in body.chunks(PIECE) {
+        encoder.write_all(piece)?;
+        pause().await;
+    }
+    Ok(())
 }
 
 /// The codings of a header and how much each is liked, in thousandths.
@@ -100,8 +120,11 @@ fn parse(value: &axum::http::HeaderValue) -> Option<impl Iterator<Item = (String
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
     use std::io::Read as _;
 
+    use futures_util::FutureExt as _;
     use proptest::prelude::*;
 
     use super::Encoding::{self, Brotli, Gzip, Zstd};
@@ -137,6 +160,32 @@ mod tests {
         }
     }
 
+    /// What a body becomes without a pause.
+    fn encode(encoding: Encoding, body: &[u8]) -> Bytes {
+        encoding.encode_piecewise(body, async || {}).now_or_never().unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_long_is_encoded_in_pieces_and_no_further_than_somebody_waits_for_it() {
+        let body: Bytes = (0..16 * PIECE).map(|place| u8::try_from(place * place % 251).unwrap()).collect::<Vec<_>>().into();
+        for encoding in Encoding::ALL {
+            let pieces = Cell::new(0);
+            let count = async || pieces.set(pieces.get() + 1);
+            let whole = encoding.encode_piecewise(&body, count).await.unwrap();
+            assert_eq!((pieces.get(), decode(encoding, &whole)), (16, body.to_vec()));
+            let stopping = async || {
+                pieces.set(pieces.get() + 1);
+                if pieces.get() == 20 {
+                    pending::<()>().await;
+                }
+            };
+            let given_up = encoding.encode_piecewise(&body, stopping);
+            assert!(given_up.now_or_never().is_none() && pieces.get() == 20);
+            let elsewhere = encoding.encode(body.clone(), &Computing::start().unwrap()).await.unwrap();
+            assert_eq!(elsewhere, whole);
+        }
+    }
+
     fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
         let mut body = Vec::new();
         match encoding {
@@ -153,7 +202,7 @@ mod tests {
         fn what_is_encoded_can_be_decoded(part in prop::collection::vec(any::<u8>(), 0..300), times in 1_usize..8) {
             let body = part.repeat(times);
             for encoding in Encoding::ALL {
-                prop_assert_eq!(decode(encoding, &encoding.encode_now(&body).unwrap()), body.clone());
+                prop_assert_eq!(decode(encoding, &encode(encoding, &body)), body.clone());
             }
         }
     }

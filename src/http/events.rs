@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_graphql::Response as GraphqlResponse;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -22,17 +21,15 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use super::HttpState;
-use super::answer::Payload;
+use super::answer::Told;
 use super::execute::Operation;
 use super::refusal::Refusal;
 use super::unbuffered;
 use crate::access::{Gate, View};
 use crate::graphql::Delivery;
 use crate::quota::parse_instant;
-use crate::telemetry::explain;
 
 /// How often an idle connection shows that it lives; below what proxies take for dead.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -72,7 +69,7 @@ pub(super) fn send_events(
 
 /// An operation that is answered by events.
 struct Sending {
-    responses: BoxStream<'static, GraphqlResponse>,
+    responses: BoxStream<'static, Told>,
     /// Where the subscription began, as soon as it has and until it was told.
     begins_after: Arc<Mutex<Option<Timestamp>>>,
     /// The place of the response that came last.
@@ -96,7 +93,7 @@ impl Sending {
             Err(_) => Bytes::from_static(ALIVE),
             // Some clients take the id of an event with data only, be it an empty line.
             Ok(Err(begins_after)) => format!("id: {begins_after}\ndata:\n\n").into(),
-            Ok(Ok(Some(response))) if !response.errors.is_empty() && self.gate.renew(&mut self.view).is_err() => return None,
+            Ok(Ok(Some(response))) if response.has_errors && self.gate.renew(&mut self.view).is_err() => return None,
             Ok(Ok(Some(response))) => self.tell(&response),
             Ok(Ok(None)) if self.stop.is_cancelled() => return None,
             Ok(Ok(None)) => {
@@ -107,18 +104,12 @@ impl Sending {
         Some((event, self))
     }
 
-    fn tell(&self, response: &GraphqlResponse) -> Bytes {
+    fn tell(&self, response: &Told) -> Bytes {
         // The first event tells a place, too.
         self.begins_after.lock().take();
         let id = self.place.lock().take().map(|place| format!("id: {place}\n")).unwrap_or_default();
         // JSON as it is written here has no line breaks.
-        match serde_json::to_string(&Payload(response)) {
-            Ok(payload) => format!("event: next\n{id}data: {payload}\n\n").into(),
-            Err(cause) => {
-                error!(error = explain(&cause), "cannot write an event");
-                Bytes::from_static(b": an event could not be written\n\n")
-            }
-        }
+        format!("event: next\n{id}data: {}\n\n", response.payload.get()).into()
     }
 }
 

@@ -8,18 +8,20 @@ use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use futures_util::future::ready;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::{self, BoxStream, Stream};
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info};
 
 use super::HttpState;
 use super::accept::MediaType;
-use super::answer::{Answer, Keeping};
-use super::computing::Computing;
+use super::answer::{Answer, Keeping, Told};
 use super::refusal::Refusal;
 use super::request::Params;
 use crate::access::View;
 use crate::answers::{AnswerKey, Ingredients};
+use crate::computing::{Computing, Turn};
 use crate::graphql::{Budget, Cost, Delivery, Schema, Waiting, code, coded_error};
 use crate::shown;
 
@@ -61,33 +63,121 @@ impl Operation {
     }
 
     /// The responses, one after the other: as many as there are events for a subscription, else one.
-    pub fn stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, GraphqlResponse> {
+    pub fn stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, Told> {
         // A panic ends the operation with an error, and nothing else on the same connection.
         let responses = AssertUnwindSafe(self.try_stream(state, view, delivery)).catch_unwind();
-        responses.map(|response| response.unwrap_or_else(|_| panicked())).boxed()
+        responses.map(|response| response.unwrap_or_else(|_| Told::of(&panicked()))).boxed()
     }
 
-    fn try_stream(self, state: &Arc<HttpState>, view: View, delivery: Delivery) -> BoxStream<'static, GraphqlResponse> {
+    fn try_stream(self, state: &Arc<HttpState>, view: View, mut delivery: Delivery) -> BoxStream<'static, Told> {
         let ingredients = Arc::new(Ingredients::default());
         let is_subscription = self.is_subscription();
         let is_long = self.is_long(&view);
+        if is_long {
+            delivery.turn = Turn::of(&state.computing);
+        }
+        let (turn, lane) = (delivery.turn.clone(), Arc::clone(&delivery.lane));
         let request = self.request.map(|request| request.data(view).data(ingredients).data(delivery));
         let state = Arc::clone(state);
-        let budget = Arc::new(Budget::new(state.limits.answer_bytes));
+        let budget = Arc::new(state.limits.budget());
         match request {
             Ok(request) if is_subscription => {
                 state.metrics.http.requests.inc();
-                subscribe(state, request, budget)
+                let computing = state.computing.clone();
+                let events = subscribe(state, request, budget).map(|response| Told::of(&response));
+                if is_long { elsewhere(&computing, events, turn) } else { events.boxed() }
             }
-            request => stream::once(async move { run(&state, request, is_long, budget, |response| response).await }).boxed(),
+            request => {
+                let answer = async move { run(&state, request, is_long, budget, |response| Told::of(&response)).await };
+                if is_long { in_turn(answer, lane) } else { stream::once(answer).boxed() }
+            }
         }
     }
 
     /// Whether the answer is made by a thread of its own.
     fn is_long(&self, view: &View) -> bool {
         let tenants = |cost: &Cost| if cost.sweeps == 0 { 0 } else { cost.sweeps.saturating_mul(view.all().len()) };
-        self.cost.is_some_and(|cost| Computing::is_for(cost.complexity, tenants(&cost)))
+        self.cost.is_some_and(|cost| takes_long(cost.complexity, tenants(&cost)))
     }
+
+    /// Refuses an operation of a list that has become too complex with it.
+    pub fn within(self, budget: &Budget, limit: usize) -> Self {
+        let complexity = self.cost.map_or(0, |cost| cost.complexity);
+        match budget.spend_complexity(complexity, limit) {
+            Ok(()) => self,
+            Err(refused) => Self { request: Err(Box::new(refused)), ..self },
+        }
+    }
+}
+
+/// From this complexity on an answer takes long: about a millisecond.
+const TAKES_LONG: usize = 500;
+
+/// How many tenants are gone through in the time of one field.
+const TENANTS_OF_ONE: usize = 16;
+
+/// Whether an answer of this complexity, for which so many tenants are gone through, takes so long that it is not made on a thread of others'.
+fn takes_long(complexity: usize, tenants: usize) -> bool {
+    complexity.saturating_add(tenants / TENANTS_OF_ONE) >= TAKES_LONG
+}
+
+/// Events that take long, made by the threads for that, one ahead of whoever takes them.
+fn elsewhere(computing: &Computing, events: impl Stream<Item = Told> + Send + 'static, turn: Turn) -> BoxStream<'static, Told> {
+    enum Making {
+        Begins(Computing, BoxStream<'static, Told>, Turn),
+        GoesOn(mpsc::Receiver<Told>, AbortOnDropHandle<()>),
+    }
+    let begins = Making::Begins(computing.clone(), events.boxed(), turn);
+    let next = async |making| {
+        let (mut made, working) = match making {
+            Making::Begins(computing, mut events, turn) => {
+                // What is subscribed to begins now. Its first event waits for its turn first.
+                let first = events.next().now_or_never();
+                let (sender, made) = mpsc::channel(1);
+                let making = async move {
+                    let mut first = first;
+                    while let Some(event) = match first.take() {
+                        Some(event) => event,
+                        None => events.next().await,
+                    } {
+                        turn.end();
+                        if sender.send(event).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                (made, computing.begin(making))
+            }
+            Making::GoesOn(made, working) => (made, working),
+        };
+        match made.recv().await {
+            Some(event) => Some((event, Making::GoesOn(made, working))),
+            None => match working.await {
+                Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+                _ => None,
+            },
+        }
+    };
+    stream::unfold(begins, next).boxed()
+}
+
+/// An answer that takes long: the next one on its connection is begun when this one was passed on.
+fn in_turn(answer: impl Future<Output = Told> + Send + 'static, lane: Arc<Semaphore>) -> BoxStream<'static, Told> {
+    enum Making<F> {
+        Begins(F, Arc<Semaphore>),
+        IsOver(Option<OwnedSemaphorePermit>),
+    }
+    let next = async |making| match making {
+        Making::Begins(answer, lane) => {
+            let place = lane.acquire_owned().await.ok();
+            Some((answer.await, Making::IsOver(place)))
+        }
+        Making::IsOver(place) => {
+            drop(place);
+            None
+        }
+    };
+    stream::unfold(Making::Begins(answer, lane), next).boxed()
 }
 
 /// The events of a subscription, each within the budget. One that is larger is the last: it tells that.
@@ -274,4 +364,15 @@ fn panicked() -> GraphqlResponse {
 fn timed_out(limit: Duration) -> GraphqlResponse {
     let sentence = format!("the request was not answered within {} s", limit.as_secs_f64());
     GraphqlResponse::from_errors(vec![coded_error(sentence, code::TIMEOUT)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::takes_long;
+
+    #[test]
+    fn what_is_small_is_made_where_it_is_asked_for() {
+        assert!(!takes_long(499, 0) && !takes_long(100, 1000));
+        assert!(takes_long(500, 0) && takes_long(100, 10_000) && takes_long(usize::MAX, usize::MAX));
+    }
 }

@@ -23,7 +23,6 @@ use super::respond::{not_acceptable, respond};
 use super::socket;
 use crate::access::View;
 use crate::answers::AnswerKey;
-use crate::graphql::Budget;
 
 /// `POST /graphql`
 pub async fn answer_post(
@@ -111,7 +110,7 @@ impl Caller<'_> {
                 if self.accepted.events && operation.is_subscription() {
                     return self.answer_by_events(state, view, operation);
                 }
-                let budget = Budget::new(state.limits.answer_bytes);
+                let budget = state.limits.budget();
                 answer_operation(state, view, operation, method, media_type, key, budget).await.map(Reply::Answer)
             }
             Asked::Batch(operations) => {
@@ -119,7 +118,7 @@ impl Caller<'_> {
                 for _ in 1..operations.len() {
                     self.admit(state).await?;
                 }
-                let budget = Budget::new(state.limits.answer_bytes);
+                let budget = state.limits.budget();
                 let answers = operations.into_iter().map(async |Listed { params, text }| {
                     let key = match text.map(|text| find_finished(state, &view, method, media_type, text)) {
                         Some(Ok(answer)) => return answer,
@@ -128,6 +127,7 @@ impl Caller<'_> {
                     };
                     let answer = match Operation::prepare(state, params) {
                         Ok(operation) => {
+                            let operation = operation.within(&budget, state.limits.complexity);
                             answer_operation(state, view.clone(), operation, method, media_type, key, budget.shared()).await
                         }
                         Err(refusal) => Err(refusal),
@@ -152,7 +152,7 @@ impl Caller<'_> {
         };
         // Whoever accepts events alone is refused in JSON.
         let media_type = self.accepted.media_type.unwrap_or(MediaType::Json);
-        respond(answer, media_type, &self.head.headers, &self.method, &state.kept.answers).await
+        respond(answer, media_type, &self.head.headers, &self.method, state).await
     }
 }
 

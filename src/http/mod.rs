@@ -3,7 +3,6 @@
 mod accept;
 mod answer;
 mod caller;
-mod computing;
 mod connection;
 mod cors;
 mod credentials;
@@ -40,7 +39,6 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::computing::Computing;
 pub use self::documents::{DocumentSettings, Documents};
 pub use self::edge::Edge;
 use self::edge::Policy;
@@ -53,8 +51,10 @@ pub use self::manifest::ManifestError;
 pub use self::metrics::metrics_routes;
 pub use self::origin::AllowedOrigins;
 use crate::access::{Gate, Presence};
-use crate::graphql::{KnownDocuments, Schema, TextLimits};
+use crate::computing::Computing;
+use crate::graphql::{Budget, KnownDocuments, Schema, TextLimits};
 use crate::metrics::Metrics;
+use crate::work::Work;
 
 /// What the routes work with.
 pub struct HttpState {
@@ -103,8 +103,21 @@ pub struct RequestLimits {
     pub text: TextLimits,
     /// Bytes of an answer at most, or of the answers to a list of operations together.
     pub answer_bytes: usize,
+    /// What may be read and computed for it, likewise: see [`crate::work`].
+    pub work: usize,
+    /// How long the database is waited for, by each operation in all.
+    pub patience: Duration,
+    /// The complexity of the operations of a list together.
+    pub complexity: usize,
     /// How long a request may be worked on.
     pub timeout: Duration,
+}
+
+impl RequestLimits {
+    /// What the answer to a request may take.
+    fn budget(&self) -> Budget {
+        Budget::new(self.answer_bytes, Work::new(self.work, self.patience))
+    }
 }
 
 /// All routes of the service; those of the IDE only with it.

@@ -149,6 +149,9 @@ mod tests {
         batch: 2,
         text: TextLimits { tokens: 100, nesting: 4 },
         answer_bytes: 1000,
+        work: 1000,
+        patience: Duration::from_secs(1),
+        complexity: 1000,
         timeout: Duration::from_secs(1),
     };
 

@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 use tracing::error;
 
+use super::HttpState;
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
-use super::encoding::Encoding;
-use crate::answers::Answers;
+use super::encoding::{Encoding, LONG};
 use crate::telemetry::explain;
 
 /// What of a request decides about the answer to a GET, besides its address.
@@ -23,14 +23,22 @@ pub(super) async fn respond(
     media_type: MediaType,
     headers: &HeaderMap,
     method: &Method,
-    answers: &Answers,
+    state: &HttpState,
 ) -> Response {
     let Answer { status, body, headers: mut to, keeping, finished } = answer;
     let encoding = Encoding::negotiate(headers, body.len());
     // Gateways read it off the answer to a POST, too.
     to.insert(header::CACHE_CONTROL, cache_control(keeping));
     if keeping != Keeping::Never && *method == Method::GET {
-        let tag = entity_tag(&body, media_type, encoding);
+        let tag = match body.len() {
+            // What is long is gone through elsewhere; where the process ends meanwhile, nobody will ask by the tag.
+            LONG.. => {
+                let body = body.clone();
+                let tag = state.computing.run(async move { entity_tag(&body, media_type, encoding) }).await;
+                tag.unwrap_or(HeaderValue::from_static("\"\""))
+            }
+            _ => entity_tag(&body, media_type, encoding),
+        };
         let known = knows(headers, &tag);
         to.insert(header::VARY, HeaderValue::from_static(VARY));
         to.insert(header::ETAG, tag);
@@ -41,8 +49,11 @@ pub(super) async fn respond(
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.content_type()));
     let Some(encoding) = encoding else { return write(status, to, body) };
     let encoded = match &finished {
-        Some(finished) => answers.encoded(finished, encoding as usize, async |body| encoding.encode(body).await).await,
-        None => encoding.encode(body).await,
+        Some(finished) => {
+            let encode = async |body| encoding.encode(body, &state.computing).await;
+            state.kept.answers.encoded(finished, encoding as usize, encode).await
+        }
+        None => encoding.encode(body, &state.computing).await,
     };
     match encoded {
         Ok(encoded) => {

@@ -43,6 +43,9 @@ pub enum StoreError {
     /// The database gave no answer in the time that there was for it.
     #[error("the database gave no answer within {0:?}")]
     Slow(Duration),
+    /// Nobody waits for what is read any more, or it would be more than one answer may take.
+    #[error("nobody waits for what is read any more")]
+    GivenUp,
     /// The database is not one that this version may use. The sentence says what to mend.
     #[error("{0}")]
     Unusable(String),

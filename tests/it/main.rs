@@ -23,6 +23,7 @@ mod forecast;
 mod freshness;
 mod fuzz_seeds;
 mod growth;
+mod heavy;
 mod hosts;
 mod http;
 mod https;

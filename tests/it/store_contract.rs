@@ -28,6 +28,7 @@ mod importing;
 mod numbers;
 mod opening;
 mod paging;
+mod past;
 mod properties;
 mod reading;
 mod recording;

@@ -25,6 +25,8 @@ pub(super) enum Rule {
         /// Whether it goes through all tenants of the caller.
         sweeps: bool,
     },
+    /// The same for runs of the history, which take as long as points of a series even if nothing of them is asked.
+    Runs,
     /// What it holds as often as an argument says.
     List { argument: &'static str, default: usize, own: usize },
     /// What it holds so many times.
@@ -49,7 +51,10 @@ pub(super) fn rule(of_type: &str, field: &str) -> Rule {
         ("Query", "tenants") => Rule::Page { sweeps: true },
         ("Query", "fleet") | ("Fleet", "observedCount" | "spaceAllocation") => Rule::Sweeps(5),
         ("Query", "_entities") => Rule::Entities,
-        ("Tenant", "snapshots") => Rule::Page { sweeps: false },
+        ("Tenant", "snapshots") => Rule::Runs,
+        // As many as a tenant of the usual kind has of them. What some have more is bounded by the bytes of the answer.
+        ("Tenant", "labels") => Rule::Times(4),
+        ("SpaceAllocation" | "FleetAllocation", "byType") => Rule::Times(8),
         ("Tenant", "usageOverTime") => Rule::Series(20),
         ("Tenant", "growth") => Rule::Adds(10),
         ("Tenant", "forecast") => Rule::Forecast(50),
@@ -136,6 +141,8 @@ mod tests {
             ("Query", "tenants"),
             ("Query", "fleet"),
             ("Tenant", "snapshots"),
+            ("Tenant", "labels"),
+            ("SpaceAllocation", "byType"),
             ("Tenant", "usageOverTime"),
             ("Tenant", "growth"),
             ("Tenant", "forecast"),

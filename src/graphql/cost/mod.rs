@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use self::arguments::Arguments;
 pub(super) use self::fields::DEFAULT_GROUPS;
 use self::fields::{FieldTypes, Rule, rule};
+use super::services::MAX_POINTS;
 
 /// Points that count one when they have no more than [`FIELDS_OF_POINT`] fields: about as much work as one other field.
 const POINTS_OF_ONE: usize = 10;
@@ -143,6 +144,11 @@ impl<'a> Walk<'a> {
             Rule::Page { sweeps } => {
                 self.cost.sweeps = self.cost.sweeps.saturating_add(usize::from(sweeps));
                 times(steady(arguments.page(field)), 3)
+            }
+            Rule::Runs => {
+                let runs = steady(arguments.page(field));
+                // A page that is too long is refused by a better sentence.
+                times(runs, runs.min(MAX_POINTS).div_ceil(POINTS_OF_ONE) + 3)
             }
             Rule::List { argument, default, own } => times(steady(arguments.count(field, argument, default)), own),
             Rule::Times(count) | Rule::Introspected(count) => times(count, 1),

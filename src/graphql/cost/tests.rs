@@ -23,7 +23,10 @@ fn every_field_counts_as_often_as_it_may_be_in_the_answer() {
     for (document, expected) in [
         ("{ tenant { id name } }".to_owned(), 3),
         ("{ tenants(first: 10) { totalCount nodes { id } } }".to_owned(), 3 + 10 * 3),
-        ("{ tenants { nodes { snapshots(last: 7) { nodes { total } } } } }".to_owned(), 3 + 50 * (1 + 3 + 7 * 2)),
+        ("{ tenants { nodes { snapshots(last: 7) { nodes { total } } } } }".to_owned(), 3 + 50 * (1 + 3 + 1 + 7 * 2)),
+        ("{ tenants { nodes { snapshots(first: 1000) { __typename } } } }".to_owned(), 3 + 50 * (1 + 3 + 100)),
+        ("{ tenant { labels { key value } spaceAllocation { byType { total } } } }".to_owned(), 1 + 1 + 4 * 2 + 1 + 1 + 8),
+        ("{ fleet { spaceAllocation { byType { total } } } }".to_owned(), 5 + 5 + 1 + 8),
         ("{ fleet { observedCount spaceAllocation { total } } }".to_owned(), 5 + 5 + 5 + 1),
         ("{ fleet { top(first: 20) { rank } distribution(steps: 4) { tenants } } }".to_owned(), 5 + 50 + 20 + 5 + 4),
         ("{ fleet { top { rank } distribution { tenants } } }".to_owned(), 5 + 50 + 10 + 5 + 10),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::super::cost::DEFAULT_GROUPS;
 use super::super::error::ApiError;
-use super::super::history::{null_alone, wait_for_history};
+use super::super::history::{Asker, null_alone, wait_for_history};
 use super::super::ingredients;
 use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
@@ -36,7 +36,7 @@ impl Fleet {
     /// The tenants of the caller's view that the filter keeps.
     pub async fn of(ctx: &Context<'_>, filter: &TenantFilter) -> Result<Self, ApiError> {
         let kept = kept(ctx, filter, false).await?;
-        let now = ctx.data_unchecked::<Services>().clock.now();
+        let now = Asker::of(ctx).now(ctx.data_unchecked::<Services>());
         Ok(Self { members: kept.into_iter().map(|(watched, _)| watched).collect(), now })
     }
 
@@ -96,7 +96,8 @@ impl Fleet {
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {
-            let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
+            let request =
+                UsageRequest::parse(Asker::of(ctx), &from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
             request.answer_of_fleet(ctx, &self.members).await.map(Some)
         })
         .await
@@ -123,7 +124,7 @@ impl Fleet {
                 Ranking::Utilization | Ranking::Allocated => ranking::by_newest(by, &self.known(ctx).await?),
                 Ranking::Growth | Ranking::Coverage | Ranking::SoonestFull => {
                     ingredients(ctx).never_keep();
-                    wait_for_history(ctx, ranking::by_history(services, &self.members, by, from, self.now)).await?
+                    ranking::by_history(services, &Asker::of(ctx), &self.members, by, from, self.now).await?
                 }
             };
             Ok(Some(ranking::rank(&self.members, measures, by, first)))

@@ -1,17 +1,19 @@
 //! What is expected to be allocated.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Object};
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::super::error::ApiError;
-use super::super::history::load_history;
-use super::super::loaders::RunsKey;
+use super::super::history::{Asker, load_history};
+use super::super::loaders::{DaysKey, days};
 use super::super::scalars::{DateTime, Duration, Integer};
 use super::StorageUnit;
 use super::forecast_points::ForecastPoints;
-use crate::quota::forecast::{Expected, MAX_DAYS, METHOD, Reaching, Unavailable, backtest_error, daily_values, forecast};
-use crate::quota::usage::segments;
-use crate::quota::{TenantId, TimeRange};
+use crate::quota::TenantId;
+use crate::quota::fleet::Daily;
+use crate::quota::forecast::{Expected, METHOD, Reaching, Unavailable, backtest_error, forecast};
 
 /// How far ahead a forecast looks at most: two years, one of which may be a leap year.
 const FURTHEST_DAYS: usize = 731;
@@ -52,14 +54,10 @@ impl ForecastRequest {
 
     /// The forecast for one tenant.
     pub async fn answer(self, ctx: &Context<'_>, tenant: &TenantId) -> Result<Forecast, ApiError> {
-        let past = DAY * i32::try_from(MAX_DAYS).unwrap_or(i32::MAX);
-        let stretch = TimeRange { from: self.now.saturating_sub(past).unwrap_or(Timestamp::MIN), to: self.now };
-        let runs = load_history(ctx, RunsKey::until_now(tenant, stretch, self.space_type)).await?.unwrap_or_default();
-        let segments = segments(&runs, self.now);
-        let daily = daily_values(&segments, self.now);
-        #[expect(clippy::cast_precision_loss, reason = "the API gives doubles")]
-        let total_gb = segments.last().map_or(0.0, |newest| newest.total_gb as f64);
-        let outcome = forecast(&daily, total_gb, self.days, self.confidence).map(|found| {
+        let asker = Asker::of(ctx);
+        let key = DaysKey { asker, tenant: tenant.clone(), now: self.now, space_type: self.space_type };
+        let daily = load_history(ctx, key).await?.unwrap_or_else(|| Arc::new(days(&[], self.now)));
+        let outcome = forecast(&daily.allocated_gb, daily.total_gb, self.days, self.confidence).map(|found| {
             let reaching = found.reaching(self.threshold);
             (reaching, found.days)
         });
@@ -73,7 +71,7 @@ impl ForecastRequest {
 pub struct Forecast {
     /// In whole seconds.
     now: Timestamp,
-    daily: Vec<Option<f64>>,
+    daily: Arc<Daily>,
     outcome: Result<(Reaching, Vec<Expected>), Unavailable>,
 }
 
@@ -128,7 +126,7 @@ impl Forecast {
     /// Mean absolute percentage error of the same method on the held-back last fifth of the history (7 to 60 days), as a share: 0.05 for
     /// 5 %. Null when there is no forecast, and when nothing was allocated in that time.
     async fn backtest_error(&self) -> Option<f64> {
-        self.outcome.as_ref().ok().and_then(|_| backtest_error(&self.daily))
+        self.outcome.as_ref().ok().and_then(|_| backtest_error(&self.daily.allocated_gb))
     }
 }
 

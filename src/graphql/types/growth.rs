@@ -4,11 +4,10 @@ use async_graphql::{Context, Object};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
-use super::super::history::load_history;
-use super::super::loaders::RunsKey;
+use super::super::history::{Asker, load_history};
+use super::super::loaders::GrowthKey;
 use super::super::scalars::{DateTime, Duration};
 use super::StorageUnit;
-use crate::quota::usage::segments;
 use crate::quota::{TenantId, TimeRange, growth};
 
 /// What changed from the start of a stretch to now.
@@ -24,8 +23,8 @@ impl Growth {
         now: Timestamp,
     ) -> Result<Option<Self>, ApiError> {
         let stretch = TimeRange { from: over.as_stretch("over", now)?.before(now), to: now };
-        let runs = load_history(ctx, RunsKey::until_now(tenant, stretch, space_type)).await?.unwrap_or_default();
-        Ok(growth::growth(&segments(&runs, now), stretch).map(Self))
+        let key = GrowthKey { asker: Asker::of(ctx), tenant: tenant.clone(), stretch, space_type };
+        Ok(load_history(ctx, key).await?.flatten().map(Self))
     }
 }
 

@@ -29,4 +29,4 @@ pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;
 pub use tenants::{TenantConnection, TenantFilter, TenantOrder, list as list_tenants};
 pub use unit::StorageUnit;
-pub use usage::{UsagePoint, UsageSeries};
+pub use usage::{UsagePoint, UsageRequest, UsageSeries};

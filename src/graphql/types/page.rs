@@ -22,9 +22,9 @@ pub struct PageInfo {
 
 impl PageInfo {
     /// Where a page of these edges lies.
-    pub fn new<E>(edges: &[E], cursor: impl Fn(&E) -> &String, has_previous_page: bool, has_next_page: bool) -> Self {
+    pub fn new<E>(edges: &[E], cursor: impl Fn(&E) -> String, has_previous_page: bool, has_next_page: bool) -> Self {
         let (start, end) = (edges.first(), edges.last());
-        let (start_cursor, end_cursor) = (start.map(|e| cursor(e).clone()), end.map(|e| cursor(e).clone()));
+        let (start_cursor, end_cursor) = (start.map(&cursor), end.map(&cursor));
         Self { has_next_page, has_previous_page, start_cursor, end_cursor }
     }
 }

@@ -14,7 +14,7 @@ use crate::quota::usage;
 
 /// The points of a series.
 pub struct Points {
-    points: Vec<usage::UsagePoint>,
+    series: Arc<usage::UsageSeries>,
     plan: Option<Vec<Entry<OfPoint>>>,
 }
 
@@ -42,8 +42,8 @@ enum OfMeasure {
 
 impl Points {
     /// The points for the field that is being resolved.
-    pub fn new(points: Vec<usage::UsagePoint>, ctx: &Context<'_>) -> Self {
-        Self { points, plan: Document::of(ctx).selected_here().entries(of_point) }
+    pub fn new(series: Arc<usage::UsageSeries>, ctx: &Context<'_>) -> Self {
+        Self { series, plan: Document::of(ctx).selected_here().entries(of_point) }
     }
 }
 
@@ -62,10 +62,10 @@ impl OutputType for Points {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let Some(plan) = &self.plan else {
-            return self.points.iter().cloned().map(UsagePoint).collect::<Vec<_>>().resolve(ctx, field).await;
+            return self.series.points.iter().cloned().map(UsagePoint).collect::<Vec<_>>().resolve(ctx, field).await;
         };
         let budget = ctx.data_opt::<Arc<Budget>>();
-        Ok(write_list(budget, self.points.iter(), |json, point| write_point(json, point, plan)).await)
+        Ok(write_list(budget, self.series.points.iter(), |json, point| write_point(json, point, plan)).await)
     }
 }
 

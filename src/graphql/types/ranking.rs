@@ -6,6 +6,7 @@ use async_graphql::{Enum, SimpleObject};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
+use super::super::history::Asker;
 use super::super::services::Services;
 use super::Tenant;
 use crate::quota::fleet::Standing;
@@ -54,6 +55,7 @@ pub fn by_newest(by: Ranking, known: &[Option<Arc<SpaceAllocation>>]) -> Vec<Opt
 /// The measures that the history from an instant to now gives; `None` for tenants that have none.
 pub async fn by_history(
     services: &Services,
+    asker: &Asker,
     members: &[Arc<WatchedTenant>],
     by: Ranking,
     from: Timestamp,
@@ -61,10 +63,11 @@ pub async fn by_history(
 ) -> Result<Vec<Option<f64>>, ApiError> {
     let ids: Vec<TenantId> = members.iter().map(|watched| watched.tenant.id.clone()).collect();
     if by == Ranking::SoonestFull {
-        let days = services.fleets.days_until_full(&ids, now).await?;
+        let days = services.fleets.days_until_full(&ids, now, asker.shared_work()).await.map_err(|failed| asker.explain(failed))?;
         return Ok(ids.iter().map(|id| days.get(id).copied()).collect());
     }
-    let standings = services.fleets.standings(&ids, from, now).await?;
+    let standings =
+        services.fleets.standings(&ids, from, now, asker.shared_work()).await.map_err(|failed| asker.explain(failed))?;
     Ok(ids.iter().map(|id| measure(by, standings.get(id), now)).collect())
 }
 

@@ -55,14 +55,33 @@ impl Snapshot {
 }
 
 /// A page of snapshots, ascending by their first observation and then by space type.
-#[derive(SimpleObject)]
 pub struct SnapshotConnection {
+    runs: Vec<Run>,
+    has_previous_page: bool,
+    has_next_page: bool,
+}
+
+/// A page of snapshots, ascending by their first observation and then by space type.
+#[Object]
+impl SnapshotConnection {
     /// The snapshots with their cursors.
-    edges: Vec<SnapshotEdge>,
+    async fn edges(&self) -> Vec<SnapshotEdge> {
+        self.runs.iter().map(|run| SnapshotEdge { cursor: cursor(run), node: Snapshot(run.clone()) }).collect()
+    }
+
     /// The snapshots.
-    nodes: Vec<Snapshot>,
+    async fn nodes(&self) -> Vec<Snapshot> {
+        self.runs.iter().cloned().map(Snapshot).collect()
+    }
+
     /// How to get the other pages.
-    page_info: PageInfo,
+    async fn page_info(&self) -> PageInfo {
+        PageInfo::new(&self.runs, cursor, self.has_previous_page, self.has_next_page)
+    }
+}
+
+fn cursor(run: &Run) -> String {
+    SnapshotKey { first_at: run.first_at, space_type: run.space_type }.encode()
 }
 
 /// A snapshot and its place in the list.
@@ -77,15 +96,6 @@ pub struct SnapshotEdge {
 impl SnapshotConnection {
     /// A page of runs in ascending order.
     pub fn new(runs: Vec<Run>, has_previous_page: bool, has_next_page: bool) -> Self {
-        let edges: Vec<_> = runs
-            .into_iter()
-            .map(|run| {
-                let key = SnapshotKey { first_at: run.first_at, space_type: run.space_type };
-                SnapshotEdge { cursor: key.encode(), node: Snapshot(run) }
-            })
-            .collect();
-        let page_info = PageInfo::new(&edges, |edge| &edge.cursor, has_previous_page, has_next_page);
-        let nodes = edges.iter().map(|edge| edge.node.clone()).collect();
-        Self { edges, nodes, page_info }
+        Self { runs, has_previous_page, has_next_page }
     }
 }

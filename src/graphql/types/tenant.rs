@@ -7,14 +7,15 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use jiff::SignedDuration;
 
 use super::super::error::ApiError;
-use super::super::history::{load_history, null_alone};
+use super::super::history::{Asker, load_history, null_alone};
 use super::super::ingredients;
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
-use super::usage::{Fill, UsageRequest};
+use super::usage::Fill;
 use super::{
-    CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries,
+    CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageRequest,
+    UsageSeries,
 };
 use crate::allocations::{Answer, Demand};
 use crate::store::{SnapshotPage, SnapshotQuery};
@@ -123,8 +124,12 @@ impl Tenant {
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {
-            let now = ctx.data_unchecked::<Services>().clock.now();
-            let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, fill, now)?;
+            let asker = Asker::of(ctx);
+            let now = asker.now(ctx.data_unchecked::<Services>());
+            let arguments = format!("{from:?} {to:?} {interval:?} {time_zone:?} {space_type:?} {fill:?}");
+            let request = asker.series(arguments, || {
+                UsageRequest::parse(asker.clone(), &from, to.as_ref(), &interval, time_zone, space_type, fill, now)
+            })?;
             request.answer(ctx, &self.watched.tenant.id).await.map(Some)
         })
         .await
@@ -142,7 +147,7 @@ impl Tenant {
     ) -> Option<Result<Growth, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {
-            let now = ctx.data_unchecked::<Services>().clock.now();
+            let now = Asker::of(ctx).now(ctx.data_unchecked::<Services>());
             let space_type = Integer::read_optional(space_type, "spaceType")?;
             Growth::of(ctx, &self.watched.tenant.id, &over, space_type, now).await
         })
@@ -163,14 +168,15 @@ impl Tenant {
     ) -> Option<Result<Forecast, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {
-            let now = ctx.data_unchecked::<Services>().clock.now();
+            let now = Asker::of(ctx).now(ctx.data_unchecked::<Services>());
             let request = ForecastRequest::parse(&horizon, threshold, confidence, space_type, now)?;
             request.answer(ctx, &self.watched.tenant.id).await.map(Some)
         })
         .await
     }
 
-    /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation. Null, with an
+    /// The recorded snapshots, run by run: unchanged consecutive samples are one run. Ascending by first observation. In the complexity of a
+    /// document each counts by its fields, and every ten one more. Null, with an
     /// error, when an argument is wrong or the history cannot be read at the moment.
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn snapshots(
@@ -198,7 +204,7 @@ impl Tenant {
             let limit = u32::try_from(page.limit).unwrap_or(u32::MAX);
             let Page { after, before, backwards, .. } = page;
             let query = SnapshotQuery { from, to, space_type, after, before, backwards, limit };
-            let key = SnapshotsKey { tenant: self.watched.tenant.id.clone(), query };
+            let key = SnapshotsKey { asker: Asker::of(ctx), tenant: self.watched.tenant.id.clone(), query };
             let SnapshotPage { runs, more } = load_history(ctx, key).await?.unwrap_or_default();
             let (has_previous, has_next) = if backwards { (more, before.is_some()) } else { (after.is_some(), more) };
             Ok(Some(SnapshotConnection::new(runs, has_previous, has_next)))
@@ -210,7 +216,8 @@ impl Tenant {
     async fn collection(&self, ctx: &Context<'_>) -> Option<Result<CollectionStatus, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {
-            let status = load_history(ctx, StatusKey(self.watched.tenant.id.clone())).await?;
+            let key = StatusKey { asker: Asker::of(ctx), tenant: self.watched.tenant.id.clone() };
+            let status = load_history(ctx, key).await?;
             Ok(Some(status.unwrap_or_default().into()))
         })
         .await

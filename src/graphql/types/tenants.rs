@@ -1,6 +1,7 @@
 //! Lists of tenants: filter, order, pages.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, SimpleObject};
@@ -195,12 +196,37 @@ impl TenantFilter {
         self.utilization_at_least.is_some() || self.utilization_below.is_some()
     }
 
-    fn keeps(&self, watched: &WatchedTenant, known: Option<&SpaceAllocation>) -> bool {
+    /// The conditions, ready for many tenants: however many ids, labels and letters they have, each tenant is looked at once.
+    fn conditions(&self) -> Conditions<'_> {
+        Conditions {
+            ids: self.ids.as_ref().map(|ids| ids.iter().map(|id| id.as_str()).collect()),
+            name_contains: self.name_contains.as_ref().map(|part| part.to_lowercase()),
+            labels: self.labels.iter().flatten().map(|label| (label.key.as_str(), label.value.as_str())).collect(),
+            utilization_at_least: self.utilization_at_least,
+            utilization_below: self.utilization_below,
+        }
+    }
+}
+
+/// A filter, ready for many tenants.
+struct Conditions<'a> {
+    ids: Option<HashSet<&'a str>>,
+    /// In lower case.
+    name_contains: Option<String>,
+    labels: HashSet<(&'a str, &'a str)>,
+    utilization_at_least: Option<f64>,
+    utilization_below: Option<f64>,
+}
+
+impl Conditions<'_> {
+    fn keep(&self, watched: &WatchedTenant, known: Option<&SpaceAllocation>) -> bool {
         let tenant = &watched.tenant;
         let utilization = || known.and_then(SpaceAllocation::utilization);
-        self.ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id.as_str() == tenant.id.as_str()))
-            && self.name_contains.as_ref().is_none_or(|part| tenant.name.to_lowercase().contains(&part.to_lowercase()))
-            && self.labels.iter().flatten().all(|f| tenant.labels.iter().any(|l| l.key == f.key && l.value == f.value))
+        let labels = || tenant.labels.iter().filter(|label| self.labels.contains(&(label.key.as_str(), label.value.as_str())));
+        self.ids.as_ref().is_none_or(|ids| ids.contains(tenant.id.as_str()))
+            // A tenant's keys are different ones.
+            && (self.labels.is_empty() || labels().count() == self.labels.len())
+            && self.name_contains.as_ref().is_none_or(|part| tenant.name.to_lowercase().contains(part))
             && self.utilization_at_least.is_none_or(|limit| utilization().is_some_and(|u| u >= limit))
             && self.utilization_below.is_none_or(|limit| utilization().is_some_and(|u| u < limit))
     }
@@ -220,7 +246,8 @@ pub async fn kept(ctx: &Context<'_>, filter: &TenantFilter, needs_figures: bool)
     } else {
         vec![None; all.len()]
     };
-    Ok(all.iter().cloned().zip(known).filter(|(watched, known)| filter.keeps(watched, known.as_deref())).collect())
+    let conditions = filter.conditions();
+    Ok(all.iter().cloned().zip(known).filter(|(watched, known)| conditions.keep(watched, known.as_deref())).collect())
 }
 
 /// The page of tenants that the filter keeps, in the given order.
@@ -250,7 +277,7 @@ pub async fn list(
         .iter()
         .map(|(place, watched)| TenantEdge { cursor: place.encode(), node: Tenant::new(Arc::clone(watched)) })
         .collect();
-    let page_info = PageInfo::new(&edges, |edge| &edge.cursor, start > 0, end < kept.len());
+    let page_info = PageInfo::new(&edges, |edge| edge.cursor.clone(), start > 0, end < kept.len());
     let nodes = edges.iter().map(|edge| edge.node.clone()).collect();
     Ok(TenantConnection { edges, nodes, page_info, total_count })
 }

@@ -6,14 +6,16 @@ use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
 use jiff::Timestamp;
 
 use super::super::error::ApiError;
-use super::super::history::load_history;
-use super::super::loaders::{FleetKey, RunsKey};
+use super::super::history::{Asker, load_history};
+use super::super::loaders::{FleetKey, Same, SeriesKey};
 use super::super::scalars::{DateTime, Duration, Instant, Integer};
 use super::super::services::MAX_POINTS;
 use super::StorageUnit;
 use super::points::Points;
 use crate::fleet::SeriesRequest;
+use crate::past::Part;
 use crate::quota::calendar::{buckets_within, stretch_of, time_zone};
+use crate::quota::usage::{Segment, aggregate, coverage};
 use crate::quota::{Interval, TenantId, TimeRange, usage};
 use crate::tenants::WatchedTenant;
 
@@ -29,10 +31,11 @@ pub enum Fill {
 
 /// A well-formed request for a series.
 pub struct UsageRequest {
+    asker: Asker,
     range: TimeRange,
     interval: Interval,
     time_zone: String,
-    buckets: Vec<TimeRange>,
+    buckets: Arc<[TimeRange]>,
     space_type: Option<i32>,
     fill: usage::Fill,
     now: Timestamp,
@@ -40,7 +43,9 @@ pub struct UsageRequest {
 
 impl UsageRequest {
     /// Reads the arguments of a series; `to` is `now` when it is not given.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     pub fn parse(
+        asker: Asker,
         from: &Instant,
         to: Option<&Instant>,
         interval: &Duration,
@@ -61,35 +66,51 @@ impl UsageRequest {
         let tz = time_zone(&zone).map_err(|unknown| ApiError::argument("timeZone", unknown))?;
         let space_type = Integer::read_optional(space_type, "spaceType")?;
         let buckets = buckets_within(range, interval, &tz, MAX_POINTS).map_err(|many| ApiError::argument("interval", many))?;
-        Ok(Self { range, interval, time_zone: zone, buckets, space_type, fill: fill.into(), now })
+        Ok(Self { asker, range, interval, time_zone: zone, buckets: buckets.into(), space_type, fill: fill.into(), now })
+    }
+
+    /// Who asks.
+    pub fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    /// What must be known of a tenant.
+    pub fn part(&self) -> Part {
+        let range = stretch_of(&self.buckets).unwrap_or(self.range);
+        Part { range, space_type: self.space_type, now: self.now }
+    }
+
+    /// The series of a tenant of which this is known.
+    pub fn series(&self, known: &[Segment]) -> usage::UsageSeries {
+        usage::UsageSeries {
+            points: aggregate(known, self.buckets.iter().copied(), self.now, self.fill).collect(),
+            coverage: coverage(known, TimeRange { from: self.range.from, to: self.range.to.min(self.now) }),
+        }
     }
 
     /// The series of one tenant.
-    pub async fn answer(self, ctx: &Context<'_>, tenant: &TenantId) -> Result<UsageSeries, ApiError> {
-        let stretch = stretch_of(&self.buckets).unwrap_or(self.range);
-        let key = RunsKey { tenant: tenant.clone(), from: stretch.from, to: stretch.to, space_type: self.space_type };
-        let runs = load_history(ctx, key).await?.unwrap_or_default();
-        let series = usage::series(&runs, &self.buckets, self.range, self.now, self.fill);
-        Ok(self.in_answer(series))
+    pub async fn answer(self: Arc<Self>, ctx: &Context<'_>, tenant: &TenantId) -> Result<UsageSeries, ApiError> {
+        let series = load_history(ctx, SeriesKey { request: Same(Arc::clone(&self)), tenant: tenant.clone() }).await?;
+        Ok(self.in_answer(series.unwrap_or_else(|| Arc::new(self.series(&[])))))
     }
 
     /// The series of the sum over a fleet.
     pub async fn answer_of_fleet(self, ctx: &Context<'_>, members: &Arc<[Arc<WatchedTenant>]>) -> Result<UsageSeries, ApiError> {
-        let buckets = self.buckets.as_slice().into();
+        let buckets = Arc::clone(&self.buckets);
         let request = SeriesRequest { buckets, asked: self.range, space_type: self.space_type, now: self.now };
-        let series = load_history(ctx, FleetKey { members: Arc::clone(members), request }).await?;
+        let series = load_history(ctx, FleetKey { asker: self.asker.clone(), members: Arc::clone(members), request }).await?;
         let series = series.ok_or_else(|| ApiError::Internal("a fleet without its series".to_owned()))?;
         Ok(self.in_answer(series))
     }
 
-    fn in_answer(self, series: usage::UsageSeries) -> UsageSeries {
+    fn in_answer(&self, series: Arc<usage::UsageSeries>) -> UsageSeries {
         UsageSeries {
             from: DateTime(self.range.from),
             to: DateTime(self.range.to),
             interval: self.interval.into(),
-            time_zone: self.time_zone,
-            points: series.points,
+            time_zone: self.time_zone.clone(),
             coverage: series.coverage,
+            series,
         }
     }
 }
@@ -107,7 +128,7 @@ pub struct UsageSeries {
     /// The time zone whose calendar they follow.
     time_zone: String,
     #[graphql(skip)]
-    points: Vec<usage::UsagePoint>,
+    series: Arc<usage::UsageSeries>,
     /// The share of the whole stretch, as far as it has passed, that observations cover; 0 to 1.
     coverage: f64,
 }
@@ -116,7 +137,7 @@ pub struct UsageSeries {
 impl UsageSeries {
     /// The buckets, in order, with no gap between them. Each one that the stretch touches is given whole.
     async fn points(&self, ctx: &Context<'_>) -> Points {
-        Points::new(self.points.clone(), ctx)
+        Points::new(Arc::clone(&self.series), ctx)
     }
 }
 

@@ -87,7 +87,7 @@ async fn export(state: &Arc<HttpState>, connection: Connection, request: Request
         }
         Err(refusal) => {
             state.metrics.http.count_error(refusal.code);
-            respond(refusal.answer(), MediaType::Json, &head.headers, &head.method, &state.kept.answers).await
+            respond(refusal.answer(), MediaType::Json, &head.headers, &head.method, state).await
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use async_graphql::Response;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+
+use super::super::answer::Told;
 
 /// The operations, by their ids.
 #[derive(Default)]
@@ -17,7 +18,7 @@ pub(super) struct Operations {
 
 struct Operation {
     id: String,
-    responses: BoxStream<'static, Response>,
+    responses: BoxStream<'static, Told>,
 }
 
 impl Operations {
@@ -29,7 +30,7 @@ impl Operations {
         self.under_way.iter().any(|operation| operation.id == id)
     }
 
-    pub(super) fn insert(&mut self, id: String, responses: BoxStream<'static, Response>) {
+    pub(super) fn insert(&mut self, id: String, responses: BoxStream<'static, Told>) {
         self.under_way.push(Operation { id, responses });
     }
 
@@ -39,11 +40,11 @@ impl Operations {
     }
 
     /// Waits for the next response of any operation; `None` when that operation is over, which takes it out. Never ends while there is none.
-    pub(super) async fn next(&mut self) -> (String, Option<Response>) {
+    pub(super) async fn next(&mut self) -> (String, Option<Told>) {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(String, Option<Response>)> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(String, Option<Told>)> {
         let count = self.under_way.len();
         for step in 0..count {
             let place = (self.turn + step) % count;

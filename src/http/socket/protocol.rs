@@ -2,12 +2,11 @@
 
 use std::io;
 
-use async_graphql::ServerError;
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tungstenite::error::ProtocolError;
 
-use super::super::answer::Payload;
 use super::super::request::{Object, Params};
 use crate::access::Crowded;
 use crate::graphql::TextLimits;
@@ -34,12 +33,12 @@ pub(super) enum ServerMessage<'a> {
     },
     Next {
         id: &'a str,
-        payload: Payload<'a>,
+        payload: &'a RawValue,
     },
     /// The operation was not executed.
     Error {
         id: &'a str,
-        payload: &'a [ServerError],
+        payload: &'a RawValue,
     },
     Complete {
         id: &'a str,

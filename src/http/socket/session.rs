@@ -6,15 +6,16 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::Response;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use serde_json::value::to_raw_value;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::super::HttpState;
-use super::super::answer::Payload;
+use super::super::answer::Told;
 use super::super::credentials::HeldCredentials;
-use super::super::execute::{Operation, is_executed};
+use super::super::execute::Operation;
 use super::super::refusal::Refusal;
 use super::super::request::Params;
 use super::operations::Operations;
@@ -78,6 +79,8 @@ pub(super) struct Session {
     /// The caller, once it was let in.
     view: Option<View>,
     operations: Operations,
+    /// What takes long on this connection is done one after the other: answers that are not taken yet do not add up.
+    lane: Arc<Semaphore>,
     /// Its place among the connections that may be open.
     stay: Stay,
     /// To be given once the caller was let in.
@@ -86,7 +89,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials, stay: Stay, trust: Option<Trust>) -> Self {
-        Self { state, address, held, view: None, operations: Operations::default(), stay, trust }
+        Self { state, address, held, view: None, operations: Operations::default(), lane: Arc::new(Semaphore::new(1)), stay, trust }
     }
 
     /// Serves the connection to its end.
@@ -204,10 +207,12 @@ impl Session {
             Ok(prepared) => prepared,
             Err(refusal) => {
                 let error = coded_error(refusal.message, refusal.code);
-                return say(socket, &ServerMessage::Error { id: &id, payload: &[error] }).await;
+                let errors = to_raw_value(&[error]).map_err(|_| End::Gone)?;
+                return say(socket, &ServerMessage::Error { id: &id, payload: &errors }).await;
             }
         };
-        let mut responses = operation.stream(&self.state, view, Delivery::by("websocket"));
+        let delivery = Delivery { lane: Arc::clone(&self.lane), ..Delivery::by("websocket") };
+        let mut responses = operation.stream(&self.state, view, delivery);
         let first = responses.next().now_or_never();
         self.operations.insert(id.clone(), responses);
         if let Some(first) = first {
@@ -226,20 +231,20 @@ impl Session {
     }
 
     /// Passes a response of an operation on; `None` when the operation is over.
-    async fn pass_on(&mut self, socket: &mut WebSocket, id: &str, response: Option<Response>) -> Result<(), End> {
+    async fn pass_on(&mut self, socket: &mut WebSocket, id: &str, response: Option<Told>) -> Result<(), End> {
         let Some(response) = response else {
             self.operations.remove(id);
             return say(socket, &ServerMessage::Complete { id }).await;
         };
-        if !response.errors.is_empty() {
+        if response.has_errors {
             // Whoever was let in by what counts no longer is told by the end of the connection, and by nothing else: so its client comes back.
             self.renew()?;
         }
-        if is_executed(&response) {
-            return say(socket, &ServerMessage::Next { id, payload: Payload(&response) }).await;
+        if let Some(errors) = &response.errors {
+            self.operations.remove(id);
+            return say(socket, &ServerMessage::Error { id, payload: errors }).await;
         }
-        self.operations.remove(id);
-        say(socket, &ServerMessage::Error { id, payload: &response.errors }).await
+        say(socket, &ServerMessage::Next { id, payload: &response.payload }).await
     }
 }
 
