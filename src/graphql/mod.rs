@@ -7,6 +7,8 @@ mod entities;
 mod error;
 mod history;
 mod inputs;
+#[doc(hidden)]
+pub mod invariants;
 mod json;
 mod known;
 mod limits;

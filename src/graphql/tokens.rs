@@ -72,20 +72,20 @@ fn too_nested(what: &str, found: usize, limit: usize) -> String {
 
 /// What the scan of a document finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct TextSize {
+pub(super) struct TextSize {
     /// Lexical tokens. Blanks, commas and comments are none. What is no token at all counts as one by character; the parser refuses it
     /// afterwards.
-    tokens: usize,
+    pub tokens: usize,
     /// The most brackets `(`, `[` and `{` within each other. Whatever is closed by another bracket than it was opened with is refused by the
     /// parser when it gets there, so that kinds need not be told apart.
-    nesting: usize,
+    pub nesting: usize,
     /// The bytes of the longest name.
     longest_name: usize,
 }
 
 /// Where a string begins that has no end. The parser would look for other ways to read what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unclosed {
+pub(super) struct Unclosed {
     line: usize,
     column: usize,
 }
@@ -98,7 +98,7 @@ impl Unclosed {
     }
 }
 
-fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
+pub(super) fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
     let mut rest = document.as_bytes();
     let mut size = TextSize::default();
     let mut open = 0_usize;
@@ -120,9 +120,10 @@ fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
             b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
                 let length = run(rest, |b| b.is_ascii_alphanumeric() || b == b'_');
                 size.longest_name = size.longest_name.max(length);
+                size.tokens += values_before_name(&rest[..length]);
                 length
             }
-            b'0'..=b'9' | b'-' => 1 + run(&rest[1..], |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-')),
+            b'0'..=b'9' | b'-' => number(rest),
             b'(' | b'[' | b'{' => {
                 open += 1;
                 size.nesting = size.nesting.max(open);
@@ -141,7 +142,7 @@ fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
 }
 
 /// The most brackets within each other in JSON. What is no JSON gets its error when it is read, which is not deeper than this.
-fn json_nesting(json: &[u8]) -> usize {
+pub(super) fn json_nesting(json: &[u8]) -> usize {
     let (mut open, mut most) = (0_usize, 0);
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {
@@ -169,6 +170,42 @@ fn json_nesting(json: &[u8]) -> usize {
 /// How many bytes from the start on are of that kind.
 fn run(bytes: &[u8], of_kind: impl Fn(u8) -> bool) -> usize {
     bytes.iter().take_while(|byte| of_kind(**byte)).count()
+}
+
+/// How many values the parser finds in a name before its last one: it takes `truefalsex` for three where values stand in a row.
+fn values_before_name(mut name: &[u8]) -> usize {
+    let mut values = 0;
+    let after_word = |name: &'_ [u8]| {
+        let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| name.starts_with(word))?;
+        Some(word.len()).filter(|length| *length < name.len())
+    };
+    while let Some(length) = after_word(name) {
+        values += 1;
+        name = &name[length..];
+    }
+    values
+}
+
+/// The length of the number that the bytes begin with. What follows without a blank is a token of its own, as the parser has it: `0-1e2` is
+/// two where values stand in a row, although no number may be followed so (GraphQL specification, section 2.9.1).
+fn number(bytes: &[u8]) -> usize {
+    let digits = |from: usize| run(bytes.get(from..).unwrap_or_default(), |b| b.is_ascii_digit());
+    let sign = usize::from(bytes[0] == b'-');
+    let whole = if bytes.get(sign) == Some(&b'0') { 1 } else { digits(sign) };
+    let mut end = sign + whole;
+    if whole == 0 {
+        return end;
+    }
+    if bytes.get(end) == Some(&b'.') && digits(end + 1) > 0 {
+        end += 1 + digits(end + 1);
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let exponent = end + 1 + usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        if digits(exponent) > 0 {
+            end = exponent + digits(exponent);
+        }
+    }
+    end
 }
 
 /// The length of the string that the bytes begin with; `None` when it does not end in its line.

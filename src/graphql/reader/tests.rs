@@ -3,17 +3,8 @@
 use async_graphql::parser::parse_query;
 use proptest::prelude::*;
 
+use super::super::invariants::detail;
 use super::*;
-
-/// A document in all its details, with what has no order in the order of its names.
-fn detail(document: &ExecutableDocument) -> Vec<String> {
-    let operations = document.operations.iter().map(|operation| format!("{operation:?}"));
-    let fragments = document.fragments.iter().map(|fragment| format!("{fragment:?}"));
-    let single = matches!(document.operations, DocumentOperations::Single(_));
-    let mut all: Vec<_> = operations.chain(fragments).chain([single.to_string()]).collect();
-    all.sort_unstable();
-    all
-}
 
 fn read_by_library(text: &str) -> Option<Vec<String>> {
     parse_query(text).ok().map(|document| detail(&document))

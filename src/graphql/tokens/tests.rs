@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 use async_graphql::Value;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::Selection;
+use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::super::DocumentLimits;
+use super::super::invariants::{check_document, check_json};
 use super::*;
 
 const LIMITS: TextLimits = TextLimits { tokens: 5000, nesting: 64 };
@@ -26,6 +29,38 @@ fn tokens_are_counted_as_the_specification_tells_them_apart() {
         (r#"{ a(b: """ a "quoted" \""" block { """) }"#, 8),
     ] {
         assert_eq!(tokens(document), count, "{document}");
+    }
+}
+
+/// The parser takes what no lexer would: values in a row without a blank between them. Each is one to the limit.
+#[test]
+fn values_without_blanks_between_them_are_counted_each() {
+    for (values, count) in [
+        ("000", 3),
+        ("1-2", 2),
+        ("-1-1-1", 3),
+        ("-0.5e+3-1E2", 2),
+        ("1.5.", 2),
+        ("10e", 2),
+        ("1true", 2),
+        ("truefalsenullx", 4),
+        ("true", 1),
+        ("truth nulla", 3),
+        ("0x1F", 2),
+    ] {
+        assert_eq!(tokens(values), count, "{values}");
+    }
+    for (values, count) in [("000", 3), ("1-2", 2), ("-1-1-1", 3), ("-0.5e+3-1E2", 2), ("truefalsenullx", 4)] {
+        let document = parse_query(format!("{{ a(b: [{values}]) }}")).unwrap();
+        let (_, operation) = document.operations.iter().next().unwrap();
+        let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("a field") };
+        let Some(Value::List(found)) = field.node.arguments[0].1.node.clone().into_const() else { panic!("a list") };
+        assert_eq!(found.len(), count, "{values}");
+    }
+    for values in ["0".repeat(5001), "1-".repeat(5001), "true".repeat(200) + " " + &"null1 ".repeat(2500)] {
+        let document = format!("{{ a(b: [{values}]) }}");
+        let refused = LIMITS.check(&document).unwrap_err().extensions.unwrap();
+        assert_eq!(refused.get("code"), Some(&code::QUERY_TOO_COMPLEX.into()));
     }
 }
 
@@ -225,6 +260,20 @@ proptest! {
                 prop_assert!(size.nesting >= 2 + deepest, "{}", document);
             }
         }
+    }
+
+    /// Whatever parses has no more of anything than was found, and costs the same each time.
+    #[test]
+    fn what_must_hold_of_every_document_holds(
+        document in r#"\{a\(b:\[(\[|\]|\{|\}|"|"""|\\"""|0|-1|true|null|x|\$v| |c|:|#|\n|1\.5e2){0,16}\]\)@d(\{b\}|\{\.\.\.on[ ]?Q\{c\}\})?\}"#
+    ) {
+        let most = 1000;
+        let limits = DocumentLimits {
+            depth: 20, complexity: most, aliases: most, root_fields: most, directives: most, text: LIMITS, introspection: true,
+        };
+        let held = check_document(&document, serde_json::Value::Null, limits, Timestamp::UNIX_EPOCH);
+        prop_assert_eq!(held, Ok(()), "{}", document);
+        prop_assert_eq!(check_json(document.as_bytes()), Ok(()));
     }
 
     #[test]
