@@ -5,6 +5,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::shown;
+
 /// The keys of a set that can verify tokens.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySet(Vec<VerifyingKey>);
@@ -34,7 +36,8 @@ impl KeySet {
     /// # Errors
     /// When it is not a set; a sentence.
     pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
-        let set: WrittenSet = serde_json::from_slice(json).map_err(|error| format!("is not a JWK Set: {error}"))?;
+        let set: WrittenSet =
+            serde_json::from_slice(json).map_err(|error| format!("is not a JWK Set: {}", shown::cut(&error.to_string())))?;
         Ok(Self(set.keys.into_iter().filter_map(|key| VerifyingKey::of(&serde_json::from_value(key).ok()?)).collect()))
     }
 

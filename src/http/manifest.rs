@@ -67,7 +67,9 @@ fn parse_manifest(text: &str, limits: TextLimits) -> Result<Manifest, String> {
         }
     };
     for (id, document) in &documents {
-        limits.check(document).map_err(|refused| format!("the document {id} cannot be executed: {}", refused.message))?;
+        limits
+            .check(document)
+            .map_err(|refused| format!("the document {} cannot be executed: {}", shown::cut(id), refused.message))?;
         // The parser's own text draws the line on several.
         parse_query(document).map_err(|cause| {
             let place = cause.positions().next().unwrap_or_default();

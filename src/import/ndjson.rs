@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{FileError, Kind, Line};
 use super::record_limit::{MAX_LINE, TOO_LONG};
+use crate::shown;
 
 /// Reads an object from each line that is not blank.
 pub(super) fn read(
@@ -31,8 +32,10 @@ pub(super) fn read(
         if text.trim().is_empty() {
             continue;
         }
-        let object: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|cause| FileError::new(number, format!("is no JSON object: {cause}")))?;
+        // The reader's own words repeat a value, however long it is.
+        let no_object =
+            |cause: serde_json::Error| FileError::new(number, format!("is no JSON object: {}", shown::cut(&cause.to_string())));
+        let object: Map<String, Value> = serde_json::from_str(&text).map_err(no_object)?;
         let found = Kind::recognise(&object.keys().map(String::as_str).collect::<Vec<_>>())
             .map_err(|error| FileError { line: number, ..error })?;
         match kind {

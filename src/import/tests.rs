@@ -200,6 +200,7 @@ fn bounds(runs: &[Run]) -> Vec<Run> {
 fn a_line_is_bounded_and_so_is_what_a_message_repeats() {
     let names = "tenant,space_type,observed_at,allocated_gb,total_gb\n";
     let long = "x".repeat(2_000_000);
+    let object = r#"{"tenant":"acme","space_type":0,"observed_at":"2026-03-01T00:00:00Z","allocated_gb":1,"total_gb":2}"#;
     for (file, line, told) in [
         (format!("{names}acme,0,2026-03-01T00:00:00Z,1,\"{long}"), 2, "is longer than 1 MiB"),
         (format!("{names}acme,0,2026-03-01T00:00:00Z,1,2\nacme,0,{long},1,2\n"), 3, "is longer than 1 MiB"),
@@ -212,6 +213,8 @@ fn a_line_is_bounded_and_so_is_what_a_message_repeats() {
         (format!("{names}acme,0,-000044-03-15T00:00:00Z,1,2\n"), 2, "observed_at: \"-000044-03-15T00:00:00Z\" is no instant"),
         (format!("{names}acme,0,0000-12-30T23:59:59Z,1,2\n"), 2, "observed_at: \"0000-12-30T23:59:59Z\" is no instant"),
         (format!("{{\"{}\":1}}\n", &long[..5000]), 1, "there is no column"),
+        (format!("{object}\n\"{}\"", &long[..5000]), 2, "is no JSON object: invalid type: string \"xxx"),
+        (format!("{object}\n\"\u{202e}\""), 2, "is no JSON object: invalid type: string \"\\u{202e}\""),
         (format!("{names}acme,0,2026-03-01T00:00:00Z,-1,2\n"), 2, "allocated_gb: \"-1\" is no whole number from 0 on"),
         (
             format!("{names}acme,0,2026-03-01T00:00:00Z,9223372036854775808,2\n"),

@@ -110,7 +110,9 @@ fn decode_object<'a, T: Deserialize<'a>>(text: &'a str, what: &str) -> Result<T,
 }
 
 fn json_reason(what: &str, error: &serde_json::Error) -> String {
-    if error.is_data() { format!("{what} is not as documented: {error}") } else { format!("{what} is not JSON: {error}") }
+    // The reader's own words repeat a value, however long it is.
+    let (reason, found) = (error.to_string(), if error.is_data() { "not as documented" } else { "not JSON" });
+    format!("{what} is {found}: {}", shown::cut(&reason))
 }
 
 fn decode_code(raw: Option<&RawValue>) -> Result<String, String> {

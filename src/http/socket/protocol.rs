@@ -10,6 +10,7 @@ use tungstenite::error::ProtocolError;
 use super::super::request::{Object, Params};
 use crate::access::Crowded;
 use crate::graphql::TextLimits;
+use crate::shown;
 
 /// What a client says.
 #[derive(Debug, Deserialize)]
@@ -128,5 +129,6 @@ impl From<Close> for CloseFrame {
 /// Understands a message.
 pub(super) fn parse(text: &str, limits: TextLimits) -> Result<ClientMessage, Close> {
     limits.check_json("the message", text.as_bytes()).map_err(Close::Invalid)?;
-    serde_json::from_str(text).map_err(|cause| Close::Invalid(format!("the message is not understood: {cause}")))
+    serde_json::from_str(text)
+        .map_err(|cause| Close::Invalid(format!("the message is not understood: {}", shown::cut(&cause.to_string()))))
 }

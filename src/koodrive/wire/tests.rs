@@ -28,6 +28,23 @@ fn the_documented_form_and_the_examples_form_are_understood() {
 }
 
 #[test]
+fn of_a_long_value_in_a_wrong_place_the_beginning_is_told() {
+    let long = "\u{202e}x".repeat(100_000);
+    for body in
+        [format!("\"{long}\""), format!(r#"{{"code":0,"data":["{long}"]}}"#), format!(r#"{{"code":"{long}","msg":"{long}"}}"#)]
+    {
+        let said = decode(&body).unwrap_err().to_string();
+        assert!(said.chars().count() < 300 && !said.contains(shown::is_hidden), "{said}");
+    }
+    assert_eq!(
+        decode("\"no object\""),
+        Err(Verdict::invalid(
+            r#"the body is not as documented: invalid type: string "no object", expected struct Envelope at line 1 column 11"#
+        ))
+    );
+}
+
+#[test]
 fn unknown_types_are_kept() {
     let body = r#"{"code":0,"data":[{"type":2147483647,"allocateCapacity":1,"totalCapacity":2},{"type":"-7","allocateCapacity":0,"totalCapacity":0}]}"#;
     assert_eq!(decode(body), Ok(vec![allocation(-7, 0, 0), allocation(i32::MAX, 1, 2)]));
