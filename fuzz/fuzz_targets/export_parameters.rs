@@ -1,7 +1,3 @@
 #![no_main]
 
-#[path = "../harness/mod.rs"]
-#[expect(dead_code, reason = "each target uses its own part")]
-mod harness;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| harness::export_parameters(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| quotagraph_fuzz::export_parameters(input));

@@ -2,19 +2,33 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use quotagraph::clock::TestClock;
-use quotagraph::koodrive::{Account, Client, Credential, Settings};
+use quotagraph::koodrive::{Account, Client, Credential, Failure, Settings};
 use quotagraph::metrics::Metrics;
-use quotagraph::quota::MAX_SPACE_TYPES;
+use quotagraph::quota::{MAX_SPACE_TYPES, SpaceAllocation};
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use super::NOW;
+use super::sentence::check_sentence;
+use super::{NOW, parts};
+
+/// How often the client calls for one input, at most.
+const CALLS: usize = 3;
+
+/// What is answered, one after the other; the last one for ever.
+#[derive(Default)]
+struct Answers {
+    bytes: Mutex<Vec<Vec<u8>>>,
+    next: AtomicUsize,
+}
 
 struct Upstream {
-    answer: Arc<Mutex<Vec<u8>>>,
+    answers: Arc<Answers>,
     account: Account,
     client: Client,
     runtime: Runtime,
@@ -22,8 +36,8 @@ struct Upstream {
 
 static UPSTREAM: LazyLock<Mutex<Upstream>> = LazyLock::new(|| {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let answer = Arc::<Mutex<Vec<u8>>>::default();
-    let address = serve(Arc::clone(&answer));
+    let answers = Arc::<Answers>::default();
+    let address = serve(Arc::clone(&answers));
     let settings = Settings {
         attempt_timeout: Duration::from_secs(5),
         retries: 0,
@@ -41,11 +55,11 @@ static UPSTREAM: LazyLock<Mutex<Upstream>> = LazyLock::new(|| {
         generation: 0,
     };
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    Mutex::new(Upstream { answer, account, client, runtime })
+    Mutex::new(Upstream { answers, account, client, runtime })
 });
 
-/// Answers every request with what the answer is at that moment, and ends the connection.
-fn serve(answer: Arc<Mutex<Vec<u8>>>) -> SocketAddr {
+/// Answers each request with what is next, and ends the connection.
+fn serve(answers: Arc<Answers>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -59,7 +73,7 @@ fn serve(answer: Arc<Mutex<Vec<u8>>>) -> SocketAddr {
                     _ => break,
                 }
             }
-            let bytes = answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let bytes = answers.take();
             let _ = connection.write_all(&bytes);
             let _ = connection.shutdown(Shutdown::Write);
         }
@@ -67,20 +81,92 @@ fn serve(answer: Arc<Mutex<Vec<u8>>>) -> SocketAddr {
     address
 }
 
-/// Lets the client call an upstream that answers so.
-pub fn answer(bytes: &[u8]) {
-    let upstream = UPSTREAM.lock().unwrap_or_else(PoisonError::into_inner);
-    let Upstream { answer, account, client, runtime } = &*upstream;
-    bytes.clone_into(&mut answer.lock().unwrap_or_else(PoisonError::into_inner));
-    match runtime.block_on(client.space_allocation(account)) {
-        Ok(allocation) => {
-            let types = allocation.by_type().len();
-            assert!((1..=MAX_SPACE_TYPES).contains(&types), "{types} space types");
-        }
-        Err(failure) => {
-            let sentence = failure.to_string();
-            assert!(!sentence.chars().any(char::is_control), "a control character in a verdict: {sentence:?}");
-            assert!(sentence.len() < 2000, "a verdict of {} bytes: {sentence:.300}…", sentence.len());
-        }
+impl Answers {
+    fn set(&self, bytes: Vec<Vec<u8>>) {
+        *self.lock() = bytes;
+        self.next.store(0, Ordering::SeqCst);
     }
+
+    fn take(&self) -> Vec<u8> {
+        let bytes = self.lock();
+        bytes[self.next.fetch_add(1, Ordering::SeqCst).min(bytes.len() - 1)].clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets a client that knows nothing yet call an upstream that answers so, once for each answer.
+pub fn answer(input: &[u8]) {
+    let upstream = UPSTREAM.lock().unwrap_or_else(PoisonError::into_inner);
+    let Upstream { answers, account, client, runtime } = &*upstream;
+    let all: Vec<Vec<u8>> = parts(input).into_iter().map(<[u8]>::to_vec).collect();
+    answers.set(all.clone());
+    client.retain([]);
+    for _ in 0..all.len().min(CALLS) {
+        let before = answers.next.load(Ordering::SeqCst);
+        match runtime.block_on(client.space_allocation(account)) {
+            Ok(allocation) => {
+                let last = answers.next.load(Ordering::SeqCst).saturating_sub(1).min(all.len() - 1);
+                check_allocation(&allocation, &all[last]);
+            }
+            Err(failure) => check_failure(&failure),
+        }
+        assert!(answers.next.load(Ordering::SeqCst) <= before + 2, "a call is at most two requests when nothing is repeated");
+        check_date(client, account);
+    }
+}
+
+fn check_failure(failure: &Failure) {
+    check_sentence(&failure.to_string());
+    assert!(failure.attempts <= 2, "{} requests", failure.attempts);
+    let verdict = &failure.verdict;
+    assert!(verdict.code().starts_with("UPSTREAM_"), "{}", verdict.code());
+    assert!(verdict.retry_after().is_none_or(|wait| wait <= Duration::from_hours(1)), "{:?}", verdict.retry_after());
+    if let Some(code) = verdict.upstream_code() {
+        check_sentence(&code);
+        assert!(code.chars().count() <= 64, "a code of {} characters", code.chars().count());
+    }
+}
+
+/// Whatever the upstream said of the time, the next request can be made, with a date.
+fn check_date(client: &Client, account: &Account) {
+    let request = client.signed_headers(account).expect("a request");
+    let date = request.headers.iter().find(|(name, _)| *name == "X-Date");
+    let (_, date) = date.expect("a date");
+    assert!(date.len() == "20260302T120000Z".len() && date.is_ascii(), "{date:?}");
+}
+
+/// The types are each once and in order, and what they hold is what anybody reads in the body.
+fn check_allocation(allocation: &SpaceAllocation, answer: &[u8]) {
+    let types = allocation.by_type();
+    assert!((1..=MAX_SPACE_TYPES).contains(&types.len()), "{} space types", types.len());
+    assert!(types.windows(2).all(|pair| pair[0].space_type < pair[1].space_type), "{types:?}");
+    assert!(types.iter().all(|of_type| of_type.allocated_gb >= 0 && of_type.total_gb >= 0), "{types:?}");
+    let now: Timestamp = NOW.parse().expect("an instant");
+    assert!(allocation.observed_at().duration_since(now).abs() < SignedDuration::from_secs(1), "{}", allocation.observed_at());
+    let Some(items) = read_body(answer) else { return };
+    let mut items: Vec<_> =
+        items.iter().map(|item| ["type", "allocateCapacity", "totalCapacity"].map(|name| number(&item[name]))).collect();
+    items.sort_unstable();
+    let found: Vec<_> = types.iter().map(|of| [Some(of.space_type.into()), Some(of.allocated_gb), Some(of.total_gb)]).collect();
+    assert_eq!(found, items);
+}
+
+/// The items of a body that is not sent in chunks.
+fn read_body(answer: &[u8]) -> Option<Vec<Value>> {
+    let head = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    if answer[..head].to_ascii_lowercase().windows(8).any(|window| window == b"encoding") {
+        return None;
+    }
+    let body: Value = serde_json::Deserializer::from_slice(&answer[head + 4..]).into_iter().next()?.ok()?;
+    match &body["data"] {
+        Value::Array(items) => Some(items.clone()),
+        item => Some(vec![item.clone()]),
+    }
+}
+
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok()).or_else(|| (value.as_f64() == Some(0.0)).then_some(0))
 }

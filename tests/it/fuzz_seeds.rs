@@ -52,3 +52,9 @@ fn parameters_of_exports_do_no_harm() {
 fn config_files_do_no_harm() {
     run_seeds("config", harness::config);
 }
+
+#[test]
+#[should_panic(expected = "seeds/config/auth fails")]
+fn a_seed_that_fails_fails_its_test() {
+    run_seeds("config", |_| panic!("found by a check of the harness"));
+}
