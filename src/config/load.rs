@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::environment::{Overrides, find_overrides, parse_structure};
 use super::error::{ConfigError, Invalid};
 use super::proxy::{self, ProxySetting};
-use super::secrets::warn_of_open_files;
+use super::secrets::{has_password, warn_of_open_files};
 use super::translate::explain;
 use super::{Config, TenantConfig};
 use crate::files;
@@ -126,7 +126,10 @@ fn resolve_tenants(
 ) -> Result<Vec<WatchedTenant>, ConfigError> {
     let env: HashMap<String, String> = env.into_iter().collect();
     check_default_tenant(config, &placed).map_err(|invalid| locate(invalid, &Overrides::new(), &config.place()))?;
-    let secret_files: Vec<PathBuf> = placed.iter().flat_map(PlacedTenant::secret_files).collect();
+    let mut secret_files: Vec<PathBuf> = placed.iter().flat_map(PlacedTenant::secret_files).collect();
+    // What is wrong with the file is told elsewhere.
+    let has_secret = |file: &PathBuf| files::is_open_to_all(file) && read_table(file).is_ok_and(has_password);
+    secret_files.extend(config.file.iter().filter(|file| has_secret(file)).cloned());
     warn_of_open_files(secret_files.iter().map(PathBuf::as_path));
     placed
         .into_iter()

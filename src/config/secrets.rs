@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use figment::value::{Dict, Value};
 use secrecy::SecretString;
 use tracing::warn;
+use url::Url;
 
 use crate::{files, shown};
 
@@ -42,6 +44,19 @@ pub(super) fn warn_of_open_files<'a>(files: impl IntoIterator<Item = &'a Path>) 
     if let Some(first) = open.first() {
         warn!(files = open.len(), first = %first.display(), "secrets are in files that every user of this machine can read; take that away with chmod o-r");
     }
+}
+
+/// Where a config may have passwords: in addresses.
+const ADDRESSES: [&str; 3] = ["database.url", "upstream.proxy", "auth.jwt.proxy"];
+
+/// Whether a config has a password in it.
+pub(super) fn has_password(config: Dict) -> bool {
+    let config = Value::from(config);
+    let has_password = |text: &str| {
+        let address = Url::parse(text);
+        address.is_ok_and(|url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"))
+    };
+    ADDRESSES.iter().any(|place| config.find_ref(place).and_then(Value::as_str).is_some_and(has_password))
 }
 
 fn looks_like_variable(name: &str) -> bool {

@@ -146,14 +146,13 @@ impl From<ApiError> for Error {
     }
 }
 
-/// The bytes of a message at most: those of libraries may have a piece of the document or of a value.
-const LONGEST_MESSAGE: usize = 500;
+/// The bytes of a message from which on it has a long piece of the document or of a value in it: those of libraries may.
+const LONG_MESSAGE: usize = 500;
 
-/// Cuts a message that is long.
+/// Cuts a message that is long to what may be shown of a value.
 pub(super) fn shorten(message: &mut String) {
-    if message.len() > LONGEST_MESSAGE {
-        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
-        message.push('…');
+    if message.len() > LONG_MESSAGE {
+        *message = shown::cut(message).into_owned();
     }
 }
 

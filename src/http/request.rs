@@ -19,6 +19,7 @@ use super::RequestLimits;
 use super::media_type::require_json;
 use super::refusal::Refusal;
 use crate::graphql::{TextLimits, code};
+use crate::shown;
 
 /// A JSON object.
 pub(super) type Object = serde_json::Map<String, serde_json::Value>;
@@ -84,7 +85,9 @@ pub(super) fn is_list(body: &[u8]) -> bool {
 pub(super) fn parse_body(bytes: &Bytes, limits: &RequestLimits) -> Result<Asked, Refusal> {
     let RequestLimits { batch, text, .. } = *limits;
     text.check_json("the request", bytes).map_err(too_complex)?;
-    let not_understood = |error| Refusal::bad_request(format!("the request is not understood: {error}"));
+    let not_understood = |error: serde_json::Error| {
+        Refusal::bad_request(format!("the request is not understood: {}", shown::cut(&error.to_string())))
+    };
     if !is_list(bytes) {
         return serde_json::from_slice(bytes).map(Asked::One).map_err(not_understood);
     }
@@ -119,7 +122,8 @@ fn split_list(bytes: &Bytes) -> Vec<Bytes> {
 /// Understands a parameter of an address that is a JSON object.
 fn parse_object<T: DeserializeOwned>(name: &str, text: &str, limits: TextLimits) -> Result<T, Refusal> {
     limits.check_json(name, text.as_bytes()).map_err(too_complex)?;
-    serde_json::from_str(text).map_err(|cause| Refusal::bad_request(format!("{name} is not a JSON object: {cause}")))
+    serde_json::from_str(text)
+        .map_err(|cause| Refusal::bad_request(format!("{name} is not a JSON object: {}", shown::cut(&cause.to_string()))))
 }
 
 /// Understands the query of a GET's address.

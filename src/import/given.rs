@@ -9,6 +9,9 @@ use super::fields::{FileError, Kind, Line};
 use super::{csv, ndjson};
 use crate::quota::{MAX_SPACE_TYPES, MAX_SPACE_TYPES_EVER, Run, Sample, SpaceAllocation, SpaceTypeAllocation, TenantId};
 
+/// Some tools write it before anything else.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A whole file, checked.
 ///
 /// Samples take about 50 bytes of memory a line, snapshots 90: ten million samples take 0.5 GB.
@@ -74,7 +77,11 @@ pub(super) fn types(samples: &[GivenSample]) -> std::collections::BTreeSet<i32> 
 /// The first line that is wrong.
 pub fn read_file(from: impl Read, tenants: &[TenantId], interval_s: u32, now: Timestamp) -> Result<Given, FileError> {
     let mut from = BufReader::with_capacity(1 << 16, from);
-    let beginning = from.fill_buf().map_err(|cause| FileError::new(1, format!("cannot be read: {cause}")))?;
+    let unreadable = |cause| FileError::new(1, format!("cannot be read: {cause}"));
+    if from.fill_buf().map_err(unreadable)?.starts_with(BYTE_ORDER_MARK) {
+        from.consume(BYTE_ORDER_MARK.len());
+    }
+    let beginning = from.fill_buf().map_err(unreadable)?;
     let is_json = beginning.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let mut reading = Reading { tenants, now, kind: Kind::Samples, lines: 0, samples: BTreeMap::new(), runs: BTreeMap::new() };
     let mut kind = None;

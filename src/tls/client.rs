@@ -7,6 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::expiry::warn_of_end;
 use crate::{files, shown};
 
 /// Why the client cannot be built. The sentences say what to mend.
@@ -58,6 +59,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BuildE
     if certificates.is_empty() {
         return Err(ca_file_error(path, "holds no certificate in PEM form".to_owned()));
     }
+    warn_of_end(path, &certificates);
     Ok(certificates)
 }
 

@@ -1,4 +1,4 @@
-//! Warns of a certificate of ours that has expired, or is about to.
+//! Warns of a certificate that has expired, or is about to, or is not valid yet.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,16 +41,19 @@ pub async fn keep_watching(file: std::path::PathBuf, clock: SharedClock, stop: C
     }
 }
 
-/// Warns when a certificate of the chain has expired or will soon.
+/// Warns when one of these certificates has expired or will soon, or is not valid yet.
 pub(super) fn warn_of_end(file: &Path, chain: &[CertificateDer<'static>]) {
     warn_of_end_at(file, chain, SystemClock.now());
 }
 
 fn warn_of_end_at(file: &Path, chain: &[CertificateDer<'static>], now: Timestamp) {
-    let Some(end) = chain.iter().filter_map(end_of).min() else { return };
     let file = file.display();
+    if let Some(start) = chain.iter().filter_map(start_of).max().filter(|start| now < *start) {
+        warn!(%file, %start, "the certificate is not valid yet; until then it is refused");
+    }
+    let Some(end) = chain.iter().filter_map(end_of).min() else { return };
     if end <= now {
-        warn!(%file, %end, "the certificate has expired; clients refuse it");
+        warn!(%file, %end, "the certificate has expired; it is refused");
     } else if end.duration_since(now) <= SOON {
         warn!(%file, %end, "the certificate expires within 14 days");
     }
@@ -58,16 +61,33 @@ fn warn_of_end_at(file: &Path, chain: &[CertificateDer<'static>], now: Timestamp
 
 /// The last instant at which a certificate is valid, as far as it can be told. The verifier tells it of one that it finds expired.
 fn end_of(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
+    match judge(certificate, Duration::from_secs(FAR))? {
+        CertificateError::ExpiredContext { not_after, .. } => instant(not_after),
+        _ => None,
+    }
+}
+
+/// The first one, told likewise.
+fn start_of(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
+    match judge(certificate, Duration::ZERO)? {
+        CertificateError::NotValidYetContext { not_before, .. } => instant(not_before),
+        _ => None,
+    }
+}
+
+fn instant(time: UnixTime) -> Option<Timestamp> {
+    Timestamp::from_second(i64::try_from(time.as_secs()).ok()?).ok()
+}
+
+/// What the verifier finds wrong with a certificate at a time since 1970.
+fn judge(certificate: &CertificateDer<'static>, time: Duration) -> Option<CertificateError> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).ok()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
     let name = ServerName::try_from("localhost").ok()?;
-    let far = UnixTime::since_unix_epoch(Duration::from_secs(FAR));
-    match verifier.verify_server_cert(certificate, &[], &name, &[], far) {
-        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
-            Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok()
-        }
+    match verifier.verify_server_cert(certificate, &[], &name, &[], UnixTime::since_unix_epoch(time)) {
+        Err(Error::InvalidCertificate(error)) => Some(error),
         _ => None,
     }
 }
@@ -79,14 +99,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_certificate_is_found() {
+    fn the_beginning_and_the_end_of_a_certificate_are_found() {
         for names in [vec!["quota.example".to_owned()], vec!["10.0.0.1".to_owned()], Vec::new()] {
             let mut params = CertificateParams::new(names).unwrap();
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2026, 3, 12);
             let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            assert_eq!(start_of(certificate.der()), Some("2020-01-01T00:00:00Z".parse().unwrap()));
             assert_eq!(end_of(certificate.der()), Some("2026-03-12T00:00:00Z".parse().unwrap()));
         }
-        assert_eq!(end_of(&CertificateDer::from(vec![1, 2, 3])), None);
+        let none = CertificateDer::from(vec![1, 2, 3]);
+        assert_eq!((start_of(&none), end_of(&none)), (None, None));
     }
 }

@@ -25,6 +25,29 @@ async fn every_command_has_a_help_text_and_the_first_page_names_them_all() {
 }
 
 #[tokio::test]
+async fn of_what_is_wrong_a_piece_is_repeated_and_nothing_that_is_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("\u{202e}\u{2028}\u{85}{}", "Q".repeat(10_000));
+    let option = format!("--{long}");
+    std::fs::write(folder.path().join("quotagraph.toml"), format!("upstream.ca_file = \"{}\"\n", "Q".repeat(10_000))).unwrap();
+    for args in [
+        &[&*long][..],
+        &[&*option],
+        &["serve", &long],
+        &["import", "--interval", &long, "x"],
+        &["demo", "--listen", &long],
+        &["--config", &long, "check"],
+        &["check"],
+    ] {
+        let finished = run(quotagraph(folder.path(), args)).await;
+        assert!(finished.code.is_some_and(|code| code > 0));
+        let pieces = finished.stderr.split(|c| c != 'Q').map(str::len);
+        assert!((150..=200).contains(&pieces.max().unwrap()), "{finished:?}");
+        assert!(!finished.stderr.contains(['\u{202e}', '\u{2028}', '\u{85}']), "{finished:?}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_usage_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
     for args in

@@ -167,17 +167,24 @@ async fn a_secret_is_read_without_a_byte_order_mark_and_odd_ones_are_warned_of()
 
 #[tokio::test]
 async fn a_certificate_that_ends_soon_is_warned_of() {
-    for (days, warning) in [(-1, "the certificate has expired"), (10, "the certificate expires within 14 days"), (30, "")] {
+    for (begins, days, warning) in [
+        (-9, -1, "the certificate has expired"),
+        (-9, 10, "the certificate expires within 14 days"),
+        (1, 30, "the certificate is not valid yet"),
+        (-9, 30, ""),
+    ] {
         let site = Site::serving(
             "collector.enabled = false\nserver.tls = { certificate_file = \"cert.pem\", key_file = \"key.pem\" }",
             &[tenant("acme", 1, 10)],
         )
         .await;
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let now = u64::try_from(SystemClock.now().as_second()).unwrap();
-        let end = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now);
-        let days_off = std::time::Duration::from_hours(24 * u64::try_from(i64::abs(days)).unwrap());
-        params.not_after = if days < 0 { end - days_off } else { end + days_off }.into();
+        let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(SystemClock.now().as_second()).unwrap());
+        let in_days = |days: i64| {
+            let off = std::time::Duration::from_hours(24 * days.unsigned_abs());
+            if days < 0 { now - off } else { now + off }
+        };
+        (params.not_before, params.not_after) = (in_days(begins).into(), in_days(days).into());
         let key = rcgen::KeyPair::generate().unwrap();
         site.write("cert.pem", &params.self_signed(&key).unwrap().pem());
         site.write("key.pem", &key.serialize_pem());
@@ -185,10 +192,26 @@ async fn a_certificate_that_ends_soon_is_warned_of() {
         let finished = site.serve().await.terminate().await;
         assert_eq!(finished.code, Some(0), "{finished:?}");
         if warning.is_empty() {
-            assert!(!finished.stderr.contains("expire"), "{finished:?}");
+            assert!(!finished.stderr.contains("the certificate "), "{finished:?}");
         } else {
             assert!(finished.stderr.contains(warning), "{finished:?}");
         }
         assert!(finished.stderr.contains("can read the key of the certificate"), "{finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_config_with_a_password_that_others_can_read_is_warned_of() {
+    let proxy = "upstream.proxy = \"http://user:hunter2@127.0.0.1:1\"";
+    for (settings, mode, is_warned_of) in [(proxy, 0o644, true), (proxy, 0o640, false), ("", 0o644, false)] {
+        let site = Site::new(settings, &[tenant("acme", 1, 10)]).await;
+        let file = site.path().join("quotagraph.toml");
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = site.command(&["check"]);
+        command.env("QUOTAGRAPH_LOG__FILTER", "warn");
+        let finished = run(command).await;
+        let warning = "every user of this machine can read; take that away with chmod o-r files=1 first=quotagraph.toml";
+        assert_eq!(finished.stderr.contains(warning), is_warned_of, "{settings} {mode:o}: {finished:?}");
+        assert!(!finished.stderr.contains("hunter2") && !finished.stdout.contains("hunter2"), "{finished:?}");
     }
 }

@@ -101,6 +101,10 @@ async fn whoever_breaks_the_protocol_is_closed_with_its_code() {
         (vec![init.clone(), init.clone()], (4429, "Too many initialisation requests")),
         (vec![init.clone(), subscribe("1", &changes), subscribe("1", &changes)], (4409, "Subscriber for 1 already exists")),
         (vec![json!({ "type": "start", "id": "1" })], (4400, "the message is not understood: unknown variant `start`")),
+        (
+            vec![json!({ "type": "\u{202e}\u{2028}" })],
+            (4400, "the message is not understood: unknown variant `\\u{202e}\\u{2028}`"),
+        ),
         (vec![init.clone(), json!({ "type": "subscribe", "id": 7, "payload": {} })], (4400, "the message is not understood")),
     ] {
         let mut socket = Socket::open(&app, &[]).await.unwrap();
