@@ -62,7 +62,7 @@ pub(crate) fn all(history: &History) -> Vec<Document> {
             days_ago(days)
         )
     };
-    let largest = |name: &str| Document::query(name, &five_minutes(10, 33));
+    let largest = |name: &str| Document::query(name, &five_minutes(5, 33));
     let since = days_ago(20);
     let changed = format!(
         "subscription {{ spaceAllocationChanged(since: \"{since}\") {{ tenant {{ id usageOverTime(from: \"{from}\") {{ {point} }} forecast {{ backtestError points {{ at lower upper }} }} }} }} }}"
@@ -70,21 +70,21 @@ pub(crate) fn all(history: &History) -> Vec<Document> {
     let many_ids: Vec<String> = (0..10_000).map(|place| format!("no-such-{place:05}")).collect();
     vec![
         Document::query("a list of 100, a year in days", &format!("{{ tenants(first: 100) {{ nodes {{ id usageOverTime(from: \"{from}\") {{ points {{ start allocated {{ average max }} }} }} }} }} }}")),
-        Document::query("a list of 540, a year in days", &format!("{{ tenants(first: 340) {{ nodes {{ usageOverTime(from: \"{from}\") {{ {point} }} }} }} }}")),
-        Document::query("a list of 870, all of history as one point", &format!("{{ tenants(first: 860) {{ nodes {{ {few_points} }} }} }}")),
+        Document::query("a list of 340, a year in days", &format!("{{ tenants(first: 340) {{ nodes {{ usageOverTime(from: \"{from}\") {{ {point} }} }} }} }}")),
+        Document::query("a list of 860, all of history as one point", &format!("{{ tenants(first: 860) {{ nodes {{ {few_points} }} }} }}")),
         Document::query("all dense tenants, a year in days", &format!("{{ tenants(first: {}) {{ nodes {{ usageOverTime(from: \"{from}\") {{ {point} }} }} }} }}", history.dense)),
         Document::query("one dense tenant, 90 stretches", &format!("{{ tenant(id: \"{}\") {{ {} }} }}", dense[0], aliases(90, &|place| format!("usageOverTime(from: \"{}\", interval: \"P1M\") {{ coverage }}", from + SignedDuration::from_mins(5 * i64::try_from(place).unwrap_or(0) + 1))))),
-        largest("five minutes over 33 days of 10 tenants"),
+        largest("five minutes over 33 days of 5 tenants"),
         Document::of("entities of 860, all of history as one point", &json!({ "query": entities(&few_points), "variables": { "r": representations(&ids(860, 0)) } })),
-        Document::of("entities of 10,000 unknown", &json!({ "query": entities("id"), "variables": { "r": representations(&many_ids) } })),
+        Document::of("entities of 4,000 unknown", &json!({ "query": entities("id"), "variables": { "r": representations(&many_ids[..4000]) } })),
         Document::query("growth of 1,000 over ten years", "{ tenants(first: 1000) { nodes { growth(over: \"P10Y\") { perDay } } } }"),
         Document::query("growth of dense tenants, 90 stretches", &format!("{{ tenants(first: 20) {{ nodes {{ {} }} }} }}", aliases(90, &|place| format!("growth(over: \"P{}D\") {{ perDay }}", 100 + place)))),
         Document::query("forecasts of 270", "{ tenants(first: 270) { nodes { forecast { latest backtestError } } } }"),
         Document::query("forecasts with 90 horizons of 4 dense tenants", &format!("{{ tenants(first: 4) {{ nodes {{ {} }} }} }}", aliases(45, &|place| format!("forecast(horizon: \"P{}D\", confidence: 0.{}) {{ latest backtestError }}", 700 - place, 50 + place)))),
-        Document::query("snapshots of 1,000, 1,000 each, nothing of them", "{ tenants(first: 1000) { nodes { snapshots(first: 1000) { __typename } } } }"),
-        Document::query("snapshots of 19, 1,000 each", "{ tenants(first: 19) { nodes { snapshots(first: 1000) { nodes { allocated } } } } }"),
-        Document::query("byType and labels of 1,000", "{ tenants(first: 1000) { nodes { labels { key value } spaceAllocation { byType { spaceType allocated total utilization } } } } }"),
-        Document::query("byType by 6 names of 1,000", &format!("{{ tenants(first: 1000) {{ nodes {{ spaceAllocation {{ {} }} }} }} }}", aliases(6, &|_| "byType { spaceType allocated total }".to_owned()))),
+        Document::query("snapshots of 190, 1,000 each, nothing of them", "{ tenants(first: 190) { nodes { snapshots(first: 1000) { __typename } } } }"),
+        Document::query("snapshots of 9, 1,000 each", "{ tenants(first: 9) { nodes { snapshots(first: 1000) { nodes { allocated } } } } }"),
+        Document::query("byType and labels of 450", "{ tenants(first: 450) { nodes { labels { key value } spaceAllocation { byType { spaceType allocated total utilization } } } } }"),
+        Document::query("byType by 6 names of 130", &format!("{{ tenants(first: 130) {{ nodes {{ spaceAllocation {{ {} }} }} }} }}", aliases(6, &|_| "byType { spaceType allocated total }".to_owned()))),
         Document::query("the fleet, 99 stretches", &format!("{{ fleet {{ {} }} }}", aliases(99, &|place| format!("usageOverTime(from: \"{}\", interval: \"P1D\", timeZone: \"{}\") {{ coverage }}", from + SignedDuration::from_hours(i64::try_from(place).unwrap_or(0)), ["Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe"][place % 3])))),
         Document::query("the fleet in five minutes, 19 times", &format!("{{ fleet {{ {} }} }}", aliases(19, &|place| format!("usageOverTime(from: \"{}\", to: \"{to}\", interval: \"PT5M\", timeZone: \"Australia/Lord_Howe\") {{ points {{ start allocated {{ average }} }} }}", days_ago(33) + SignedDuration::from_mins(i64::try_from(place).unwrap_or(0)))))),
         Document::query("groups of groups with series", &format!("{{ fleet {{ groups(label: \"label11\", first: 21) {{ fleet {{ groups(label: \"label00\", first: 10) {{ fleet {{ usageOverTime(from: \"{}\") {{ coverage }} }} }} }} }} }} }}", days_ago(300))),
