@@ -13,8 +13,10 @@ mod source;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::forecasting::FULL_WITHIN_DAYS;
 use self::forecasting::Forecasts;
@@ -50,6 +52,8 @@ pub struct Fleets {
     tenants: Arc<Tenants>,
     kept: Kept,
     forecasts: Forecasts,
+    /// As many questions are answered at a time as there are cores: each holds figures of all tenants meanwhile.
+    places: Arc<Semaphore>,
 }
 
 /// The tenants of a question, with the numbers that the passes know them by.
@@ -58,6 +62,8 @@ struct Asked {
     members: HashMap<TenantId, Member>,
     /// What answering it may take.
     work: Arc<Work>,
+    /// Given back with the answer.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for Fleets {
@@ -70,7 +76,8 @@ impl Fleets {
     /// Sums over what this store has of the tenants.
     #[must_use]
     pub fn new(store: SharedStore, tenants: Arc<Tenants>) -> Self {
-        Self { store, tenants, kept: Kept::new(), forecasts: Forecasts::new() }
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self { store, tenants, kept: Kept::new(), forecasts: Forecasts::new(), places: Arc::new(Semaphore::new(cores)) }
     }
 
     /// The series of each fleet, in order. Fleets that share no tenant are summed in one pass.
@@ -184,6 +191,8 @@ impl Fleets {
 
     /// Chooses from what a question about these tenants is answered, and numbers them.
     async fn asked<'a>(&self, tenants: impl IntoIterator<Item = &'a TenantId>, work: Arc<Work>) -> Result<Asked, StoreError> {
+        // The semaphore is never closed.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let tenants: HashSet<&TenantId> = tenants.into_iter().collect();
         let source = Source::of(tenants.len(), self.tenants.current().all().len());
         let members = match source {
@@ -198,7 +207,7 @@ impl Fleets {
                 (0..).zip(tenants).map(|(tenant_no, id)| (id.clone(), member(tenant_no))).collect()
             }
         };
-        Ok(Asked { source, members, work })
+        Ok(Asked { source, members, work, _place: place })
     }
 }
 
