@@ -183,7 +183,7 @@ impl App {
             environment_proxies: config.environment_proxies.clone(),
             stop: CancellationToken::new(),
         };
-        handle.register().await?;
+        handle.register_tenants().await?;
 
         let feed = Feed::open(
             Arc::clone(&store),
@@ -377,6 +377,15 @@ fn exports(config: &Config, store: &SharedStore, clock: &SharedClock) -> Exports
     Exports { store: Arc::clone(store), clock: Arc::clone(clock), permits: Arc::new(Semaphore::new(permits)) }
 }
 
+fn tell_of_auth(auth: Option<&Auth>) {
+    if auth.and_then(Auth::api_keys).is_some_and(|keys| keys.is_empty()) {
+        warn!("no API key is left: nobody is let in by one, and the service would not start so (auth.keys)");
+    }
+    let keys = auth.map_or(0, |auth| auth.keys.len());
+    let tokens = auth.is_some_and(|auth| auth.jwt.is_some());
+    info!(keys, tokens, "who may call was replaced");
+}
+
 async fn finish<T>(task: &mut JoinHandle<T>, part: &str) {
     if !task.is_finished()
         && let Err(cause) = task.await
@@ -445,19 +454,18 @@ impl AppHandle {
     /// Watches these tenants instead of the present ones.
     ///
     /// # Errors
-    /// When the database fails; the tenants are watched all the same, and their schedules follow with the next reload.
+    /// When the database fails; the tenants are watched all the same. [`Self::register_tenants`] tries again.
     pub async fn replace_tenants(&self, watched: Vec<WatchedTenant>) -> Result<Replacement, StoreError> {
-        let replacement = self.tenants.replace(watched);
-        self.allocations.forget_former(&self.tenants.current());
-        self.register().await?;
-        info!(
-            tenants = self.tenants.current().all().len(),
-            added = replacement.added,
-            removed = replacement.removed,
-            new_access = replacement.new_access,
-            "the tenants were replaced"
-        );
+        let replacement = self.watch_tenants(watched);
+        self.register_tenants().await?;
         Ok(replacement)
+    }
+
+    /// Watches these tenants instead of the present ones, of which the database hears by [`Self::register_tenants`].
+    pub fn watch_tenants(&self, watched: Vec<WatchedTenant>) -> Replacement {
+        let replacement = self.gate.replace_tenants(|| self.tenants.replace(watched));
+        self.tell_of_tenants(replacement);
+        replacement
     }
 
     /// Lets callers in as `[auth]` says from now on. Whoever was let in by what counts no longer loses its connections.
@@ -465,16 +473,34 @@ impl AppHandle {
     /// # Errors
     /// When it cannot be used, or would let in everybody where until now callers had to prove who they are; the former rules stay in force.
     pub fn replace_auth(&self, auth: Option<&Auth>) -> Result<(), ReplaceError> {
-        self.gate.replace(auth_settings(auth, &self.environment_proxies))?;
-        if auth.and_then(Auth::api_keys).is_some_and(|keys| keys.is_empty()) {
-            warn!("no API key is left: nobody is let in by one, and the service would not start so (auth.keys)");
-        }
-        info!(
-            keys = auth.map_or(0, |auth| auth.keys.len()),
-            tokens = auth.is_some_and(|auth| auth.jwt.is_some()),
-            "who may call was replaced"
-        );
+        self.gate.replace(auth_settings(auth, &self.environment_proxies), || ())?;
+        tell_of_auth(auth);
         Ok(())
+    }
+
+    /// Both at once: nobody is let in by the one version of `[auth]` to the tenants of the other. The database hears of the tenants by
+    /// [`Self::register_tenants`].
+    ///
+    /// # Errors
+    /// As [`Self::replace_auth`]; then the tenants stay, too.
+    pub fn replace_auth_and_tenants(&self, auth: Option<&Auth>, watched: Vec<WatchedTenant>) -> Result<(), ReplaceError> {
+        let settings = auth_settings(auth, &self.environment_proxies);
+        let replacement = self.gate.replace(settings, || self.tenants.replace(watched))?;
+        tell_of_auth(auth);
+        self.tell_of_tenants(replacement);
+        Ok(())
+    }
+
+    /// Takes from callers what `[auth]` does not give them any more, and gives nobody more.
+    pub fn take_back(&self, auth: Option<&Auth>) {
+        self.gate.take_back(&auth_settings(auth, &self.environment_proxies));
+    }
+
+    fn tell_of_tenants(&self, replacement: Replacement) {
+        let current = self.tenants.current();
+        self.allocations.forget_former(&current);
+        let Replacement { added, removed, new_access } = replacement;
+        info!(tenants = current.all().len(), added, removed, new_access, "the tenants were replaced");
     }
 
     /// Has the keys of the tokens' issuer fetched again, behind.
@@ -505,7 +531,11 @@ impl AppHandle {
         &self.metrics
     }
 
-    async fn register(&self) -> Result<(), StoreError> {
+    /// Has the database know the tenants that are watched, and their schedules.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn register_tenants(&self) -> Result<(), StoreError> {
         let tenants: Vec<_> = self.tenants.current().all().iter().map(|watched| watched.tenant.clone()).collect();
         self.store.register_tenants(&tenants, self.clock.now()).await
     }

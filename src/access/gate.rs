@@ -18,7 +18,7 @@ use super::rules::{ReplaceError, Rules};
 use super::tokens::Unverified;
 use super::{JwksError, Lapse, Principal, PrincipalName, Proof, Settings, View};
 use crate::clock::SharedClock;
-use crate::tenants::Tenants;
+use crate::tenants::{TenantSet, Tenants};
 
 /// How often the issuer's keys are looked after when nobody comes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -95,20 +95,43 @@ impl Gate {
     pub fn open(settings: Settings, tenants: Arc<Tenants>, clock: &SharedClock) -> Result<Self, JwksError> {
         let changes = Arc::default();
         let requests = settings.requests_per_second.map(|count| Allowance::per_second(count, clock.clone()));
-        let rules = Rules::new(settings, None, clock, &changes)?;
+        let rules = Rules::new(settings, None, tenants.current(), clock, &changes)?;
         let anybody = Arc::new(Grant { principal: Principal::anybody(), basis: Basis::Nothing, expires_at: None });
         Ok(Self { rules: ArcSwap::from_pointee(rules), changes, anybody, tenants, requests, clock: clock.clone() })
     }
 
-    /// Lets callers in by these settings from now on. Whoever was let in by what counts no longer is told. The limit on requests stays.
+    /// Lets callers in by these settings from now on, to the tenants as they are once `with_tenants` has run: at no moment to those of one version
+    /// by the settings of another. Whoever was let in by what counts no longer is told. The limit on requests stays.
     ///
     /// # Errors
     /// When that would let in whoever comes, where a proof was needed until now, or when the keys of an issuer cannot be used. All stays as it was.
-    pub fn replace(&self, settings: Settings) -> Result<(), ReplaceError> {
+    pub fn replace<T>(&self, settings: Settings, with_tenants: impl FnOnce() -> T) -> Result<T, ReplaceError> {
         let rules = self.rules.load().follow(settings, &self.clock, &self.changes)?;
+        let replaced = with_tenants();
+        self.put_in_force(rules);
+        Ok(replaced)
+    }
+
+    /// Takes from callers what these settings do not give them, and gives nobody more. For a version of the config of which the rest is not in force.
+    pub fn take_back(&self, settings: &Settings) {
+        // Where no proof is asked for any more, nothing is taken away.
+        if settings.keys.is_some() || settings.tokens.is_some() {
+            let rules = self.rules.load().less(settings);
+            self.put_in_force(rules);
+        }
+    }
+
+    /// Lets callers in to other tenants from now on.
+    pub fn replace_tenants<T>(&self, with_tenants: impl FnOnce() -> T) -> T {
+        let replaced = with_tenants();
+        self.put_in_force(Rules::clone(&self.rules.load()));
+        replaced
+    }
+
+    fn put_in_force(&self, mut rules: Rules) {
+        rules.tenants = self.tenants.current();
         self.rules.store(Arc::new(rules));
         self.changes.tell();
-        Ok(())
     }
 
     /// Has the issuer's keys fetched behind, whenever that was done last.
@@ -147,12 +170,12 @@ impl Gate {
     pub async fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, Refusal> {
         // Before the rules are looked at: what changes meanwhile is a change after it.
         let checked = self.changes.count();
-        let grant = match self.authenticate(credentials).await {
-            Ok(grant) => grant,
+        let (grant, tenants) = match self.authenticate(credentials).await {
+            Ok(found) => found,
             Err(unproven) => return Err(self.refuse(unproven, address)),
         };
         self.count(&grant.principal)?;
-        Ok(View { grant, tenants: self.tenants.current(), checked })
+        Ok(View { grant, tenants, checked })
     }
 
     /// Lets somebody who was let in before ask once more, with what it may see now.
@@ -177,15 +200,12 @@ impl Gate {
         }
         let count = self.changes.count();
         if view.checked != count {
-            let grant = self.rules.load().stands(&view.grant)?;
-            if let Some(grant) = grant {
+            let rules = self.rules.load();
+            if let Some(grant) = rules.stands(&view.grant)? {
                 view.grant = grant;
             }
+            view.tenants = Arc::clone(&rules.tenants);
             view.checked = count;
-        }
-        let current = self.tenants.current();
-        if current.generation() != view.tenants.generation() {
-            view.tenants = current;
         }
         Ok(())
     }
@@ -227,30 +247,32 @@ impl Gate {
         Ok(())
     }
 
-    /// Who calls. The key counts where both are sent.
-    async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Arc<Grant>, Unproven> {
-        let (proof, tokens, token) = {
+    /// Who calls, and the tenants of the same version. The key counts where both are sent.
+    async fn authenticate(&self, credentials: Credentials<'_>) -> Result<(Arc<Grant>, Arc<TenantSet>), Unproven> {
+        let (proof, tokens, token, tenants) = {
             let rules = self.rules.load();
-            let Some(proof) = rules.proof else { return Ok(Arc::clone(&self.anybody)) };
+            let tenants = Arc::clone(&rules.tenants);
+            let Some(proof) = rules.proof else { return Ok((Arc::clone(&self.anybody), tenants)) };
             let refused = |reason: &str| Err(Unproven::Refused { proof, reason: reason.to_owned(), token_refused: false });
             match (credentials, &rules.tokens) {
                 (Credentials { unusable: true, .. }, _) => return refused("credentials were sent twice, or not as text"),
                 (Credentials { api_key: Some(key), .. }, _) if !rules.keys.is_empty() => {
                     return find(&rules.keys, key)
-                        .map_or_else(|| refused("there is no such API key"), |grant| Ok(Arc::clone(grant)));
+                        .map_or_else(|| refused("there is no such API key"), |grant| Ok((Arc::clone(grant), tenants)));
                 }
                 (Credentials { token: Some(token), .. }, Some(tokens)) => match tokens.recall(token) {
-                    Some(grant) => return Ok(grant),
-                    None => (proof, Arc::clone(tokens), token),
+                    Some(grant) => return Ok((grant, tenants)),
+                    None => (proof, Arc::clone(tokens), token, tenants),
                 },
                 (Credentials { api_key: None, token: None, .. }, _) => return refused("no credentials were sent"),
                 _ => return refused("credentials were sent of a kind that does not count (auth.mode)"),
             }
         };
-        tokens.verify(token).await.map_err(|unverified| match unverified {
+        let verified = tokens.verify(token).await.map_err(|unverified| match unverified {
             Unverified::Fault(fault) => Unproven::Refused { proof, reason: fault.to_string(), token_refused: true },
             Unverified::Away(wait) => Unproven::Away(wait),
-        })
+        });
+        verified.map(|grant| (grant, tenants))
     }
 
     /// Only failures count against an address: many callers may share one, and a valid key is let in whatever others try. What cannot be judged

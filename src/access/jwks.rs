@@ -64,6 +64,8 @@ pub struct JwksSettings {
     pub proxies: Proxies,
     /// A PEM file with certificates of authorities to be trusted beside the machine's own.
     pub ca_file: Option<PathBuf>,
+    /// How that file is: another version of it makes other settings.
+    pub(crate) ca_stamp: Option<FileStamp>,
 }
 
 /// Why the keys of an issuer cannot be used.

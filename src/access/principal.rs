@@ -66,6 +66,17 @@ impl FromIterator<Role> for Roles {
     }
 }
 
+impl Scope {
+    /// The tenants of both.
+    fn within(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, other) => other.clone(),
+            (one, Self::All) => one.clone(),
+            (Self::Only(one), Self::Only(other)) => Self::Only(Arc::new(one.intersection(other).cloned().collect())),
+        }
+    }
+}
+
 /// Which tenants a principal may see.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
@@ -138,6 +149,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The same principal with what both of them may see and do.
+    pub(super) fn within(&self, other: &Self) -> Self {
+        let roles = Role::ALL.into_iter().filter(|role| self.roles.allow(*role) && other.roles.allow(*role)).collect();
+        Self { name: self.name.clone(), scope: self.scope.within(&other.scope), roles }
+    }
+
     /// Whoever reaches a service without authentication: may see and do everything.
     #[must_use]
     pub fn anybody() -> Self {

@@ -11,6 +11,7 @@ use super::keys::{ApiKey, KeyDigest};
 use super::tokens::{TokenSettings, TokenVerifier};
 use super::{JwksError, Proof};
 use crate::clock::SharedClock;
+use crate::tenants::TenantSet;
 
 /// How callers prove who they are, and how often they may.
 #[derive(Clone, Debug, Default)]
@@ -38,9 +39,10 @@ pub enum ReplaceError {
     Keys(#[from] JwksError),
 }
 
-/// Who may call.
-#[derive(Debug)]
+/// Who may call, and whom it is about. One value, so that nobody is let in by one version of the config to the tenants of another.
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
+    pub(super) tenants: Arc<TenantSet>,
     /// How callers prove who they are; `None` when they need not.
     pub(super) proof: Option<Proof>,
     /// What each key lets in.
@@ -56,6 +58,7 @@ impl Rules {
     pub(super) fn new(
         settings: Settings,
         former: Option<&Self>,
+        tenants: Arc<TenantSet>,
         clock: &SharedClock,
         changes: &Arc<Changes>,
     ) -> Result<Self, JwksError> {
@@ -83,7 +86,7 @@ impl Rules {
             (Some(former), _) => former.failures.clone(),
             (None, count) => count.map(|count| Arc::new(Allowance::per_minute(count, Arc::clone(clock)))),
         };
-        Ok(Self { proof, keys, tokens, failed_attempts_per_minute, failures })
+        Ok(Self { tenants, proof, keys, tokens, failed_attempts_per_minute, failures })
     }
 
     /// The rules that other settings make, in place of these.
@@ -91,7 +94,20 @@ impl Rules {
         if self.proof.is_some() && settings.keys.is_none() && settings.tokens.is_none() {
             return Err(ReplaceError::OpenDoor);
         }
-        Ok(Self::new(settings, Some(self), clock, changes)?)
+        Ok(Self::new(settings, Some(self), Arc::clone(&self.tenants), clock, changes)?)
+    }
+
+    /// These rules, less what the settings do not give. Tokens count as before as long as any do.
+    pub(super) fn less(&self, settings: &Settings) -> Self {
+        let wanted = settings.keys.as_deref().unwrap_or_default();
+        let keys = self.keys.iter().filter_map(|(digest, grant)| {
+            let wanted = wanted.iter().find(|key| key.digest == *digest)?;
+            let principal = grant.principal.within(&wanted.principal);
+            let is_same = principal.scope == grant.principal.scope && wanted.principal.roles == grant.principal.roles;
+            Some((*digest, if is_same { Arc::clone(grant) } else { Arc::new(Grant { principal, ..Grant::clone(grant) }) }))
+        });
+        let tokens = self.tokens.clone().filter(|_| settings.tokens.is_some());
+        Self { keys: keys.collect(), tokens, ..self.clone() }
     }
 
     /// Whether a grant holds, as far as taking back goes; and what it has become, when its rights are others by now.

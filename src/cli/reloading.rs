@@ -2,83 +2,109 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Fuse};
 use tokio::signal::unix::Signal;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::task::block_in_place;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::app::AppHandle;
-use crate::config::{self, Auth, Config, SettingsWatch, TenantsWatch};
+use crate::config::{self, Auth, Config, Version, Watch};
+use crate::file_stamp::FileStamp;
 use crate::telemetry;
 
-/// How often the config file is looked at: what is taken from a caller is in force within a second.
-const LOOK_AT_CONFIG_EVERY: Duration = Duration::from_millis(400);
+/// How often the config file is looked at. A change counts with the second look, and what is taken from a caller is to be in force within a second.
+const LOOK_AT_CONFIG_EVERY: Duration = Duration::from_millis(200);
 
-/// How often the files that tenants are made of, which may be many, and the one of trusted documents are looked at.
+/// How often the files of the tenants' secrets, which may be many, and the one of trusted documents are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long to wait before the database is told again of the tenants.
+const REGISTER_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// What is needed to read things again.
 pub(super) struct Reload {
-    /// The settings as they were at the start.
-    config: Config,
-    /// Tells when a file of the tenants has changed.
-    watch: TenantsWatch,
+    /// Tells when a file has changed, and reads it.
+    watch: Watch,
     /// Tells when somebody asks for it.
     hang_up: Signal,
-    rules: Rules,
+    in_force: InForce,
+}
+
+/// What was taken over last.
+struct InForce {
+    auth: Option<Auth>,
+    /// How the file of authorities was by which an issuer is trusted.
+    authorities: Option<FileStamp>,
+    /// The settings that were named last, because they need a restart.
+    named: Vec<String>,
 }
 
 impl Reload {
-    /// For a service with these settings. `watch` and `settings` began to watch before anything was read.
-    pub(super) fn new(config: Config, watch: TenantsWatch, settings: SettingsWatch, hang_up: Signal) -> Self {
-        let rules = Rules { settings, in_force: config.auth.clone(), named: Vec::new() };
-        Self { config, watch, hang_up, rules }
+    /// For a service with these settings. `watch` began before anything was read.
+    pub(super) fn new(config: &Config, watch: Watch, hang_up: Signal) -> Self {
+        let (auth, authorities) = (config.auth.clone(), authorities_of(config.auth.as_ref()));
+        Self { watch, hang_up, in_force: InForce { auth, authorities, named: Vec::new() } }
     }
 }
 
 /// Reads things again on SIGHUP and when a file that they are made of has changed, until `over`.
 pub(super) async fn keep_reloaded(handle: &AppHandle, reload: &mut Reload, over: &CancellationToken) {
-    let Reload { config, watch, hang_up, rules } = reload;
+    let Reload { watch, hang_up, in_force } = reload;
     let mut look_at_config = every(LOOK_AT_CONFIG_EVERY);
     let mut look = every(LOOK_EVERY);
-    // Tenants whose schedules could not be stored are stored with the next look.
-    let mut unfinished = false;
+    // Beside all else: a database that is away must not hold up who may call.
+    let mut registering: Fuse<BoxFuture<'_, ()>> = Fuse::terminated();
     loop {
-        let asked = tokio::select! {
+        let (asked, all) = tokio::select! {
             () = over.cancelled() => return,
-            Some(()) = hang_up.recv() => true,
+            () = &mut registering => continue,
+            Some(()) = hang_up.recv() => (true, true),
             _ = look_at_config.tick() => {
-                if rules.settings.changed() {
-                    rules.reload(handle, false);
+                if !watch.has_changed() {
+                    continue;
                 }
-                continue;
+                (false, false)
             }
-            _ = look.tick() => false,
+            _ = look.tick() => {
+                reload_documents(handle, false);
+                if !block_in_place(|| watch.has_changed_secrets()) {
+                    continue;
+                }
+                (false, true)
+            }
         };
         if asked {
-            // Looked at in any case, so that a change is not taken up twice.
-            rules.settings.changed();
-            rules.reload(handle, true);
+            reload_documents(handle, true);
             handle.refresh_keys();
         }
-        if let Err(refusal) = handle.reload_documents(asked) {
-            error!(%refusal, "the trusted documents were not replaced; the former ones stay in force");
-        }
-        let changed = watch.changed();
-        if !(asked || changed || unfinished) {
-            continue;
-        }
-        unfinished = false;
-        match config::reload_tenants(config, config::process_environment()) {
-            Ok(watched) => {
-                if let Err(cause) = handle.replace_tenants(watched).await {
-                    let error = telemetry::explain(&cause);
-                    error!(error, "cannot store the schedules of the new tenants; trying again");
-                    unfinished = true;
+        // There may be many thousand tenants.
+        match block_in_place(|| watch.read(all, config::process_environment())) {
+            Ok(version) => {
+                if in_force.take_over(handle, version, asked) {
+                    registering = register(handle).boxed().fuse();
                 }
             }
-            Err(refusal) => error!(%refusal, "the tenants were not replaced; the former ones stay in force"),
+            Err(refusal) => {
+                error!(%refusal, "who may call was not replaced; the former rules stay in force, and the tenants were not replaced");
+            }
         }
+    }
+}
+
+/// Has the database know the tenants, as soon as it can.
+async fn register(handle: &AppHandle) {
+    while let Err(cause) = handle.register_tenants().await {
+        error!(error = telemetry::explain(&cause), "cannot store the schedules of the new tenants; trying again");
+        sleep(REGISTER_AGAIN_AFTER).await;
+    }
+}
+
+fn reload_documents(handle: &AppHandle, asked: bool) {
+    if let Err(refusal) = handle.reload_documents(asked) {
+        error!(%refusal, "the trusted documents were not replaced; the former ones stay in force");
     }
 }
 
@@ -88,40 +114,55 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-/// Who may call, and what else the config says.
-struct Rules {
-    settings: SettingsWatch,
-    in_force: Option<Auth>,
-    /// The settings that were named last, because they need a restart.
-    named: Vec<String>,
+fn authorities_of(auth: Option<&Auth>) -> Option<FileStamp> {
+    FileStamp::of(auth?.jwt.as_ref()?.ca_file.as_ref()?)
 }
 
-impl Rules {
-    fn reload(&mut self, handle: &AppHandle, asked: bool) {
-        let reread = match self.settings.reread(config::process_environment()) {
-            Ok(reread) => reread,
-            Err(refusal) => {
-                error!(%refusal, "who may call was not replaced; the former rules stay in force");
-                return;
+impl InForce {
+    /// Takes over a version of who may call and of the tenants, and tells whether the tenants were replaced.
+    fn take_over(&mut self, handle: &AppHandle, version: Version, asked: bool) -> bool {
+        let authorities = authorities_of(version.auth.as_ref());
+        let is_new = version.auth != self.auth || authorities != self.authorities;
+        if asked && !is_new {
+            info!("who may call is as it was");
+        }
+        let auth = version.auth.as_ref();
+        let (replaced, has_tenants) = match (is_new, version.tenants) {
+            (false, None) => (Ok(()), false),
+            (true, None) => (handle.replace_auth(auth), false),
+            (false, Some(Ok(watched))) => {
+                handle.watch_tenants(watched);
+                (Ok(()), true)
+            }
+            (true, Some(Ok(watched))) => (handle.replace_auth_and_tenants(auth, watched), true),
+            (_, Some(Err(refusal))) => {
+                error!(%refusal, "the tenants were not replaced; the former ones stay in force");
+                if is_new {
+                    handle.take_back(auth);
+                    warn!("of who may call, only what is taken away is in force until the tenants are mended");
+                }
+                self.name_restarts(version.need_restart, version.would_not_start, asked);
+                return false;
             }
         };
-        if reread.auth == self.in_force {
-            if asked {
-                info!("who may call is as it was");
-            }
+        if let Err(refusal) = &replaced {
+            let former = if has_tenants { ", and the tenants were not replaced" } else { "" };
+            error!(%refusal, "who may call was not replaced; the former rules stay in force{former}");
         } else {
-            match handle.replace_auth(reread.auth.as_ref()) {
-                Ok(()) => self.in_force = reread.auth,
-                Err(refusal) => error!(%refusal, "who may call was not replaced; the former rules stay in force"),
-            }
+            (self.auth, self.authorities) = (version.auth, authorities);
         }
-        if (asked || reread.need_restart != self.named) && !reread.need_restart.is_empty() {
-            let settings = reread.need_restart.join(", ");
+        self.name_restarts(version.need_restart, version.would_not_start, asked);
+        replaced.is_ok() && has_tenants
+    }
+
+    fn name_restarts(&mut self, need_restart: Vec<String>, would_not_start: Option<config::ConfigError>, asked: bool) {
+        if (asked || need_restart != self.named) && !need_restart.is_empty() {
+            let settings = need_restart.join(", ");
             warn!(settings, "these settings have changed in the config, and count only after a restart");
-            if let Some(refusal) = reread.would_not_start {
+            if let Some(refusal) = would_not_start {
                 warn!(%refusal, "the service would not start with the config as it is now");
             }
         }
-        self.named = reread.need_restart;
+        self.named = need_restart;
     }
 }

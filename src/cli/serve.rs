@@ -11,11 +11,11 @@ use super::service::run_service;
 use super::signals::{END, Signals};
 use super::{Failed, load_config, load_tenants, open_store, system_clock};
 use crate::app::App;
-use crate::config::{SettingsWatch, TenantsWatch};
+use crate::config::Watch;
 
 pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let config = load_config(config)?;
-    let (watch, settings) = (TenantsWatch::new(&config), SettingsWatch::new(&config));
+    let watch = Watch::new(&config);
     let watched = load_tenants(&config)?;
     let has_tenants = !watched.is_empty();
     let store = open_store(&config).await?;
@@ -37,5 +37,5 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     }
     let addresses: Vec<String> = app.addresses().iter().map(ToString::to_string).collect();
     info!(address = %addresses.join(", "), "serving");
-    run_service(app, signals, Some(Reload::new(config, watch, settings, hang_up))).await
+    run_service(app, signals, Some(Reload::new(&config, watch, hang_up))).await
 }

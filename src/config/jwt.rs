@@ -11,6 +11,7 @@ use super::error::Invalid;
 use super::proxy::ProxySetting;
 use super::{duration, text};
 use crate::access::{ClaimNames, JwksSettings, JwksSource, TokenSettings};
+use crate::file_stamp::FileStamp;
 use crate::proxy::Proxies;
 
 /// Which JSON Web Tokens count, and how they are read.
@@ -82,6 +83,7 @@ impl JwtConfig {
                 kept_for,
                 proxies: self.proxy.proxies(environment),
                 ca_file: self.ca_file.clone(),
+                ca_stamp: self.ca_file.as_deref().and_then(FileStamp::of),
             },
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),

@@ -62,7 +62,7 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let file = &find_file(path, Path::new(""))?;
     let env: HashMap<String, String> = env.into_iter().collect();
     let overrides = find_overrides(env.clone())?;
-    let mut config = read_config(file, &overrides)?;
+    let mut config = read_config(&read_table(file)?, file, &overrides)?;
     config.file = Some(file.to_owned());
     config.environment_proxies = read_proxies(&config, &env)?;
     place_files(&mut config);
@@ -116,15 +116,15 @@ fn find_file(path: Option<&Path>, folder: &Path) -> Result<PathBuf, ConfigError>
 /// # Errors
 /// A sentence that names the place, the field and what to mend; the first one found.
 pub fn load_tenants(config: &Config, env: impl IntoIterator<Item = (String, String)>) -> Result<Vec<WatchedTenant>, ConfigError> {
-    resolve_tenants(config, collect_tenants(config, Empty::IsNone)?, env)
+    resolve_tenants(config, collect_tenants(config, Empty::IsNone)?, &env.into_iter().collect())
 }
 
-fn resolve_tenants(
+/// The tenants with their secrets.
+pub(super) fn resolve_tenants(
     config: &Config,
     placed: Vec<PlacedTenant>,
-    env: impl IntoIterator<Item = (String, String)>,
+    env: &HashMap<String, String>,
 ) -> Result<Vec<WatchedTenant>, ConfigError> {
-    let env: HashMap<String, String> = env.into_iter().collect();
     check_default_tenant(config, &placed).map_err(|invalid| locate(invalid, &Overrides::new(), &config.place()))?;
     let mut secret_files: Vec<PathBuf> = placed.iter().flat_map(PlacedTenant::secret_files).collect();
     // What is wrong with the file is told elsewhere.
@@ -136,7 +136,7 @@ fn resolve_tenants(
         .map(|tenant| {
             tenant
                 .config
-                .resolve(&folder_of(&tenant.file), &env)
+                .resolve(&folder_of(&tenant.file), env)
                 .map_err(|invalid| in_tenant(&tenant.file, &tenant.config, &invalid))
         })
         .collect()
@@ -148,27 +148,6 @@ fn resolve_tenants(
 /// As [`load_tenants`].
 pub fn list_tenants(config: &Config) -> Result<Vec<Tenant>, ConfigError> {
     Ok(collect_tenants(config, Empty::IsNone)?.iter().map(|placed| placed.config.tenant()).collect())
-}
-
-/// Like [`load_tenants`], with the `[[tenants]]` of the config's own file read anew too. All other settings are those of `config`,
-/// `tenants_file` included.
-///
-/// # Errors
-/// A sentence that names the place, the field and what to mend; the first one found.
-pub fn reload_tenants(config: &Config, env: impl IntoIterator<Item = (String, String)>) -> Result<Vec<WatchedTenant>, ConfigError> {
-    let config = reread(config)?;
-    let placed = collect_tenants(&config, Empty::IsRefused)?;
-    resolve_tenants(&config, placed, env)
-}
-
-/// The same settings with the `[[tenants]]` that the config's own file has now.
-pub(super) fn reread(config: &Config) -> Result<Config, ConfigError> {
-    let mut config = config.clone();
-    if let Some(file) = &config.file {
-        let table = not_empty(read_table(file)?, file)?;
-        config.tenants = extract_strictly::<Config>(&table, file)?.tenants;
-    }
-    Ok(config)
 }
 
 impl Config {
@@ -251,16 +230,15 @@ fn check_default_tenant(config: &Config, tenants: &[PlacedTenant]) -> Result<(),
 }
 
 /// Reads the file strictly, so that its errors are its own, and then the environment on top, where numbers are texts too.
-pub(super) fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let table = read_table(file)?;
-    let config: Config = extract_strictly(&table, file)?;
+pub(super) fn read_config(table: &Dict, file: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let config: Config = extract_strictly(table, file)?;
     if overrides.is_empty() {
         return Ok(config);
     }
     let mut values: BTreeMap<&str, Value> =
         overrides.iter().map(|(field, setting)| (field.as_str(), Value::from(setting.value.as_str()))).collect();
     loop {
-        let mut figment = Figment::from(Serialized::defaults(&table));
+        let mut figment = Figment::from(Serialized::defaults(table));
         for (field, value) in &values {
             figment = figment.merge((*field, value));
         }
@@ -273,7 +251,7 @@ pub(super) fn read_config(file: &Path, overrides: &Overrides) -> Result<Config, 
         match wanted.and_then(|value| Some((parse_structure(value.as_str()?, &error.kind)?, value))) {
             Some((Ok(parsed), value)) => *value = parsed,
             Some((Err(mend), _)) => return Err(locate(Invalid::new(error.path.join("."), mend), overrides, file)),
-            None => return Err(locate(explain(&error, &table), overrides, file)),
+            None => return Err(locate(explain(&error, table), overrides, file)),
         }
     }
 }

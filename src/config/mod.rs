@@ -1,7 +1,7 @@
 //! The configuration: a TOML file, overridden by the environment. `quotagraph.example.toml` documents every field.
 //!
-//! [`load()`] reads and checks the settings, [`load_tenants`] the tenants with their secrets, [`reload_tenants`] the tenants again,
-//! and [`TenantsWatch`] tells when that is worth doing. [`SettingsWatch`] does both for who may call. Every error is one sentence that names the field and what to mend.
+//! [`load()`] reads and checks the settings, [`load_tenants`] the tenants with their secrets. [`Watch`] tells when who may call and the tenants are
+//! worth reading again, and reads them. Every error is one sentence that names the field and what to mend.
 
 mod auth;
 mod cache;
@@ -22,7 +22,6 @@ mod proxy;
 mod retention;
 mod secrets;
 mod server;
-mod settings_watch;
 mod tenants;
 mod text;
 mod translate;
@@ -44,16 +43,15 @@ pub use graphql::{Graphql, TrustedDocuments};
 pub use jwt::JwtConfig;
 pub use limits::Limits;
 pub use listen::{InvalidListen, Listen};
-pub use load::{DEFAULT_FILE, list_tenants, load, load_tenants, reload_tenants};
+pub use load::{DEFAULT_FILE, list_tenants, load, load_tenants};
 pub use log::{Log, LogFormat};
 pub use metrics::Metrics;
 pub use proxy::ProxySetting;
 pub use retention::Retention;
 pub use server::{Server, ServerTls};
-pub use settings_watch::{Reread, SettingsWatch};
 pub use tenants::{TenantAuth, TenantConfig};
 pub use upstream::Upstream;
-pub use watch::TenantsWatch;
+pub use watch::{Version, Watch};
 
 use crate::proxy::Proxies;
 

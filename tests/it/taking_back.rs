@@ -127,6 +127,44 @@ async fn a_role_that_is_lost_ends_what_needs_it() {
 }
 
 #[tokio::test]
+async fn nobody_is_let_in_by_one_version_to_the_tenants_of_another() {
+    let (world, app) = start(keys(vec![key("k", &["a"], &["READ"])])).await;
+    let versions: Vec<_> = [("a", ["mine", "theirs"]), ("b", ["theirs", "mine"])]
+        .into_iter()
+        .map(|(id, names)| {
+            let watched = world.tenants.iter().zip(names).map(|(setup, name)| {
+                let mut watched = setup.watched(&world.simulator);
+                name.clone_into(&mut watched.tenant.name);
+                watched
+            });
+            (keys(vec![key("k", &[id], &["READ"])]), watched.collect::<Vec<_>>())
+        })
+        .collect();
+    app.handle.replace_auth_and_tenants(Some(&versions[0].0), versions[0].1.clone()).unwrap();
+    let replacing = tokio::spawn({
+        let (handle, versions) = (app.handle.clone(), versions.clone());
+        async move {
+            for number in 0..400 {
+                let (auth, watched) = &versions[number % 2];
+                handle.replace_auth_and_tenants(Some(auth), watched.clone()).unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let names = async || {
+        let body = json!({ "query": "{ tenants { nodes { name } } }" }).to_string();
+        let request = app.client.post(format!("{}/graphql", app.base)).header(CONTENT_TYPE, "application/json").body(body);
+        let response = request.header("X-Api-Key", "key of k").send().await.unwrap();
+        serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap()
+    };
+    while !replacing.is_finished() {
+        assert_eq!(names().await, json!({ "data": { "tenants": { "nodes": [{ "name": "mine" }] } } }));
+    }
+    replacing.await.unwrap();
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_export_under_way_ends_when_its_key_its_role_or_one_of_its_tenants_is_taken_back() {
     let world = World::new(Database::sqlite(), (0..400).map(|number| tenant(&format!("t{number}"), 1, 2)).collect()).await;
     let exporter = |tenants: &[&str], roles: &[&str]| keys(vec![key("k", tenants, roles), key("other", &["*"], &["EXPORT"])]);

@@ -6,8 +6,9 @@ use quotagraph::access::KeyDigest;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use crate::support::app::tenant;
+use crate::support::app::{Database, tenant};
 use crate::support::issuer::{ISSUER, SigningKey, set_of};
+use crate::support::outage::Flow;
 use crate::support::process::patiently;
 use crate::support::site::{Service, Site};
 
@@ -91,6 +92,51 @@ async fn a_bad_version_of_who_may_call_is_refused_with_what_to_mend_and_the_old_
 }
 
 #[tokio::test]
+async fn who_may_call_does_not_wait_for_the_database() {
+    let (database, way) = Database::cuttable().await;
+    let url = format!("database.url = \"{}\"\ndatabase.acquire_timeout = \"30s\"", database.url());
+    let site = site(&url, &keys(&["gone", "stays"])).await;
+    let mut service = site.serve().await;
+    assert_eq!((status_of(&service, "gone").await, status_of(&service, "stays").await), (200, 200));
+    way.set_flow(Flow::Hanging);
+    // Of another tenant the database is to be told, which takes as long as it is away.
+    let head = format!("server.listen = \"127.0.0.1:0\"\ncollector.enabled = false\n{url}\n");
+    let tables = site.tables(&[tenant("acme", 1, 10), tenant("aurora-foods", 1, 10)]);
+    site.write("quotagraph.toml", &format!("{head}{}{tables}", keys(&["gone", "stays"])));
+    service.process.stderr.line("the tenants were replaced tenants=2").await;
+    site.write("quotagraph.toml", &format!("{head}{}{tables}", keys(&["stays"])));
+    let written = Instant::now();
+    while status_of(&service, "gone").await != 401 {
+        assert!(written.elapsed() < Duration::from_secs(1), "the key counts still");
+    }
+    assert_eq!(status_of(&service, "stays").await, 200);
+    way.set_flow(Flow::Free);
+    drop(service);
+}
+
+#[tokio::test]
+async fn who_may_call_and_the_tenants_of_one_version_are_taken_over_together_or_not_at_all() {
+    let site = site("", &keys(&["gone", "stays"])).await;
+    let mut service = site.serve().await;
+    let head = "server.listen = \"127.0.0.1:0\"\ncollector.enabled = false\n";
+    let both = site.tables(&[tenant("acme", 1, 10), tenant("aurora-foods", 1, 10)]);
+    site.write("quotagraph.toml", &format!("{head}{}{both}", keys(&["gone"]).replace("READ", "READX")));
+    let line = service.process.stderr.line("who may call was not replaced").await;
+    assert!(line.contains("the tenants were not replaced") && line.contains("READ, REFRESH"), "{line}");
+    assert!(!service.process.stderr.text().contains("the tenants were replaced"));
+    // Where the tenants are wrong, what is taken away is in force all the same, and nothing else.
+    let broken = both.replace("acme.secret", "no such file");
+    site.write("quotagraph.toml", &format!("{head}{}{broken}", keys(&["stays", "new"])));
+    service.process.stderr.line("only what is taken away is in force").await;
+    assert_eq!((status_of(&service, "gone").await, status_of(&service, "stays").await), (401, 200));
+    assert_eq!(status_of(&service, "new").await, 401);
+    site.write("quotagraph.toml", &format!("{head}{}{both}", keys(&["stays", "new"])));
+    service.process.stderr.line("the tenants were replaced tenants=2").await;
+    assert_eq!((status_of(&service, "stays").await, status_of(&service, "new").await), (200, 200));
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
 async fn a_hang_up_reads_who_may_call_again() {
     let site = site("", &keys(&["k"])).await;
     let mut service = site.serve().await;
@@ -170,6 +216,22 @@ async fn keys_of_an_issuer_that_are_taken_out_of_their_file_do_not_count_a_secon
     while by(&kept).await != 401 {
         assert!(written.elapsed() < Duration::from_millis(1500), "the token counts still");
     }
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_file_of_keys_that_comes_after_the_config_that_names_it_is_taken_over_with_it() {
+    let site = site("", &keys(&["k"])).await;
+    let mut service = site.serve().await;
+    assert_eq!(status_of(&service, "k").await, 200);
+    let key = SigningKey::ed25519("late");
+    write(&site, "", &jwt(&site));
+    let line = service.process.stderr.line("who may call was not replaced").await;
+    assert!(line.contains("jwks.json"), "{line}");
+    site.write("jwks.json", &set_of(&[&key]));
+    service.process.stderr.line("who may call was replaced keys=0 tokens=true").await;
+    let by_token = status(&service, (AUTHORIZATION.as_str(), &format!("Bearer {}", key.token(&claims())))).await;
+    assert_eq!((status_of(&service, "k").await, by_token), (401, 200));
     assert_eq!(service.terminate().await.code, Some(0));
 }
 
