@@ -34,6 +34,8 @@ pub enum Ended {
     Lapsed(Lapse),
     /// It may no longer read.
     Forbidden(Forbidden),
+    /// The only tenant that it asked for is not there any more, or not for it.
+    NoTenant,
 }
 
 /// One subscriber's way through the feed. Made by [`super::Feed::subscribe`].
@@ -124,7 +126,11 @@ impl Subscription {
         // What changes from here on is waited for.
         self.rights.mark_unchanged();
         self.feed.gate.renew(&mut self.view).map_err(Ended::Lapsed)?;
-        self.view.require(Role::Read).map_err(Ended::Forbidden)
+        self.view.require(Role::Read).map_err(Ended::Forbidden)?;
+        match &self.tenant {
+            Some(tenant) if self.view.get(tenant.as_str()).is_none() => Err(Ended::NoTenant),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for news, of changes or of rights. `None` when there will be none.

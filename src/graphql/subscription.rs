@@ -50,6 +50,10 @@ impl Delivery {
     }
 }
 
+fn no_such_tenant() -> ApiError {
+    ApiError::argument("tenantId", "there is no such tenant")
+}
+
 /// What can be subscribed to.
 pub struct Subscription;
 
@@ -74,7 +78,6 @@ impl Subscription {
         // Events are not kept, and there may be many.
         ingredients(ctx).never_keep();
         view.require(Role::Read).map_err(ApiError::from)?;
-        let no_such_tenant = || ApiError::argument("tenantId", "there is no such tenant");
         let tenant = tenant_id.map(|id| view.get(id.as_str()).map(|watched| watched.tenant.id.clone()).ok_or_else(no_such_tenant));
         let tenant = tenant.transpose()?;
         let since = Instant::read_optional(since.as_ref(), "since")?;
@@ -98,6 +101,7 @@ impl Subscription {
                     }
                     Err(Ended::Lapsed(lapse)) => Some((Err(ApiError::Lapsed(lapse).into()), None)),
                     Err(Ended::Forbidden(forbidden)) => Some((Err(ApiError::from(forbidden).into()), None)),
+                    Err(Ended::NoTenant) => Some((Err(no_such_tenant().into()), None)),
                 }
             }
         }))

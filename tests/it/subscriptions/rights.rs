@@ -80,6 +80,24 @@ async fn tenants_that_come_and_go_do_so_for_subscriptions_too() {
 }
 
 #[tokio::test]
+async fn a_subscription_to_one_tenant_ends_with_that_tenant() {
+    let (world, app) = start().await;
+    let mut socket = Socket::init(&app, json!({ "apiKey": "key of all" })).await;
+    socket.subscribe(&changes_of("(tenantId: \"b\")")).await;
+    record(&app, "b", 0, 20).await;
+    assert_eq!(socket.change().await["tenant"]["id"], "b");
+    app.handle.replace_tenants(vec![world.tenants[0].watched(&world.simulator)]).await.unwrap();
+    let error = &socket.hear().await["payload"]["errors"][0];
+    assert_eq!(
+        (&error["message"], &error["extensions"]["code"]),
+        (&json!("tenantId: there is no such tenant"), &json!("BAD_USER_INPUT"))
+    );
+    assert_eq!(socket.hear().await["type"], "complete");
+    drop(socket);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn whoever_has_no_valid_credentials_is_not_let_in() {
     let (_world, app) = start().await;
     for payload in [json!({}), json!({ "apiKey": "guess" }), json!({ "authorization": "Bearer x.y.z" })] {
