@@ -1,5 +1,6 @@
 //! The log: events of `tracing` on stderr, as text for people or as JSON for machines.
 
+mod format;
 mod line;
 
 use std::error::Error;
@@ -11,8 +12,8 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+pub use self::format::LogFormat;
 use self::line::{EscapedLines, QuotedFields, may_be_told};
-use crate::config::LogFormat;
 use crate::supervisor;
 
 /// Why the log cannot be started.

@@ -14,7 +14,7 @@ use super::signals::{END_OR_HANG_UP, Signals};
 use super::{Failed, open_store, output, system_clock};
 use crate::app::{App, AppError};
 use crate::clock::SharedClock;
-use crate::config::{Config, Listen, LogFormat};
+use crate::config::{Config, Listen};
 use crate::listener::Address;
 use crate::quota::TimeRange;
 use crate::simulator::Simulator;
@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failed> {
         )
         .into());
     }
-    telemetry::init(LogFormat::Text, "warn")?;
+    telemetry::init(telemetry::LogFormat::Text, "warn")?;
     // From here on a signal ends it by this function's end, which removes the folder.
     let mut signals = Signals::listen(&END_OR_HANG_UP)?;
     let folder = tempfile::Builder::new().prefix("quotagraph-demo-").tempdir()?;

@@ -11,7 +11,7 @@ use tokio::net::lookup_host;
 
 use super::signals::{END_OR_HANG_UP, Signals};
 use super::{Failed, load_config, load_tenants, output, system_clock};
-use crate::config::{DEFAULT_FILE, Listen, LogFormat};
+use crate::config::{DEFAULT_FILE, Listen};
 use crate::koodrive::Credential;
 use crate::simulator::demo::demo_tenants;
 use crate::simulator::{SimulatedTenant, Simulator};
@@ -93,7 +93,7 @@ fn configured_tenants(config: Option<&Path>) -> Result<Vec<SimulatedTenant>, Fai
 }
 
 fn made_up_tenants(count: u32) -> Result<Vec<SimulatedTenant>, Failed> {
-    telemetry::init(LogFormat::Text, "info")?;
+    telemetry::init(telemetry::LogFormat::Text, "info")?;
     Ok(demo_tenants(usize::try_from(count)?).into_iter().map(|demo| demo.simulated).collect())
 }
 

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::error::Invalid;
-
 use crate::shown;
+use crate::telemetry::{self, LogFormat};
 
 /// What is logged, and how. The log goes to stderr.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,17 +17,6 @@ pub struct Log {
     pub filter: String,
 }
 
-/// How an event is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people; in colour on a terminal.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, filter: "info".to_owned() }
@@ -36,7 +25,7 @@ impl Default for Log {
 
 impl Log {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
-        crate::telemetry::parse_filter(&self.filter).map(drop).map_err(|_| {
+        telemetry::parse_filter(&self.filter).map(drop).map_err(|_| {
             let rule = "must be a level (error, warn, info, debug, trace) or a list like \"info,quotagraph::koodrive=debug\"";
             Invalid::found("log.filter", rule, shown::quoted(&self.filter))
         })

@@ -44,7 +44,7 @@ pub use jwt::JwtConfig;
 pub use limits::Limits;
 pub use listen::{InvalidListen, Listen};
 pub use load::{DEFAULT_FILE, list_tenants, load, load_tenants};
-pub use log::{Log, LogFormat};
+pub use log::Log;
 pub use metrics::Metrics;
 pub use proxy::ProxySetting;
 pub use retention::Retention;

@@ -11,7 +11,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
-use crate::config::LogFormat;
+use super::format::LogFormat;
 use crate::shown;
 
 /// Libraries that see credentials: headers, messages of sockets, addresses of databases and proxies. Of them nothing below `info` is logged.
