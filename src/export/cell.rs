@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::error::ExportError;
+
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -57,4 +59,9 @@ impl Column {
     pub(super) const fn nullable(name: &'static str, kind: CellKind) -> Self {
         Self { name, kind, nullable: true }
     }
+}
+
+/// Writes a double as JSON has it: the shortest text that is read back as the same double.
+pub(super) fn write_double(to: &mut Vec<u8>, double: f64) -> Result<(), ExportError> {
+    serde_json::to_writer(to, &double).map_err(ExportError::encoding)
 }

@@ -5,8 +5,8 @@ use std::mem;
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use super::encoder::write_double;
-use super::running::ExportError;
+use super::cell::write_double;
+use super::error::ExportError;
 use super::{Cell, Column};
 
 /// Writes CSV: a line of names, lines that end with CRLF, nothing in a cell without a value.

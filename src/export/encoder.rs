@@ -1,9 +1,9 @@
 //! Rows to bytes, in either format.
 
 use super::csv::CsvEncoder;
+use super::error::ExportError;
 use super::ndjson::NdjsonEncoder;
 use super::parquet::ParquetEncoder;
-use super::running::ExportError;
 use super::{Cell, Column, Format};
 
 /// Makes the bytes of a file out of its rows, piece by piece.
@@ -58,9 +58,4 @@ impl Encoder {
             Self::Parquet(encoder) => encoder.finish(),
         }
     }
-}
-
-/// Writes a double as JSON has it: the shortest text that is read back as the same double.
-pub(super) fn write_double(to: &mut Vec<u8>, double: f64) -> Result<(), ExportError> {
-    serde_json::to_writer(to, &double).map_err(ExportError::encoding)
 }

@@ -7,6 +7,7 @@
 mod cell;
 mod csv;
 mod encoder;
+mod error;
 mod format;
 mod ndjson;
 mod params;
@@ -17,8 +18,9 @@ mod rows;
 mod running;
 
 pub use cell::{Cell, CellKind, Column};
+pub use error::ExportError;
 pub use format::Format;
 pub use params::{InvalidParam, Params};
 pub use plan::{Kind, Plan};
 pub use rows::{SNAPSHOT_COLUMNS, USAGE_COLUMNS};
-pub use running::{ExportError, Piece, Written};
+pub use running::{Piece, Written};

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::mem;
 
-use super::encoder::write_double;
-use super::running::ExportError;
+use super::cell::write_double;
+use super::error::ExportError;
 use super::{Cell, Column};
 
 /// Writes NDJSON: an object with all columns, in order, on each line; `null` where there is no value.

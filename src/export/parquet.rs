@@ -14,7 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, Type};
 
-use super::running::ExportError;
+use super::error::ExportError;
 use super::{Cell, CellKind, Column};
 
 /// Rows of a group: as many as readers like to take at once, and few enough to be kept in some megabytes.

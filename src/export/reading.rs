@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::Plan;
+use super::error::ExportError;
 use super::plan::Content;
-use super::running::ExportError;
 use crate::quota::calendar::stretch_of;
 use crate::quota::{Run, TenantId, TimeRange};
 use crate::store::{RunKey, RunScan, SharedStore};

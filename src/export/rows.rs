@@ -2,7 +2,7 @@
 
 use super::CellKind::{Bool, Double, Instant, Int, Long, Text};
 use super::encoder::Encoder;
-use super::running::ExportError;
+use super::error::ExportError;
 use super::{Cell, Column};
 use crate::quota::usage::{Measure, UsagePoint};
 use crate::quota::{Run, TenantId};

@@ -1,7 +1,6 @@
 //! Running an export: one task reads, and threads that may block make rows and bytes of what was read.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::mem;
 
 use bytes::Bytes;
@@ -10,44 +9,16 @@ use tokio::task::spawn_blocking;
 
 use super::Plan;
 use super::encoder::Encoder;
+use super::error::ExportError;
 use super::plan::Content;
 use super::reading::{Batch, Part, read};
 use super::rows::{push_point, push_run};
 use crate::quota::TimeRange;
 use crate::quota::usage;
-use crate::store::{SharedStore, StoreError};
+use crate::store::SharedStore;
 
 /// Bytes that are handed on at once, roughly.
 const PIECE: usize = 256 * 1024;
-
-/// Why an export ended before its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// The history cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A row cannot be written, which is a fault of ours.
-    #[error("a row cannot be written")]
-    Encoding(#[source] Box<dyn Error + Send + Sync>),
-    /// Nobody takes the file any more.
-    #[error("nobody takes the file any more")]
-    Gone,
-    /// Whoever takes the file may not have it any more.
-    #[error("the caller may not have it any more")]
-    TakenBack,
-}
-
-impl ExportError {
-    pub(super) fn encoding(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Encoding(cause.into())
-    }
-}
-
-impl From<parquet::errors::ParquetError> for ExportError {
-    fn from(cause: parquet::errors::ParquetError) -> Self {
-        Self::encoding(cause)
-    }
-}
 
 /// A piece of a file.
 #[derive(Debug)]
