@@ -3,7 +3,7 @@
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Lock, failed, lock, query};
+use super::statement::{Lock, failed, lock, query};
 use crate::shown;
 use crate::store::{AnalystRole, AnalystTenants, StoreError};
 

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use super::failed;
+use super::statement::failed;
 use crate::store::{Settings, StoreError};
 
 /// `SQLSTATE` of a database that does not exist.

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 
-use super::recording::{Tx, column};
 use super::row::{Instant, Place, read_instant, read_tenant};
-use super::{Lock, lock, query};
+use super::statement::{Lock, Tx, column, lock, query};
 use crate::quota::{Change, TenantId};
 use crate::store::feed::{FeedBounds, RecordedChange, place, read_answer, write_types};
 

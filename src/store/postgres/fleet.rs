@@ -8,9 +8,8 @@ use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 use tokio::sync::mpsc;
 
-use super::recording::{Tx, column};
 use super::row::{Instant, read_instant, read_tenant};
-use super::{Lock, failed, query};
+use super::statement::{Lock, Tx, column, failed, query};
 use crate::quota::fleet::{Change, DAY_MILLIS, Opening, Step, day_of, millis};
 use crate::quota::{TenantId, TimeRange};
 use crate::store::fleet::{PACKED_AT_ONCE, Packing, add_day, corrupt, months_beginning, narrow};

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 
-use super::recording::{Tx, column, load_runs, lock_rows, write};
+use super::recording::{load_runs, lock_rows, write};
 use super::row::{Instant, narrow, read_instant, read_run, run_columns};
-use super::{failed, query};
+use super::statement::{Tx, column, failed, query};
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Changes, Stretch, has_too_many_types};
 use crate::store::{ImportRecord, ImportStep, ImportedRuns, Revise, StoreError};

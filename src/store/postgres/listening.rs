@@ -4,7 +4,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use tokio::sync::watch;
 
 use super::feed::CHANNEL;
-use super::query;
+use super::statement::query;
 
 /// `SQLSTATE` of a start-up parameter that is refused.
 const PROTOCOL_VIOLATION: &str = "08P01";

@@ -3,7 +3,7 @@
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{Row, Transaction};
 
-use super::{Lock, failed, lock, query};
+use super::statement::{Lock, failed, lock, query};
 use crate::store::StoreError;
 use crate::store::migrations::{self, Applied, Found, MARK, POSTGRES};
 

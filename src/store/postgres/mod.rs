@@ -15,15 +15,16 @@ mod recording;
 mod retention;
 mod row;
 mod scanning;
+mod statement;
 mod tenants;
 
 use jiff::Timestamp;
-use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
-use sqlx::{SqlSafeStr, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
-use listening::Pooled;
+use self::listening::Pooled;
+use self::statement::failed;
 
 use super::{
     AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, ImportRecord,
@@ -40,31 +41,6 @@ pub(super) struct PostgresStore {
     /// How to get the connection that listens; `None` when others are not listened for.
     listening: Option<PgConnectOptions>,
     signal: watch::Sender<()>,
-}
-
-type Query = sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments>;
-
-/// A statement that leaves nothing behind on the server.
-fn query(sql: impl SqlSafeStr) -> Query {
-    sqlx::query(sql).persistent(false)
-}
-
-/// Locks by which replicas do one after the other what must not be done at once. Held until the end of the transaction.
-#[derive(Clone, Copy, Debug)]
-enum Lock {
-    Migrating = 0x7175_6f01,
-    Registering = 0x7175_6f02,
-    Feed = 0x7175_6f03,
-    Packing = 0x7175_6f04,
-    Retention = 0x7175_6f07,
-}
-
-async fn lock(tx: &mut Transaction<'_, Postgres>, what: Lock) -> Result<(), sqlx::Error> {
-    query("select pg_advisory_xact_lock($1)").bind(what as i64).execute(&mut **tx).await.map(drop)
-}
-
-fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Database { action, source: Box::new(source) }
 }
 
 impl PostgresStore {

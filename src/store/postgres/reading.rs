@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use sqlx::postgres::PgPool;
 
-use super::query;
 use super::row::{Instant, read_runs, run_columns};
+use super::statement::query;
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
 use crate::store::instant::raised;
 use crate::store::shaping::newest_answers;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::postgres::{PgPool, Postgres};
-use sqlx::{Row, Transaction};
+use sqlx::Row;
+use sqlx::postgres::PgPool;
 
 use super::row::{Instant, narrow, read_instant, read_runs, read_tenant, run_columns};
+use super::statement::{Tx, column, failed, query};
 use super::tenants::read_status;
-use super::{failed, feed, fleet, query};
+use super::{feed, fleet};
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
 use crate::store::{Observation, StoreError};
@@ -80,9 +81,6 @@ from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
     $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[]) as u (tenant_id, last_attempt_at, last_success_at,
     next_due_at, consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until, last_observed_at, holds_until)
 where t.tenant_id = u.tenant_id";
-
-/// A transaction under way.
-pub(super) type Tx<'a> = Transaction<'a, Postgres>;
 
 /// [`crate::store::Store::record`].
 pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
@@ -218,9 +216,4 @@ async fn update_rows(tx: &mut Tx<'_>, rows: &[(TenantId, TenantRow)]) -> Result<
         .execute(&mut **tx)
         .await
         .map(drop)
-}
-
-/// One column of what is bound as arrays.
-pub(super) fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
-    rows.iter().map(value).collect()
 }

@@ -5,9 +5,9 @@ use sqlx::Row;
 use sqlx::postgres::PgPool;
 
 use super::importing::mark_reduced;
-use super::recording::{Tx, load_runs, write};
+use super::recording::{load_runs, write};
 use super::row::{Instant, read_instant, read_runs, read_tenant, run_columns};
-use super::{Lock, query};
+use super::statement::{Lock, Tx, query};
 use crate::quota::{Run, TenantId};
 use crate::store::batch::Stretch;
 use crate::store::retention::{FORGOTTEN_AT_ONCE, Retention, Thinning, forgetting, thinning};

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgPool;
 
-use super::query;
 use super::row::{Instant, read_run, run_columns};
+use super::statement::query;
 use crate::quota::{Run, TenantId};
 use crate::store::instant::raised;
 use crate::store::{RunKey, RunScan, SnapshotPage};

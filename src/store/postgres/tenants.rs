@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 
 use super::row::{Instant, read_instant, read_tenant};
-use super::{Lock, lock, query};
+use super::statement::{Lock, lock, query};
 use crate::quota::{Tenant, TenantId};
 use crate::store::shaping::{labels_as_json, labels_from_json};
 use crate::store::{CollectionError, CollectionStatus, DueTenant};

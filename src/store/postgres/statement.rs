@@ -1,0 +1,39 @@
+//! Statements, transactions and locks, as all topics use them.
+
+use sqlx::postgres::Postgres;
+use sqlx::{SqlSafeStr, Transaction};
+
+use crate::store::StoreError;
+
+/// A transaction under way.
+pub(super) type Tx<'a> = Transaction<'a, Postgres>;
+
+pub(super) type Query = sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments>;
+
+/// A statement that leaves nothing behind on the server.
+pub(super) fn query(sql: impl SqlSafeStr) -> Query {
+    sqlx::query(sql).persistent(false)
+}
+
+/// Locks by which replicas do one after the other what must not be done at once. Held until the end of the transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lock {
+    Migrating = 0x7175_6f01,
+    Registering = 0x7175_6f02,
+    Feed = 0x7175_6f03,
+    Packing = 0x7175_6f04,
+    Retention = 0x7175_6f07,
+}
+
+pub(super) async fn lock(tx: &mut Tx<'_>, what: Lock) -> Result<(), sqlx::Error> {
+    query("select pg_advisory_xact_lock($1)").bind(what as i64).execute(&mut **tx).await.map(drop)
+}
+
+pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Database { action, source: Box::new(source) }
+}
+
+/// One column of what is bound as arrays.
+pub(super) fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
+}
