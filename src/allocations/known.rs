@@ -9,8 +9,8 @@ use moka::notification::RemovalCause;
 use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 
-use super::Settings;
 use super::demand::{Answer, Demand, Source};
+use super::settings::Settings;
 use super::stamp::Stamp;
 use crate::clock::SharedClock;
 use crate::quota::{SpaceAllocation, TenantId};

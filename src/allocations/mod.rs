@@ -26,6 +26,7 @@ mod back_off;
 mod demand;
 mod flights;
 mod known;
+mod settings;
 mod stamp;
 
 use std::collections::HashSet;
@@ -41,6 +42,7 @@ use self::back_off::BackOff;
 pub use self::demand::{Answer, Demand, OnFailure, Source};
 use self::flights::{Boarding, Flight, Flights};
 use self::known::{Key, KnownAllocations};
+pub use self::settings::Settings;
 pub use self::stamp::Stamp;
 use crate::clock::SharedClock;
 use crate::koodrive::{Cause, Client, Failure, Verdict};
@@ -53,19 +55,6 @@ use crate::tenants::{TenantSet, WatchedTenant};
 
 /// How long a reader lets the database look for a newer run before the upstream is asked.
 const STORE_PATIENCE: Duration = Duration::from_millis(500);
-
-/// When a value is fresh, when it will still do, and how many are kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Up to this age a value is served as it is.
-    pub fresh_for: SignedDuration,
-    /// Up to this age a value is served and refreshed behind.
-    pub stale_for: SignedDuration,
-    /// Tenants kept in memory at most.
-    pub max_tenants: u64,
-    /// The sampling interval that is recorded with an answer, in seconds.
-    pub interval_s: u32,
-}
 
 type Fetched = Result<Arc<SpaceAllocation>, Arc<Failure>>;
 

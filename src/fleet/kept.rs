@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
-use super::SeriesRequest;
+use super::request::SeriesRequest;
 use crate::quota::TimeRange;
 use crate::quota::fleet::{DAY_MILLIS, DailyValues, Member, Sweep, millis};
 use crate::quota::forecast::hour_of;

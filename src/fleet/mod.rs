@@ -9,6 +9,7 @@ mod forecasting;
 mod kept;
 mod packing;
 mod reading;
+mod request;
 mod source;
 
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,7 @@ use self::forecasting::Forecasts;
 use self::kept::{DaysQuestion, Kept, Question};
 pub use self::packing::keep_packed;
 use self::reading::{Done, run_through_log, run_through_runs};
+pub use self::request::SeriesRequest;
 use self::source::Source;
 use crate::quota::fleet::{DailyValues, Member, Pass, Standing, Standings, Sweep};
 use crate::quota::forecast::MAX_DAYS;
@@ -31,19 +33,6 @@ use crate::quota::{TenantId, TimeRange};
 use crate::store::{FleetMark, SharedStore, StoreError};
 use crate::tenants::Tenants;
 use crate::work::{TENANTS_OF_ONE, Work};
-
-/// Which series of fleets are asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SeriesRequest {
-    /// The buckets, those of `asked`, in order.
-    pub buckets: Arc<[TimeRange]>,
-    /// The stretch that coverage is over.
-    pub asked: TimeRange,
-    /// Only this space type.
-    pub space_type: Option<i32>,
-    /// Nothing is known after it.
-    pub now: Timestamp,
-}
 
 /// The sums. Cheap to clone; clones share what is kept.
 #[derive(Clone)]

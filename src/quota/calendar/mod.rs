@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::lines::Lines;
-use self::offset::Stretch;
+use self::offset::{Stretch, instant};
 use super::{Interval, TimeRange};
 
 pub use zone::{UnknownTimeZone, time_zone};
@@ -103,11 +103,6 @@ impl Iterator for Buckets<'_> {
 }
 
 impl std::iter::FusedIterator for Buckets<'_> {}
-
-/// The instant so many seconds after 1970 began, or the edge of time.
-fn instant(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
-}
 
 fn floor_seconds(at: Timestamp) -> i64 {
     at.as_second() - i64::from(at.subsec_nanosecond() < 0)

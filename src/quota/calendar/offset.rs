@@ -3,7 +3,6 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::instant;
 use super::lines::Lines;
 
 /// A stretch without a change of the clock. All times are in seconds since 1970; local ones are those that the clock shows.
@@ -76,4 +75,9 @@ impl Stretch {
     fn skips_a_line(&self, start: i64, lines: Lines) -> bool {
         self.offset > self.offset_before && lines.at_or_before(start + self.offset - 1) >= start + self.offset_before
     }
+}
+
+/// The instant so many seconds after 1970 began, or the edge of time.
+pub(super) fn instant(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }

@@ -14,6 +14,7 @@
 
 mod band;
 mod daily;
+mod history;
 mod season;
 mod stats;
 mod steps;
@@ -22,42 +23,16 @@ mod tests;
 mod trend;
 mod trials;
 
+use self::history::History;
 use self::stats::real;
 use self::trend::Trends;
 use self::trials::Trials;
 
 pub use daily::{MAX_DAYS, daily_values, hour_of, marks};
+pub use history::Unavailable;
 
 /// What the method is called in the API.
 pub const METHOD: &str = "weekly season and a blend of robust trends, weighted by backtest";
-
-/// The fewest days from the first observed one to the newest.
-const FEWEST_DAYS: usize = 28;
-/// The longest that the newest observed day may be ago.
-const STALE_AFTER_DAYS: usize = 7;
-
-/// Why there is no forecast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unavailable {
-    /// Observations span less than 28 days, or there are none.
-    TooLittleHistory,
-    /// More than half of the days, of all or of the last 28, are without observation, or all of the last 7.
-    TooManyGaps,
-    /// The newest total is 0: there is nothing to fill.
-    NoCapacity,
-}
-
-impl Unavailable {
-    /// The reason as the API names it.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::TooLittleHistory => "TOO_LITTLE_HISTORY",
-            Self::TooManyGaps => "TOO_MANY_GAPS",
-            Self::NoCapacity => "NO_CAPACITY",
-        }
-    }
-}
 
 /// What is expected to be allocated, day by day.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,48 +121,6 @@ impl Forecast {
             })
         };
         Reaching { expected: first(|day| day.line), earliest: first(|day| day.upper), latest: first(|day| day.lower) }
-    }
-}
-
-/// A history from its first to its last observed day, gaps filled evenly.
-struct History {
-    values: Vec<f64>,
-    observed: Vec<bool>,
-    /// How many days ago the last observed day is.
-    age: usize,
-}
-
-impl History {
-    fn of(daily: &[Option<f64>]) -> Result<Self, Unavailable> {
-        let daily = &daily[daily.len().saturating_sub(MAX_DAYS)..];
-        let is_observed = |day: &Option<f64>| day.is_some();
-        let first = daily.iter().position(is_observed).ok_or(Unavailable::TooLittleHistory)?;
-        let last = daily.iter().rposition(is_observed).unwrap_or(first);
-        let age = daily.len() - 1 - last;
-        let daily = &daily[first..=last];
-        let mut values: Vec<f64> = Vec::with_capacity(daily.len());
-        for (day, value) in daily.iter().enumerate() {
-            let Some(value) = *value else { continue };
-            if let Some(before) = values.last().copied() {
-                let steps = day + 1 - values.len();
-                let filled = (1..steps).map(|step| before + (value - before) * real(step) / real(steps));
-                values.extend(filled);
-            }
-            values.push(value);
-        }
-        Ok(Self { values, observed: daily.iter().map(is_observed).collect(), age })
-    }
-
-    fn require_enough(&self) -> Result<(), Unavailable> {
-        if self.values.len() < FEWEST_DAYS {
-            return Err(Unavailable::TooLittleHistory);
-        }
-        let half = |days: &[bool]| 2 * days.iter().filter(|observed| **observed).count() >= days.len();
-        let lately = &self.observed[self.observed.len() - FEWEST_DAYS..];
-        if self.age >= STALE_AFTER_DAYS || !half(&self.observed) || !half(lately) {
-            return Err(Unavailable::TooManyGaps);
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The plain forecasters: a level and a slope each.
 
-use super::History;
+use super::history::History;
 use super::season::season;
 use super::stats::{median, real};
 use super::steps::steps;
