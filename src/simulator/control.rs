@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::behaviour::{Behaviour, InvalidBehaviour};
-use super::server::Tenants;
+use super::index::Tenants;
 use super::tenant::TenantHandle;
 use crate::koodrive::Credential;
 

@@ -6,6 +6,7 @@
 mod behaviour;
 mod control;
 pub mod demo;
+mod index;
 pub mod model;
 mod noise;
 mod respond;

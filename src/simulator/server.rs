@@ -1,6 +1,5 @@
 //! The running simulator.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,17 +13,17 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::index::Tenants;
 use super::tenant::{Entry, Plan, SeenRequest, SimulatedTenant, TenantHandle};
 use super::verify::{self, Claim, Refusal};
 use super::{control, respond};
 use crate::clock::SharedClock;
-use crate::koodrive::{ALLOCATION_PATH, Credential};
+use crate::koodrive::ALLOCATION_PATH;
 
 /// How long [`Simulator::stop`] waits for answers that are under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,17 +36,6 @@ pub struct Simulator {
     tenants: Arc<Tenants>,
     stopping: CancellationToken,
     server: JoinHandle<()>,
-}
-
-/// The tenants, found by what requests name.
-#[derive(Debug)]
-pub(super) struct Tenants {
-    in_order: Vec<Arc<Entry>>,
-    by_id: HashMap<String, Arc<Entry>>,
-    by_app_id: HashMap<String, Arc<Entry>>,
-    by_token_header: HashMap<String, Arc<Entry>>,
-    clock: SharedClock,
-    stopping: CancellationToken,
 }
 
 impl Simulator {
@@ -118,51 +106,6 @@ impl Drop for Simulator {
     }
 }
 
-impl Tenants {
-    fn index(tenants: Vec<SimulatedTenant>, clock: SharedClock, stopping: CancellationToken) -> io::Result<Self> {
-        let mut index = Self {
-            in_order: Vec::with_capacity(tenants.len()),
-            by_id: HashMap::new(),
-            by_app_id: HashMap::new(),
-            by_token_header: HashMap::new(),
-            clock,
-            stopping,
-        };
-        for tenant in tenants {
-            let entry = Arc::new(Entry::new(tenant));
-            let id = entry.tenant.id.to_string();
-            let former = match &entry.tenant.credential {
-                Credential::App { app_id, .. } => index.by_app_id.insert(app_id.clone(), Arc::clone(&entry)),
-                Credential::Token { token, prefix } => {
-                    index.by_token_header.insert(format!("{prefix}{}", token.expose_secret()), Arc::clone(&entry))
-                }
-            };
-            if former.is_some() || index.by_id.insert(id.clone(), Arc::clone(&entry)).is_some() {
-                let sentence = format!("tenant {id} has the id or the credential of another");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
-            }
-            index.in_order.push(entry);
-        }
-        Ok(index)
-    }
-
-    pub(super) fn by_id(&self, id: &str) -> Option<TenantHandle> {
-        self.by_id.get(id).map(|entry| TenantHandle { entry: Arc::clone(entry) })
-    }
-
-    pub(super) fn all(&self) -> impl Iterator<Item = TenantHandle> {
-        self.in_order.iter().map(|entry| TenantHandle { entry: Arc::clone(entry) })
-    }
-
-    fn by_claim(&self, claim: Claim<'_>) -> Result<&Arc<Entry>, Refusal> {
-        let found = match claim {
-            Claim::App { app_id, .. } => self.by_app_id.get(app_id),
-            Claim::Token(header) => self.by_token_header.get(header),
-        };
-        found.ok_or_else(|| verify::unauthorized("the app or token is not known"))
-    }
-}
-
 /// Answers every request that is not for the control API.
 async fn answer(State(tenants): State<Arc<Tenants>>, request: Request) -> Response {
     let (request, _) = request.into_parts();
@@ -191,7 +134,7 @@ async fn answer_for(tenants: &Tenants, entry: &Entry, claim: Claim<'_>, request:
     let received = entry.server_time(tenants.clock.now());
     entry.note_request(seen(request, received));
     let called = (&request.method, request.uri.path());
-    if let Err(refusal) = verify::verify(&entry.tenant, &entry.key, claim, called, &request.headers, received) {
+    if let Err(refusal) = verify::verify(&entry.tenant.user_id, &entry.key, claim, called, &request.headers, received) {
         entry.note_refusal();
         tracing::debug!(tenant = %entry.tenant.id, reason = refusal.message, "simulator refused a request");
         return respond::dated(respond::refused(&refusal), received);

@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::tenant::SimulatedTenant;
 use crate::koodrive::Credential;
 
 /// For how long after its `X-Date` a request is taken.
@@ -89,9 +88,9 @@ pub(super) fn parse_date(headers: &HeaderMap) -> Result<Timestamp, Refusal> {
     Offset::UTC.to_timestamp(date).map_err(|_| malformed())
 }
 
-/// Checks a request that names `tenant`'s credential, when the tenant's server clock shows `now`.
+/// Checks a request that names the credential of a tenant, whose user is `user_id` and whose server clock shows `now`.
 pub(super) fn verify(
-    tenant: &SimulatedTenant,
+    user_id: &str,
     key: &Key,
     claim: Claim<'_>,
     (method, path): (&Method, &str),
@@ -112,7 +111,7 @@ pub(super) fn verify(
         verify_signature(key, signed_headers, signature, (method, path), headers)?;
     }
     match single(headers, "x-user-id")? {
-        Some(user) if user == tenant.user_id => Ok(()),
+        Some(user) if user == user_id => Ok(()),
         Some(_) => Err(unauthorized("X-User-Id is not a user of this credential")),
         None => Err(refusal(400, "APIGW.0305", "the X-User-Id header is missing")),
     }

@@ -9,8 +9,7 @@ use super::super::error::ApiError;
 use super::super::history::{Asker, load_history};
 use super::super::loaders::{DaysKey, days};
 use super::super::scalars::{DateTime, Duration, Integer};
-use super::StorageUnit;
-use super::forecast_points::ForecastPoints;
+use super::forecast_points::{ForecastPoint, ForecastPoints};
 use crate::quota::TenantId;
 use crate::quota::fleet::Daily;
 use crate::quota::forecast::{Expected, METHOD, Reaching, Unavailable, backtest_error, forecast};
@@ -127,39 +126,5 @@ impl Forecast {
     /// 5 %. Null when there is no forecast, and when nothing was allocated in that time.
     async fn backtest_error(&self) -> Option<f64> {
         self.outcome.as_ref().ok().and_then(|_| backtest_error(&self.daily.allocated_gb))
-    }
-}
-
-/// What is expected at one instant.
-#[derive(Clone, Copy)]
-pub struct ForecastPoint {
-    pub(super) at: Timestamp,
-    pub(super) expected: Expected,
-}
-
-/// What is expected at one instant.
-#[Object]
-impl ForecastPoint {
-    /// The instant: a whole number of days from now.
-    async fn at(&self) -> DateTime {
-        DateTime(self.at)
-    }
-
-    /// What is expected to be allocated; never less than 0.
-    async fn allocated(
-        &self,
-        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
-    ) -> f64 {
-        unit.convert_gb(self.expected.line)
-    }
-
-    /// The lower edge of the band; never less than 0.
-    async fn lower(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
-        unit.convert_gb(self.expected.lower)
-    }
-
-    /// The upper edge of the band.
-    async fn upper(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
-        unit.convert_gb(self.expected.upper)
     }
 }

@@ -1,16 +1,52 @@
-//! The points of a forecast, written in one go.
+//! The points of a forecast, and how all of them are written in one go.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
-use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
+use async_graphql::{Context, ContextSelectionSet, Object, OutputType, Positioned, ServerResult, Value};
+use jiff::Timestamp;
 
 use super::super::budget::Budget;
+use super::super::scalars::DateTime;
 use super::StorageUnit;
-use super::forecast::ForecastPoint;
 use super::written::{Document, Entry, Selected, write_instant, write_list, write_number, write_object};
+use crate::quota::forecast::Expected;
+
+/// What is expected at one instant.
+#[derive(Clone, Copy)]
+pub struct ForecastPoint {
+    pub(super) at: Timestamp,
+    pub(super) expected: Expected,
+}
+
+/// What is expected at one instant.
+#[Object]
+impl ForecastPoint {
+    /// The instant: a whole number of days from now.
+    async fn at(&self) -> DateTime {
+        DateTime(self.at)
+    }
+
+    /// What is expected to be allocated; never less than 0.
+    async fn allocated(
+        &self,
+        #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
+    ) -> f64 {
+        unit.convert_gb(self.expected.line)
+    }
+
+    /// The lower edge of the band; never less than 0.
+    async fn lower(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+        unit.convert_gb(self.expected.lower)
+    }
+
+    /// The upper edge of the band.
+    async fn upper(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
+        unit.convert_gb(self.expected.upper)
+    }
+}
 
 /// The points of a forecast.
 pub struct ForecastPoints {

@@ -16,6 +16,7 @@ mod tenant;
 mod tenants;
 mod unit;
 mod usage;
+mod usage_point;
 mod written;
 
 pub use allocation::{OnFailure, SpaceAllocation, SpaceTypeAllocation};
@@ -29,4 +30,5 @@ pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;
 pub use tenants::{TenantConnection, TenantFilter, TenantOrder, list as list_tenants};
 pub use unit::StorageUnit;
-pub use usage::{UsagePoint, UsageRequest, UsageSeries};
+pub use usage::{UsageRequest, UsageSeries};
+pub use usage_point::UsagePoint;

@@ -1,6 +1,6 @@
 //! Sudden shifts of the level.
 
-use super::stats::{differences, median, spread};
+use super::stats::{differences, median, real, spread};
 
 /// Days that are compared on either side of a step, and at least between two steps.
 const SIDE: usize = 7;
@@ -40,9 +40,8 @@ pub(super) fn steps(values: &[f64]) -> Vec<Step> {
     let limit = UNUSUAL * spread(whole_weeks).max(0.5 * spread(&differences(values, 1))).max(1e-9);
     // Where fewer days than a week follow, which may be the last one only, their median is less sure.
     let missing = |place: usize| (place + 1).saturating_sub(whole_weeks.len());
-    let mut candidates: Vec<usize> = (0..shifts.len())
-        .filter(|place| (shifts[*place] - usual).abs() > limit * (1.0 + 0.15 * super::real(missing(*place))))
-        .collect();
+    let mut candidates: Vec<usize> =
+        (0..shifts.len()).filter(|place| (shifts[*place] - usual).abs() > limit * (1.0 + 0.15 * real(missing(*place)))).collect();
     candidates.sort_by(|a, b| (shifts[*b] - usual).abs().total_cmp(&(shifts[*a] - usual).abs()));
     let mut found: Vec<(usize, Step)> = Vec::new();
     for place in candidates {
