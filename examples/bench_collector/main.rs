@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 /// Makes all measurements, prints them, and says whether all targets are met.
 fn run(args: &Args) -> Result<bool, Failed> {
-    quotagraph::telemetry::init(quotagraph::config::LogFormat::Text, "warn")?;
+    quotagraph::telemetry::init(quotagraph::telemetry::LogFormat::Text, "warn")?;
     let upstream = runtime()?;
     let service = runtime()?;
     let all_met = service.block_on(async {

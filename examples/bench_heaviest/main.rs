@@ -95,7 +95,7 @@ async fn main() -> ExitCode {
 
 /// Makes all measurements, prints them, and gives those that miss a target.
 async fn measure(args: &Args) -> Result<Vec<Row>, Failed> {
-    quotagraph::telemetry::init(quotagraph::config::LogFormat::Text, "warn")?;
+    quotagraph::telemetry::init(quotagraph::telemetry::LogFormat::Text, "warn")?;
     let binary = args.binary.clone().map_or_else(serve::built_binary, Ok)?;
     // Who builds a client of reqwest brings the provider, also for plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -78,7 +78,7 @@ async fn main() -> ExitCode {
 
 /// Makes all measurements, prints them, and says whether all targets are met.
 async fn measure(args: &Args) -> Result<bool, Failed> {
-    quotagraph::telemetry::init(quotagraph::config::LogFormat::Text, "warn")?;
+    quotagraph::telemetry::init(quotagraph::telemetry::LogFormat::Text, "warn")?;
     let binary = args.binary.clone().map_or_else(serve::built_binary, Ok)?;
     let database = postgres::database().await;
     machine::print(&database.url).await?;
