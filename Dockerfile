@@ -5,6 +5,8 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 # Crates and compiled dependencies outlive the build in the builder's cache.
+# Which commit it is, for `quotagraph --version`: docker build --build-arg QUOTAGRAPH_COMMIT=$(git rev-parse --short=12 HEAD)
+ARG QUOTAGRAPH_COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked && \

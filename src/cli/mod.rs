@@ -20,6 +20,7 @@ mod sign;
 mod signals;
 mod simulate;
 mod upstream;
+mod version;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ use crate::{shown, store, telemetry};
 #[derive(Debug, Parser)]
 #[command(
     name = "quotagraph",
-    version,
+    version = version::VERSION.as_str(),
     max_term_width = 100,
     about = "A GraphQL service over the storage quota of KooDrive tenants",
     long_about = "A GraphQL service over the storage quota of KooDrive tenants.

@@ -14,7 +14,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'uns
 
 /// The page is nobody's frame and tells nobody that it was left; the second header is for browsers that do not know the policy's word on
 /// frames.
-const PROTECTION: [(HeaderName, &str); 3] =
+pub(super) const PROTECTION: [(HeaderName, &str); 3] =
     [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::X_FRAME_OPTIONS, "DENY"), (header::REFERRER_POLICY, "no-referrer")];
 
 /// Released files have their version in the page's addresses, so browsers may keep them for good.

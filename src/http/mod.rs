@@ -17,6 +17,7 @@ mod forwarded;
 mod graphiql;
 mod graphql;
 mod health;
+mod home;
 mod hosts;
 mod kept;
 mod manifest;
@@ -133,6 +134,10 @@ pub fn routes(state: HttpState, with_graphiql: bool) -> Edge {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show_metrics))
         .with_state(Arc::clone(&state));
-    let router = if with_graphiql { router.merge(graphiql::routes()) } else { router };
+    let router = if with_graphiql {
+        router.merge(graphiql::routes()).route("/", get(home::show_with_graphiql))
+    } else {
+        router.route("/", get(home::show_without_graphiql))
+    };
     Edge::new(routes::Routes::with_graphql(router, state), policy)
 }

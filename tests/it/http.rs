@@ -126,6 +126,7 @@ async fn no_answer_may_be_taken_for_another_media_type_than_it_says() {
         (400, "GET", "/graphql", vec![("Upgrade", "websocket")]),
         (200, "GET", "/v1/export/usage", vec![]),
         (400, "GET", "/v1/export/usage?format=xml", vec![]),
+        (200, "GET", "/", vec![]),
         (200, "GET", "/graphiql", vec![]),
         (200, "GET", "/graphiql/react.min.js", vec![]),
         (308, "GET", "/graphiql/", vec![]),
@@ -256,6 +257,20 @@ async fn the_ide_loads_nothing_from_elsewhere() {
         let response = app.client.get(format!("{}/{address}", app.base)).send().await.unwrap();
         assert_eq!(response.status(), 200, "{address}");
         assert!(!response.bytes().await.unwrap().is_empty());
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_is_pointed_at_the_service_is_shown_the_ways_on() {
+    let (_world, app) = start().await;
+    let response = app.client.get(&app.base).send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    let page = response.text().await.unwrap();
+    let ways: Vec<_> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(ways, ["data:,", "graphiql", "graphql?query=%7B__typename%7D", "readyz", "metrics"]);
+    for way in &ways[1..] {
+        assert_eq!(app.client.get(format!("{}/{way}", app.base)).send().await.unwrap().status(), 200, "{way}");
     }
     app.stop().await;
 }

@@ -274,6 +274,8 @@ async fn the_ide_can_be_switched_off() {
     for path in ["/graphiql", "/graphiql/", "/graphiql/start.js"] {
         assert_eq!(app.get(path).await.0, 404, "{path}");
     }
+    let page = app.client.get(&app.base).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("href=\"readyz\"") && !page.contains("graphiql"), "{page}");
     app.data("{ __typename }").await;
     app.stop().await;
 }

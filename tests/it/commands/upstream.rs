@@ -12,6 +12,14 @@ async fn two_tenants() -> Site {
 }
 
 #[tokio::test]
+async fn the_version_says_what_it_is_built_from() {
+    let site = two_tenants().await;
+    let finished = site.run(&["--version"]).await;
+    let version = finished.stdout.strip_prefix(&format!("quotagraph {} (", env!("CARGO_PKG_VERSION"))).unwrap();
+    assert!(version == "a debug build)\n" || (version.starts_with("commit ") && version.contains(", built 20")), "{version}");
+}
+
+#[tokio::test]
 async fn check_shows_a_row_for_each_tenant() {
     let site = two_tenants().await;
     let finished = site.run(&["check"]).await;
