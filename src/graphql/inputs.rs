@@ -42,7 +42,8 @@ struct InputField {
 impl InputTypes {
     /// Those of our schema.
     pub(super) fn of_schema() -> &'static Self {
-        static TYPES: LazyLock<InputTypes> = LazyLock::new(|| parse_schema(super::sdl()).map(InputTypes::new).unwrap_or_default());
+        static TYPES: LazyLock<InputTypes> =
+            LazyLock::new(|| parse_schema(super::schema::sdl()).map(InputTypes::new).unwrap_or_default());
         &TYPES
     }
 

@@ -1,6 +1,7 @@
 //! The public schema. Resolvers are thin: they read arguments, ask the cache or the store through a loader, and wrap what comes back.
 
 mod budget;
+mod check;
 mod cost;
 mod cursor;
 mod entities;
@@ -19,6 +20,7 @@ mod placement;
 mod query;
 mod reader;
 mod scalars;
+mod schema;
 mod services;
 mod subscription;
 mod tokens;
@@ -26,29 +28,24 @@ mod types;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, SDLExportOptions};
+use async_graphql::Context;
 
 pub use self::budget::{Budget, Waiting};
+use self::check::DocumentCheck;
 pub use self::cost::Cost;
 pub use self::error::{ApiError, code, coded_error};
 pub use self::json::Json;
 pub use self::known::KnownDocuments;
-use self::limits::DocumentCheck;
 pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;
 pub use self::query::Query;
+use self::schema::builder;
+pub use self::schema::{Schema, federation_sdl, sdl};
 pub use self::services::Services;
 pub use self::subscription::{Delivery, Subscription};
 pub use self::tokens::TextLimits;
 use crate::answers::Ingredients;
-
-/// The schema with everything that its resolvers need.
-pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
-
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query, Mutation, Subscription).enable_federation().enable_subscription_in_federation()
-}
 
 /// Where the resolvers of a request note what they use.
 fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
@@ -67,18 +64,4 @@ pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments)
         .limit_recursive_depth(limits.nesting())
         .extension(DocumentCheck::new(limits, known))
         .finish()
-}
-
-/// The schema of a subgraph of an Apollo Federation (v2), where `Tenant` is an entity by its id.
-#[must_use]
-pub fn federation_sdl() -> String {
-    let options = SDLExportOptions::new().prefer_single_line_descriptions().federation().compose_directive();
-    builder().finish().sdl_with_options(options)
-}
-
-/// The schema in GraphQL's own language, as `schema.graphql` holds it.
-#[must_use]
-pub fn sdl() -> String {
-    let options = SDLExportOptions::new().prefer_single_line_descriptions();
-    builder().finish().sdl_with_options(options)
 }

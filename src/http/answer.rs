@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::error;
 
-use super::execute::is_executed;
 use crate::answers::Finished;
 use crate::graphql::Json;
 use crate::telemetry::explain;
@@ -124,4 +123,9 @@ impl Answer {
             finished: None,
         }
     }
+}
+
+/// Whether the document was executed, and not refused before. Errors of execution name the field that failed.
+pub(super) fn is_executed(response: &async_graphql::Response) -> bool {
+    response.data != Value::Null || response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty())
 }

@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use super::HttpState;
 use super::accept::MediaType;
-use super::answer::{Answer, Keeping, Told};
+use super::answer::{Answer, Keeping, Told, is_executed};
 use super::refusal::Refusal;
 use super::request::Params;
 use crate::access::View;
@@ -342,11 +342,6 @@ fn write_answer(response: GraphqlResponse, media_type: MediaType) -> Answer {
     let mut answer = Answer::new(status, executed.then_some(&response.data), &response.errors, keeping);
     answer.headers.extend(response.http_headers);
     answer
-}
-
-/// Whether the document was executed, and not refused before. Errors of execution name the field that failed.
-pub(super) fn is_executed(response: &GraphqlResponse) -> bool {
-    response.data != Value::Null || response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty())
 }
 
 fn error_code(error: &ServerError) -> &str {

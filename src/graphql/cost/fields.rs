@@ -93,7 +93,7 @@ impl FieldTypes {
 
     fn read() -> Self {
         let mut types = HashMap::new();
-        let definitions = parse_schema(crate::graphql::sdl()).map(|schema| schema.definitions).unwrap_or_default();
+        let definitions = parse_schema(super::super::schema::sdl()).map(|schema| schema.definitions).unwrap_or_default();
         for definition in definitions {
             let TypeSystemDefinition::Type(definition) = definition else { continue };
             let TypeKind::Object(object) = definition.node.kind else { continue };
