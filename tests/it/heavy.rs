@@ -1,5 +1,7 @@
 //! What takes much work: how much one answer may take, what of it is shared, and that it is the same answer wherever it is made.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use quotagraph::config::Config;
 use quotagraph::quota::{Run, TenantId};
@@ -14,7 +16,12 @@ const RUNS: i64 = 900;
 /// Two tenants that change with every sample, every five minutes up to now.
 async fn start_with(database: Database, configure: impl FnOnce(&mut Config)) -> (World, TestApp) {
     let world = World::new(database, vec![tenant("acme", 5, 10), tenant("bolt", 1, 2)]).await;
-    let app = world.start_with(configure).await;
+    let with_patience = |config: &mut Config| {
+        // What is refused here is refused for what it takes, also on a machine that is slow.
+        config.database.acquire_timeout = Duration::from_mins(1);
+        configure(config);
+    };
+    let app = world.start_with(with_patience).await;
     let begin = world.now() - SignedDuration::from_secs(300 * RUNS);
     let run = |place: i64| {
         let at = begin + SignedDuration::from_secs(300 * place);
