@@ -230,24 +230,30 @@ async fn members_read_what_their_role_may_and_owners_everything() {
 #[tokio::test]
 async fn the_documented_set_up_works() {
     let site = Site::new().await;
-    site.grant(&[]).await;
-    let blocks = include_str!("../../../docs/SQL.md").split("```sql role").skip(1).map(|block| block.split_once("```").unwrap().0);
+    let blocks =
+        |mark| include_str!("../../../docs/SQL.md").split(mark).skip(1).map(|block| block.split_once("```").unwrap().0.trim());
+    let commands = blocks("```sh postgres").collect::<Vec<_>>();
+    assert_eq!(commands.len(), 1);
+    let args = commands[0].strip_prefix("quotagraph ").unwrap().split(' ');
+    let args = args.map(|arg| if arg == "analysts" { &site.role } else { arg }).collect::<Vec<_>>();
+    let finished = run(quotagraph(site.folder.path(), &args)).await;
+    assert!(finished.stdout.ends_with(&format!("role {} reads acme, northwind\n", site.role)), "{finished:?}");
     let names = |text: &str| {
         let text =
             text.replace("more_analysts", &format!("\"{} more\"", site.role)).replace("ana;", &format!("\"{} ana\";", site.role));
         let text = text.replace("role ana ", &format!("role \"{} ana\" ", site.role)).replace("'\"", "'").replace("\"'", "'");
         text.replace("grant analysts", &format!("grant \"{}\"", site.role)).replace("'analysts'", &format!("'{}'", site.role))
     };
-    let blocks = blocks.map(names).collect::<Vec<_>>();
+    let blocks = blocks("```sql role").map(names).collect::<Vec<_>>();
     assert_eq!(blocks.len(), 2);
     for block in &blocks {
         site.execute(block).await;
     }
-    let granted = rows(&site.database.url, "select role_name, tenant_id from analyst_tenants order by 2").await;
+    let granted = rows(&site.database.url, "select role_name, tenant_id from analyst_tenants order by 2, 1").await;
     let granted =
         granted.iter().map(|row| (row["role_name"].as_str().unwrap(), row["tenant_id"].as_str().unwrap())).collect::<Vec<_>>();
     let more = format!("{} more", site.role);
-    assert_eq!(granted, [(more.as_str(), "acme"), (site.role.as_str(), "initech")]);
+    assert_eq!(granted, [(site.role.as_str(), "acme"), (more.as_str(), "acme"), (site.role.as_str(), "bluewater")]);
     site.execute(&format!("drop role \"{} ana\"; drop owned by \"{more}\"; drop role \"{more}\"", site.role)).await;
 }
 
