@@ -68,8 +68,8 @@ const DEPARTMENTS: [&str; 7] = ["it", "design", "finance", "research", "sales", 
 const REGIONS: [&str; 6] = ["cn-north-4", "cn-east-3", "ap-southeast-1", "eu-west-101", "cn-south-1", "la-north-2"];
 const PLANS: [&str; 3] = ["standard", "business", "enterprise"];
 
-/// The first `n` tenants of the demo; the same ones each time. Out of every 25 one is nearly full, one has gaps, one has a space type
-/// that comes and goes, one uses a token, and many have two or three space types.
+/// The first `n` tenants of the demo; the same ones each time. Out of every 25 one is nearly full, two grow fast and have little to spare, one
+/// has gaps, one has a space type that comes and goes, one uses a token, and many have two or three space types.
 #[must_use]
 pub fn demo_tenants(n: usize) -> Vec<DemoTenant> {
     (0..n).filter_map(demo_tenant).collect()
@@ -115,19 +115,22 @@ fn demo_model(i: usize, noise: Noise) -> Model {
         3 | 12 | 19 => 3,
         _ => 1,
     };
+    let grows_fast = matches!(place, 18 | 22);
     let spaces = (0..count).map(|space_type| {
         let draw = |what: i64| noise.unit([10 + what, space_type.into(), 0]);
         let total = if place == 4 {
             Total::NearlyFull(4096)
+        } else if grows_fast {
+            Total::Tight { every_days: 30 }
         } else {
             Total::Resized { every_days: 45 + noise.below(60, [20, space_type.into(), 0]), spare: 0.25 + 0.5 * draw(0) }
         };
         Space {
             space_type,
-            base_gb: 150.0 * 2_f64.powf(6.0 * draw(1)),
-            growth: 0.08 + 0.5 * draw(2),
+            base_gb: if grows_fast { 300.0 + 300.0 * draw(1) } else { 150.0 * 2_f64.powf(6.0 * draw(1)) },
+            growth: if grows_fast { 20.0 } else { 0.08 + 0.5 * draw(2) },
             total,
-            cleanup: (14 + noise.below(28, [21, space_type.into(), 0]), 0.02 + 0.06 * draw(3)),
+            cleanup: (14 + noise.below(28, [21, space_type.into(), 0]), if grows_fast { 0.005 } else { 0.02 + 0.06 * draw(3) }),
             comes_and_goes: place == 9 && space_type == 1,
         }
     });
@@ -143,7 +146,11 @@ fn pick<'a>(from: &[&'a str], noise: Noise, what: i64) -> &'a str {
 mod tests {
     use std::collections::HashSet;
 
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::quota::forecast::forecast;
+    use crate::simulator::space::DAY_S;
 
     #[test]
     fn tenants_have_ids_names_and_credentials_of_their_own_however_many_there_are() {
@@ -161,6 +168,25 @@ mod tests {
         let (few, many) = (demo_tenants(25), demo_tenants(300));
         assert_eq!(few[0].tenant.id.as_str(), "acme");
         assert!(few.iter().zip(&many).all(|(a, b)| a.tenant == b.tenant && a.model == b.model));
+    }
+
+    #[test]
+    fn some_tenant_is_soon_full_whenever_the_demo_is_started() {
+        let fast: Vec<_> = demo_tenants(25).into_iter().filter(|demo| demo.model.spaces[0].growth > 1.0).collect();
+        let total_gb = |model: &Model, day: i64| {
+            let values = model.values(Timestamp::from_second(day * DAY_S).unwrap()).unwrap();
+            (values.iter().map(|v| v.allocated_gb).sum::<i64>(), values.iter().map(|v| v.total_gb).sum::<i64>())
+        };
+        let is_soon_full = |model: &Model, today: i64| {
+            let days: Vec<_> =
+                (today - 90..=today).map(|day| Some(f64::from(i32::try_from(total_gb(model, day).0).unwrap()))).collect();
+            let total_gb = f64::from(i32::try_from(total_gb(model, today).1).unwrap());
+            forecast(&days, total_gb, 180, 0.9).unwrap().reaching(1.0).expected.is_some()
+        };
+        // Three years from 2026-11-01 on.
+        for today in (20_758..20_758 + 1096).step_by(5) {
+            assert!(fast.iter().any(|demo| is_soon_full(&demo.model, today)), "day {today}");
+        }
     }
 
     #[test]

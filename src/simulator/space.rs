@@ -36,6 +36,11 @@ pub enum Total {
         /// The share to spare: 0.3 for three tenths.
         spare: f64,
     },
+    /// Resized every so many days to what will be needed until the next time, with hardly anything to spare: soon full at any time.
+    Tight {
+        /// Days between resizes.
+        every_days: i64,
+    },
     /// Never resized, in GB, and allocated almost up to it.
     NearlyFull(i64),
 }
@@ -64,13 +69,22 @@ impl Space {
                 SpaceTypeAllocation { space_type, allocated_gb: round(as_f64(total_gb) * share), total_gb }
             }
             Total::Resized { every_days, spare } => {
-                let since_resize = (day + noise.below(every_days, [6, space_type.into(), 0])).rem_euclid(every_days);
-                let needed = self.trend(day - since_resize + every_days) * (1.0 + spare);
+                let needed = self.needed(day, every_days, noise) * (1.0 + spare);
                 let step = resize_step(needed);
                 let total_gb = round((needed / step).ceil() * step);
                 SpaceTypeAllocation { space_type, allocated_gb: round(self.trend(day) * (1.0 + swing)), total_gb }
             }
+            Total::Tight { every_days } => {
+                let total_gb = round(self.needed(day, every_days, noise) * 1.06);
+                SpaceTypeAllocation { space_type, allocated_gb: round(self.trend(day) * (1.0 + swing)), total_gb }
+            }
         }
+    }
+
+    /// The trend on the day of the next resize.
+    fn needed(&self, day: i64, every_days: i64, noise: Noise) -> f64 {
+        let since_resize = (day + noise.below(every_days, [6, self.space_type.into(), 0])).rem_euclid(every_days);
+        self.trend(day - since_resize + every_days)
     }
 
     fn trend(&self, day: i64) -> f64 {
