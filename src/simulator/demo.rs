@@ -149,6 +149,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::quota::SpaceTypeAllocation;
     use crate::quota::forecast::forecast;
     use crate::simulator::space::DAY_S;
 
@@ -173,15 +174,15 @@ mod tests {
     #[test]
     fn some_tenant_is_soon_full_whenever_the_demo_is_started() {
         let fast: Vec<_> = demo_tenants(25).into_iter().filter(|demo| demo.model.spaces[0].growth > 1.0).collect();
-        let total_gb = |model: &Model, day: i64| {
+        // What is allocated and in total, in GB.
+        let sums = |model: &Model, day: i64| {
             let values = model.values(Timestamp::from_second(day * DAY_S).unwrap()).unwrap();
-            (values.iter().map(|v| v.allocated_gb).sum::<i64>(), values.iter().map(|v| v.total_gb).sum::<i64>())
+            let sum = |of: fn(&SpaceTypeAllocation) -> i64| f64::from(i32::try_from(values.iter().map(of).sum::<i64>()).unwrap());
+            (sum(|value| value.allocated_gb), sum(|value| value.total_gb))
         };
         let is_soon_full = |model: &Model, today: i64| {
-            let days: Vec<_> =
-                (today - 90..=today).map(|day| Some(f64::from(i32::try_from(total_gb(model, day).0).unwrap()))).collect();
-            let total_gb = f64::from(i32::try_from(total_gb(model, today).1).unwrap());
-            forecast(&days, total_gb, 180, 0.9).unwrap().reaching(1.0).expected.is_some()
+            let days: Vec<_> = (today - 90..=today).map(|day| Some(sums(model, day).0)).collect();
+            forecast(&days, sums(model, today).1, 180, 0.9).unwrap().reaching(1.0).expected.is_some()
         };
         // Three years from 2026-11-01 on.
         for today in (20_758..20_758 + 1096).step_by(5) {
