@@ -14,12 +14,14 @@ import { openSite, start } from "./site.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const README_LINES = 130;
+const PATIENCE_MS = 60_000;
 
 /** Where the documents say that the demo is, and another replica: a demo on any port, and any port. */
 const placed = (text, address) => text.replaceAll(/(127\.0\.0\.1|localhost):8080/g, address);
 const anyPort = (text) => text.replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:0");
 
-const shell = (script, site, cwd) => start("bash", ["-euo", "pipefail", "-c", script], { cwd, env: site.env });
+// A shell that waits for what it runs, and ends with its code, also when both of them are told to end.
+const shell = (script, site, cwd) => start("bash", ["-euo", "pipefail", "-c", `trap : TERM INT\n${script}`], { cwd, env: site.env });
 
 /** Runs a script to its end, which is good, and gives what it has printed. */
 async function run(script, site, cwd) {
@@ -45,7 +47,8 @@ const rules = {
   async graphql({ body }, following, { address }) {
     const variables = following[0]?.mark === "variables" ? JSON.parse(following.shift().body) : undefined;
     const headers = { "content-type": "application/json" };
-    const answer = await fetch(`http://${address}/graphql`, { method: "POST", headers, body: JSON.stringify({ query: body, variables }) });
+    const request = { method: "POST", headers, body: JSON.stringify({ query: body, variables }), signal: AbortSignal.timeout(PATIENCE_MS) };
+    const answer = await fetch(`http://${address}/graphql`, request);
     compareAnswer(await answer.text(), following[0]);
   },
 
@@ -66,8 +69,8 @@ const rules = {
   async "sh until-ready"({ body }, _, site, folder) {
     const child = shell(anyPort(body), site, folder);
     const [, address] = await child.until(/ serving address=(127\.0\.0\.1:\d+)/);
-    const deadline = Date.now() + 60_000;
-    while ((await fetch(`http://${address}/readyz`)).status !== 200) {
+    const deadline = Date.now() + PATIENCE_MS;
+    while ((await fetch(`http://${address}/readyz`, { signal: AbortSignal.timeout(PATIENCE_MS) })).status !== 200) {
       if (Date.now() > deadline) throw new Error(`it is not ready:\n${child.text()}`);
       await new Promise((done) => setTimeout(done, 50));
     }

@@ -28,10 +28,12 @@ export function start(program, args, options = {}) {
   };
   running.add(signal);
   let late = false;
-  const watchdog = setTimeout(() => {
-    late = true;
-    signal("SIGKILL");
-  }, PATIENCE_MS);
+  const giveUpLater = () =>
+    setTimeout(() => {
+      late = true;
+      signal("SIGKILL");
+    }, PATIENCE_MS);
+  let watchdog = giveUpLater();
   const closed = once(child, "close").then(([code]) => {
     clearTimeout(watchdog);
     running.delete(signal);
@@ -48,7 +50,7 @@ export function start(program, args, options = {}) {
         const look = () => {
           const found = pattern.exec(this.text());
           if (!found) return;
-          clearTimeout(watchdog);
+          clearTimeout(watchdog); // until it is told to end
           done(found);
         };
         for (const name of ["stdout", "stderr"]) child[name].on("data", look);
@@ -57,6 +59,8 @@ export function start(program, args, options = {}) {
       });
     },
     end(name) {
+      clearTimeout(watchdog);
+      watchdog = giveUpLater();
       signal(name);
       return closed;
     },
