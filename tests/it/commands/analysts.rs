@@ -230,12 +230,13 @@ async fn members_read_what_their_role_may_and_owners_everything() {
 #[tokio::test]
 async fn the_documented_set_up_works() {
     let site = Site::new().await;
-    let blocks =
-        |mark| include_str!("../../../docs/SQL.md").split(mark).skip(1).map(|block| block.split_once("```").unwrap().0.trim());
+    let blocks = |mark: &'static str| {
+        include_str!("../../../docs/SQL.md").split(mark).skip(1).map(|block| block.split_once("```").unwrap().0.trim())
+    };
     let commands = blocks("```sh postgres").collect::<Vec<_>>();
     assert_eq!(commands.len(), 1);
     let args = commands[0].strip_prefix("quotagraph ").unwrap().split(' ');
-    let args = args.map(|arg| if arg == "analysts" { &site.role } else { arg }).collect::<Vec<_>>();
+    let args = args.map(|arg| if arg == "analysts" { site.role.as_str() } else { arg }).collect::<Vec<_>>();
     let finished = run(quotagraph(site.folder.path(), &args)).await;
     assert!(finished.stdout.ends_with(&format!("role {} reads acme, northwind\n", site.role)), "{finished:?}");
     let names = |text: &str| {
