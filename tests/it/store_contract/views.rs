@@ -233,8 +233,8 @@ fn documented() -> impl Iterator<Item = (&'static str, &'static str)> {
 async fn every_documented_query_runs(home: Home) {
     let store = home.open().await;
     // Two months up to now, with some days without observations before the last one.
-    let half_days = (0..124).filter(|place| !(40..50).contains(place));
-    let sample = |place| {
+    let half_days = (0..124_i64).filter(|place| !(40..50).contains(place));
+    let sample = |place: i64| {
         let allocation = answer((place - 123) * 43_200, &[(0, 200 + place, 1000), (1, 5, 10)]);
         Sample { allocation, interval_s: 20_000 }
     };
