@@ -26,10 +26,6 @@ mod subscription;
 mod tokens;
 mod types;
 
-use std::sync::Arc;
-
-use async_graphql::Context;
-
 pub use self::budget::{Budget, Waiting};
 use self::check::DocumentCheck;
 pub use self::cost::Cost;
@@ -45,14 +41,7 @@ pub use self::schema::{Schema, federation_sdl, sdl};
 pub use self::services::Services;
 pub use self::subscription::{Delivery, Subscription};
 pub use self::tokens::TextLimits;
-use crate::answers::Ingredients;
-
-/// Where the resolvers of a request note what they use.
-fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
-    ctx.data_unchecked::<Arc<Ingredients>>()
-}
-
-/// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`] as data; a subscription
+/// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`](crate::answers::Ingredients) as data; a subscription
 /// its [`Delivery`], too.
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments) -> Schema {

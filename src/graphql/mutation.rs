@@ -5,8 +5,7 @@ use tracing::info;
 
 use super::error::ApiError;
 use super::history::wait_for_history;
-use super::ingredients;
-use super::services::Services;
+use super::services::{Services, ingredients};
 use super::types::SpaceAllocation;
 use crate::access::{Role, View};
 use crate::allocations::Answer;

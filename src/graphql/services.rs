@@ -1,9 +1,13 @@
 //! What resolvers work with, besides the caller's [`View`](crate::access::View), which is the only way to a tenant.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use async_graphql::Context;
 
 use crate::access::{Allowance, Presence};
 use crate::allocations::Allocations;
+use crate::answers::Ingredients;
 use crate::clock::SharedClock;
 use crate::computing::Computing;
 use crate::feed::Feed;
@@ -42,3 +46,8 @@ pub struct Services {
 
 /// Points of a series at most.
 pub const MAX_POINTS: usize = 10_000;
+
+/// Where the resolvers of a request note what they use.
+pub(super) fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
+    ctx.data_unchecked::<Arc<Ingredients>>()
+}

@@ -10,9 +10,8 @@ use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 use super::history::Shared;
-use super::ingredients;
 use super::scalars::Instant;
-use super::services::Services;
+use super::services::{Services, ingredients};
 use super::types::SpaceAllocationChange;
 use crate::access::{Role, View};
 use crate::computing::Turn;

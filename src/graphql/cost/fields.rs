@@ -72,9 +72,6 @@ pub(super) fn rule(of_type: &str, field: &str) -> Rule {
     }
 }
 
-/// Groups of a fleet when the caller does not say.
-pub(in crate::graphql) const DEFAULT_GROUPS: i32 = 100;
-
 /// Entries of a page when the caller does not say.
 pub(super) const ENTRIES: usize = DEFAULT_PAGE;
 

@@ -16,7 +16,6 @@ use async_graphql::{Name, Positioned, Variables};
 use jiff::Timestamp;
 
 use self::arguments::Arguments;
-pub(super) use self::fields::DEFAULT_GROUPS;
 use self::fields::{FieldTypes, Rule, rule};
 use super::services::MAX_POINTS;
 

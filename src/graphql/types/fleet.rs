@@ -6,12 +6,10 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 use jiff::Timestamp;
 
-use super::super::cost::DEFAULT_GROUPS;
 use super::super::error::ApiError;
 use super::super::history::{Asker, null_alone, wait_for_history};
-use super::super::ingredients;
 use super::super::scalars::{Duration, Instant, Integer};
-use super::super::services::Services;
+use super::super::services::{Services, ingredients};
 use super::fleet_allocation::FleetAllocation;
 use super::ranking::{self, RankedTenant, Ranking};
 use super::tenants::{TenantFilter, kept};
@@ -20,6 +18,9 @@ use crate::access::View;
 use crate::quota::SpaceAllocation;
 use crate::shown;
 use crate::tenants::WatchedTenant;
+
+/// Groups of a fleet when the caller does not say.
+const DEFAULT_GROUPS: i32 = 100;
 
 /// Steps of a distribution at most.
 const MAX_STEPS: usize = 1000;

@@ -8,10 +8,9 @@ use jiff::SignedDuration;
 
 use super::super::error::ApiError;
 use super::super::history::{Asker, load_history, null_alone};
-use super::super::ingredients;
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{Duration, Instant, Integer};
-use super::super::services::Services;
+use super::super::services::{Services, ingredients};
 use super::usage::Fill;
 use super::{
     CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageRequest,
