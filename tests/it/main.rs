@@ -32,6 +32,7 @@ mod known_documents;
 mod known_variables;
 mod lifecycle;
 mod lists;
+mod map;
 mod metrics;
 mod nesting;
 mod partial_answers;

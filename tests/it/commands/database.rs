@@ -1,5 +1,6 @@
 //! `migrate`, and databases that cannot be used.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -9,7 +10,10 @@ use crate::support::process::{self, Finished, quotagraph};
 
 /// Runs a command with a config that names the database.
 async fn run_with(folder: &tempfile::TempDir, settings: &str, command: &str) -> Finished {
-    std::fs::write(folder.path().join("quotagraph.toml"), format!("[database]\n{settings}")).unwrap();
+    let config = folder.path().join("quotagraph.toml");
+    std::fs::write(&config, format!("[database]\n{settings}")).unwrap();
+    // It may hold a password, of which everybody else is warned.
+    std::fs::set_permissions(config, std::fs::Permissions::from_mode(0o600)).unwrap();
     let ended = process::run(quotagraph(folder.path(), &[command]));
     tokio::time::timeout(Duration::from_secs(20), ended).await.expect("a command ends soon after database.acquire_timeout")
 }
