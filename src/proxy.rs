@@ -1,9 +1,12 @@
 //! The proxies by which our own requests leave.
 
+mod exceptions;
+
 use std::fmt;
 
 use url::Url;
 
+use self::exceptions::Exceptions;
 use crate::tls::BuildError;
 
 /// By which proxies requests leave: those to `https` through a tunnel (CONNECT), those to plain `http` as the proxy's own. Nothing that is shown
@@ -12,22 +15,28 @@ use crate::tls::BuildError;
 pub struct Proxies {
     for_https: Option<Url>,
     for_http: Option<Url>,
-    /// Hosts that are reached without, as `NO_PROXY` lists them.
-    except: String,
+    /// What is reached without.
+    except: Exceptions,
 }
 
 impl Proxies {
     /// All requests leave by one proxy.
     #[must_use]
     pub fn all(proxy: Url) -> Self {
-        Self { for_https: Some(proxy.clone()), for_http: Some(proxy), except: String::new() }
+        Self { for_https: Some(proxy.clone()), for_http: Some(proxy), except: Exceptions::default() }
     }
 
-    /// Requests leave by different ones, or by none, but for hosts that are listed: names, which stand for all names that end with them, addresses
-    /// and networks, with commas between them.
+    /// Requests leave by different ones, or by none, but for places that are listed as in `NO_PROXY`: names, which stand for all names below them
+    /// too, addresses and networks, each with a port or without.
     #[must_use]
-    pub fn by_scheme(for_https: Option<Url>, for_http: Option<Url>, except: String) -> Self {
-        Self { for_https, for_http, except }
+    pub fn by_scheme(for_https: Option<Url>, for_http: Option<Url>, except: &str) -> Self {
+        Self { for_https, for_http, except: Exceptions::parse(except) }
+    }
+
+    /// The proxy by which a request leaves.
+    fn of(&self, url: &Url) -> Option<&Url> {
+        let proxy = if url.scheme() == "https" { self.for_https.as_ref() } else { self.for_http.as_ref() };
+        proxy.filter(|_| !self.except.have(url))
     }
 
     /// Makes a client use them, and no others.
@@ -35,15 +44,15 @@ impl Proxies {
     /// # Errors
     /// When the client cannot use one; a sentence without the proxy's address, which may hold a password.
     pub fn set(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, BuildError> {
-        type Make = fn(Url) -> reqwest::Result<reqwest::Proxy>;
-        let cannot = |_| BuildError::Transport("the address of the proxy cannot be used".to_owned());
-        let kinds: [(&Option<Url>, Make); 2] = [(&self.for_https, reqwest::Proxy::https), (&self.for_http, reqwest::Proxy::http)];
         let mut builder = builder.no_proxy();
-        for (url, make) in kinds {
-            if let Some(url) = url {
-                let proxy = make(url.clone()).map_err(cannot)?;
-                builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&self.except)));
-            }
+        for proxy in [&self.for_https, &self.for_http].into_iter().flatten() {
+            // One that cannot be used would be passed by, without a word.
+            reqwest::Proxy::all(proxy.clone())
+                .map_err(|_| BuildError::Transport("the address of the proxy cannot be used".to_owned()))?;
+        }
+        if self.for_https.is_some() || self.for_http.is_some() {
+            let proxies = self.clone();
+            builder = builder.proxy(reqwest::Proxy::custom(move |url| proxies.of(url).cloned()));
         }
         Ok(builder)
     }

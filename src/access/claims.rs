@@ -1,10 +1,12 @@
 //! What a token says of its bearer.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::fault::TokenFault;
 use super::{Means, Principal, PrincipalName, Role, Scope};
 use crate::quota::TenantId;
 
@@ -28,34 +30,73 @@ pub struct ClaimNames {
 pub(super) struct Claims(Map<String, Value>);
 
 /// A right that a token does not give, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lack<'a> {
-    /// What of.
-    pub(super) of: &'static str,
-    /// What would have been one.
-    pub(super) wanted: &'static str,
     /// The claim that was looked for.
     pub(super) claim: &'a str,
-    /// The setting that names it.
-    pub(super) setting: &'static str,
     /// What is there.
     pub(super) found: &'static str,
 }
 
+/// The rights that a token does not give, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lacks<'a> {
+    pub(super) tenant: Option<Lack<'a>>,
+    pub(super) role: Option<Lack<'a>>,
+}
+
+/// What is lacking, and what was looked for where.
+impl fmt::Display for Lacks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenants = "ids of tenants that are watched, or \"*\" alone, in the claim that auth.jwt.tenants_claim names";
+        let roles = "READ, REFRESH, EXPORT, METRICS or ADMIN in the claim that auth.jwt.roles_claim names";
+        match (self.tenant, self.role) {
+            (Some(_), Some(_)) => write!(f, "no tenant and no role; looked for {tenants}, and for {roles}"),
+            (Some(_), None) => write!(f, "no tenant; looked for {tenants}"),
+            (None, _) => write!(f, "no role; looked for {roles}"),
+        }
+    }
+}
+
 impl Claims {
-    /// `exp`, in seconds since 1970; `None` when it is no number.
-    pub(super) fn expires(&self) -> Option<f64> {
-        self.0.get("exp")?.as_f64()
+    /// Until when the token counts, in seconds since 1970, if it does at `now`, is of this issuer, and for this audience. Its times are taken
+    /// with a leeway.
+    pub(super) fn check(&self, issuer: &str, audience: &str, now: f64, leeway: f64) -> Result<f64, TokenFault> {
+        let text = |claim, wanted| {
+            move |value: &Value| match value {
+                Value::String(text) => Ok(text.clone()),
+                _ => Err(TokenFault::Form { claim, wanted }),
+            }
+        };
+        // A list of issuers is none (RFC 7519, section 4.1.1).
+        if text("iss", "a text")(self.require("iss")?)? != issuer {
+            return Err(TokenFault::Issuer);
+        }
+        let one = text("aud", "a text, or a list of texts");
+        let is_meant = match self.require("aud")? {
+            Value::Array(list) => list.iter().map(&one).collect::<Result<Vec<_>, _>>()?.iter().any(|aud| aud == audience),
+            alone => one(alone)? == audience,
+        };
+        if !is_meant {
+            return Err(TokenFault::Audience);
+        }
+        let expires = Self::time("exp", self.require("exp")?)? + leeway;
+        let begins = self.0.get("nbf").map_or(Ok(f64::NEG_INFINITY), |nbf| Self::time("nbf", nbf))? - leeway;
+        if now >= expires {
+            return Err(TokenFault::Expired);
+        }
+        if now < begins {
+            return Err(TokenFault::NotYetValid);
+        }
+        Ok(expires)
     }
 
-    /// `nbf`, in seconds since 1970, or the beginning of time without it; `None` when it is no number.
-    pub(super) fn not_before(&self) -> Option<f64> {
-        self.0.get("nbf").map_or(Some(f64::NEG_INFINITY), Value::as_f64)
+    fn require(&self, claim: &'static str) -> Result<&Value, TokenFault> {
+        self.0.get(claim).ok_or(TokenFault::MissingClaim(claim))
     }
 
-    /// Whether `iss` is this issuer, and nothing else: a list of issuers is none (RFC 7519, section 4.1.1).
-    pub(super) fn is_from(&self, issuer: &str) -> bool {
-        self.0.get("iss").and_then(Value::as_str) == Some(issuer)
+    fn time(claim: &'static str, value: &Value) -> Result<f64, TokenFault> {
+        value.as_f64().ok_or(TokenFault::Form { claim, wanted: "a number of seconds since 1970" })
     }
 
     /// The principal; `None` when the subject is no name for a log. Tenants and roles that nobody knows give no right.
@@ -73,31 +114,17 @@ impl Claims {
         Some(Principal { name: PrincipalName::new(Means::Token, name), scope, roles })
     }
 
-    /// Which kinds of rights the token gives none of.
-    pub(super) fn lacks<'a>(&self, names: &'a ClaimNames) -> Vec<Lack<'a>> {
-        let mut lacks = Vec::new();
+    /// Which kinds of rights the token gives none of, where `is_watched` tells the tenants; `None` when it gives of all that it needs. The role
+    /// `METRICS` alone needs no tenant.
+    pub(super) fn lacks<'a>(&self, names: &'a ClaimNames, is_watched: impl Fn(&str) -> bool) -> Option<Lacks<'a>> {
+        let lack = |claim: &'a String| Some(Lack { claim, found: self.describe(claim) });
         let tenants = self.texts(&names.tenants);
-        if tenants != ["*"] && !tenants.iter().any(|id| id.parse::<TenantId>().is_ok()) {
-            let (claim, found) = (names.tenants.as_str(), self.describe(&names.tenants));
-            lacks.push(Lack {
-                of: "tenant",
-                wanted: "tenant ids, or \"*\" alone,",
-                claim,
-                setting: "auth.jwt.tenants_claim",
-                found,
-            });
-        }
-        if !self.texts(&names.roles).into_iter().any(|name| Role::from_name(name).is_some()) {
-            let (claim, found) = (names.roles.as_str(), self.describe(&names.roles));
-            lacks.push(Lack {
-                of: "role",
-                wanted: "READ, REFRESH, EXPORT, METRICS or ADMIN",
-                claim,
-                setting: "auth.jwt.roles_claim",
-                found,
-            });
-        }
-        lacks
+        let has_tenants = tenants == ["*"] || tenants.iter().any(|id| is_watched(id));
+        let roles: Vec<_> = self.texts(&names.roles).into_iter().filter_map(Role::from_name).collect();
+        let needs_tenants = roles.is_empty() || roles.iter().any(|role| *role != Role::Metrics);
+        let tenant = if has_tenants || !needs_tenants { None } else { lack(&names.tenants) };
+        let role = if roles.is_empty() { lack(&names.roles) } else { None };
+        (tenant.is_some() || role.is_some()).then_some(Lacks { tenant, role })
     }
 
     fn texts(&self, claim: &str) -> Vec<&str> {
@@ -224,22 +251,58 @@ mod tests {
         let names = ClaimNames { tenants: "tenants".to_owned(), roles: "realm_access.roles".to_owned() };
         let lacks = |claims: Value| {
             let claims = serde_json::from_value::<Claims>(claims).unwrap();
-            claims.lacks(&names).into_iter().map(|lack| (lack.of, lack.claim, lack.found)).collect::<Vec<_>>()
+            claims.lacks(&names, |id| id == "a").map(|lacks| (lacks.tenant.map(|l| l.found), lacks.role.map(|l| l.found)))
         };
-        let roles = |found| ("role", "realm_access.roles", found);
-        assert_eq!(lacks(json!({})), [("tenant", "tenants", "no such claim"), roles("no such claim")]);
-        assert_eq!(lacks(json!({ "tenants": "*", "realm_access": { "roles": "READ" } })), []);
-        assert_eq!(lacks(json!({ "tenants": ["a"], "realm_access": { "roles": ["user"] } })), [roles("none that is known here")]);
-        assert_eq!(lacks(json!({ "tenants": ["a"], "realm_access": { "roles": 7 } })), [roles("neither a text nor a list")]);
-        assert_eq!(lacks(json!({ "tenants": [], "realm_access": { "roles": "READ" } })), [("tenant", "tenants", "no text")]);
+        let of = |tenants: Value, roles: Value| lacks(json!({ "tenants": tenants, "realm_access": { "roles": roles } }));
+        let unknown = Some("none that is known here");
+        assert_eq!(lacks(json!({})), Some((Some("no such claim"), Some("no such claim"))));
+        for (tenants, roles, expected) in [
+            (json!("*"), json!("READ"), None),
+            (json!(["nope", "a"]), json!(["user", "READ"]), None),
+            (json!([]), json!("METRICS"), None),
+            (json!(["nope"]), json!(["METRICS", "user"]), None),
+            (json!([]), json!("METRICS READ"), Some((Some("no text"), None))),
+            (json!(["nope"]), json!("READ"), Some((unknown, None))),
+            (json!("openid profile"), json!("ADMIN"), Some((unknown, None))),
+            (json!(["*", "nope"]), json!("READ"), Some((unknown, None))),
+            (json!(["a"]), json!(["user"]), Some((None, unknown))),
+            (json!(["a"]), json!(7), Some((None, Some("neither a text nor a list")))),
+            (json!(["nope"]), json!("user"), Some((unknown, unknown))),
+        ] {
+            assert_eq!(of(tenants.clone(), roles.clone()), expected, "{tenants} {roles}");
+        }
     }
 
     #[test]
-    fn only_an_issuer_alone_is_the_issuer() {
-        for (iss, expected) in
-            [(json!("i"), true), (json!(["i"]), false), (json!(["i", "j"]), false), (json!("j"), false), (json!(null), false)]
-        {
-            assert_eq!(serde_json::from_value::<Claims>(json!({ "iss": iss })).unwrap().is_from("i"), expected, "{iss}");
+    fn what_is_wrong_with_a_claim_is_told_truly() {
+        let good = || json!({ "iss": "i", "aud": "a", "exp": 100 });
+        let check = |claims: Value| serde_json::from_value::<Claims>(claims).unwrap().check("i", "a", 50.0, 1.0);
+        assert_eq!(check(good()), Ok(101.0));
+        let form = |claim, wanted| TokenFault::Form { claim, wanted };
+        let (text, texts, number) = ("a text", "a text, or a list of texts", "a number of seconds since 1970");
+        for (claim, value, expected) in [
+            ("iss", json!(null), form("iss", text)),
+            ("iss", json!(["i"]), form("iss", text)),
+            ("iss", json!(5), form("iss", text)),
+            ("iss", json!("j"), TokenFault::Issuer),
+            ("aud", json!(5), form("aud", texts)),
+            ("aud", json!(["a", 5]), form("aud", texts)),
+            ("aud", json!([]), TokenFault::Audience),
+            ("aud", json!(["b"]), TokenFault::Audience),
+            ("exp", json!("100"), form("exp", number)),
+            ("exp", json!(null), form("exp", number)),
+            ("exp", json!(49), TokenFault::Expired),
+            ("nbf", json!("now"), form("nbf", number)),
+            ("nbf", json!(52), TokenFault::NotYetValid),
+        ] {
+            let mut claims = good();
+            claims[claim] = value;
+            assert_eq!(check(claims.clone()), Err(expected), "{claims}");
+        }
+        for claim in ["iss", "aud", "exp"] {
+            let mut claims = good();
+            claims.as_object_mut().unwrap().remove(claim);
+            assert_eq!(check(claims), Err(TokenFault::MissingClaim(claim)));
         }
     }
 }

@@ -11,11 +11,11 @@ use tracing::info;
 
 use super::allowance::{Allowance, whole_seconds};
 use super::changes::Changes;
+use super::fault::Unverified;
 use super::grant::{Basis, Grant};
 use super::jwks::IssuerState;
 use super::keys::find;
 use super::rules::{ReplaceError, Rules};
-use super::tokens::Unverified;
 use super::{JwksError, Lapse, Principal, PrincipalName, Proof, Settings, View};
 use crate::clock::SharedClock;
 use crate::tenants::{TenantSet, Tenants};
@@ -26,6 +26,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// When those may come back whose token cannot be judged because the issuer's keys are too old.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
+/// Why a token cannot be judged, in the log.
+const NOT_KNOWN_YET: &str = "no known key has signed the token, and the issuer's present keys cannot be had yet";
+
 /// What a request brings along.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Credentials<'a> {
@@ -35,6 +38,22 @@ pub struct Credentials<'a> {
     pub token: Option<&'a str>,
     /// Whether something else was brought along that may have been meant as a proof, and cannot be one. Then nothing of it counts.
     pub unusable: bool,
+    /// Why a header `Authorization` is not a proof. Said in the log when there is none.
+    pub ignored: Option<Ignored>,
+}
+
+/// Why what stands in `Authorization` is no proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ignored {
+    /// It has a scheme for something else.
+    #[error("Authorization has another scheme than Bearer and ApiKey")]
+    OtherScheme,
+    /// It is one word, which is no scheme of ours.
+    #[error("Authorization has no scheme; Bearer or ApiKey must stand before the proof")]
+    NoScheme,
+    /// It is a scheme alone.
+    #[error("Authorization has nothing after its scheme")]
+    Empty,
 }
 
 /// Why a request is not let in.
@@ -156,11 +175,18 @@ impl Gate {
         }
     }
 
-    /// How it is with the issuer's keys, and whether there are callers who do without; `None` where no token counts.
+    /// How it is with the issuer's keys; `None` where no token counts.
     #[must_use]
-    pub fn issuer(&self) -> Option<(IssuerState, Proof)> {
+    pub fn issuer(&self) -> Option<IssuerState> {
+        self.rules.load().tokens.as_ref().map(|tokens| tokens.issuer())
+    }
+
+    /// Whether anybody can be let in at the moment: there is an API key, a key of the issuer that counts, or nothing has to be proved.
+    #[must_use]
+    pub fn lets_in(&self) -> bool {
         let rules = self.rules.load();
-        Some((rules.tokens.as_ref()?.issuer(), rules.proof?))
+        let by_token = || rules.tokens.as_ref().is_some_and(|tokens| tokens.issuer().lets_in());
+        rules.proof.is_none() || !rules.keys.is_empty() || by_token()
     }
 
     /// Lets a caller in, with what it may see.
@@ -264,11 +290,14 @@ impl Gate {
                     Some(grant) => return Ok((grant, tenants)),
                     None => (proof, Arc::clone(tokens), token, tenants),
                 },
+                (Credentials { api_key: None, token: None, ignored: Some(ignored), .. }, _) => {
+                    return refused(&ignored.to_string());
+                }
                 (Credentials { api_key: None, token: None, .. }, _) => return refused("no credentials were sent"),
                 _ => return refused("credentials were sent of a kind that does not count (auth.mode)"),
             }
         };
-        let verified = tokens.verify(token).await.map_err(|unverified| match unverified {
+        let verified = tokens.verify(token, &tenants).await.map_err(|unverified| match unverified {
             Unverified::Fault(fault) => Unproven::Refused { proof, reason: fault.to_string(), token_refused: true },
             Unverified::Away(wait) => Unproven::Away(wait),
         });
@@ -279,7 +308,7 @@ impl Gate {
     /// is no failure.
     fn refuse(&self, unproven: Unproven, address: IpAddr) -> Refusal {
         let (refusal, reason) = match unproven {
-            Unproven::Away(wait) => (Refusal::IssuerAway(whole_seconds(wait).max(1)), "the issuer's keys cannot be had".to_owned()),
+            Unproven::Away(wait) => (Refusal::IssuerAway(whole_seconds(wait).max(1)), NOT_KNOWN_YET.to_owned()),
             Unproven::Refused { proof, reason, token_refused } => {
                 let failures = self.rules.load().failures.clone();
                 match failures.map(|failures| failures.take(&whose(address))) {

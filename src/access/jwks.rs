@@ -2,7 +2,8 @@
 //!
 //! * At the start, and then behind the requests, when the set is older than [`FRESH_FOR`]. A file is read as soon as it changes.
 //! * When a token is not signed by a key of the set, but not sooner than [`FETCH_EVERY`] after the last time: whoever sends made-up
-//!   tokens does not make the service hammer the issuer.
+//!   tokens does not make the service hammer the issuer. Until then it is not known whether the issuer has a key that is not in the set. Of a
+//!   file it is: that is read whenever it has changed.
 //!
 //! A set that cannot be fetched or read leaves the last good one in force, until that one has become too old. One that can be read counts,
 //! whatever it has: an issuer withdraws its keys by leaving them out.
@@ -15,12 +16,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex as Lock;
-use tokio::sync::Mutex;
 use tracing::{info, warn};
 use url::Url;
 
 use super::changes::Changes;
 use super::key_set::KeySet;
+use super::turns::{FETCH_EVERY, Place, Turns};
 use crate::clock::SharedClock;
 use crate::file_stamp::FileStamp;
 use crate::files;
@@ -31,9 +32,6 @@ use crate::tls::{self, BuildError};
 
 /// Up to this age a set is used without a look at its source.
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
-
-/// Between two fetches there is at least this.
-const FETCH_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long a fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,17 +87,20 @@ pub enum JwksError {
 pub(super) struct InForce {
     /// The keys.
     pub(super) keys: KeySet,
+    /// Keys of former sets that are not in this one.
+    pub(super) withdrawn: KeySet,
     /// Counts the sets that differ: what was verified by a former set may not hold any more.
     pub(super) generation: u64,
     json: Vec<u8>,
 }
 
-/// What came of a fetch.
+/// What came of looking for keys that are new.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fetched {
-    at: Timestamp,
-    /// Whether the source gave a set.
-    pub(super) succeeded: bool,
+pub(super) enum Looked {
+    /// The set in force is what the source has now.
+    Now,
+    /// The source may have other keys by now; how long to wait before they can be looked for.
+    Unsure(Duration),
 }
 
 /// How it is with an issuer's keys.
@@ -109,8 +110,18 @@ pub enum IssuerState {
     Reached,
     /// They cannot be had; the former ones count.
     Away,
+    /// It has none by which tokens can be verified, as far as is known.
+    Empty,
     /// There are none that count, so that no token can be judged.
     Unknown,
+}
+
+impl IssuerState {
+    /// Whether there are keys by which tokens can be let in.
+    #[must_use]
+    pub fn lets_in(self) -> bool {
+        matches!(self, Self::Reached | Self::Away)
+    }
 }
 
 /// The keys of an issuer, kept up to date.
@@ -124,8 +135,7 @@ pub(super) struct Jwks {
     /// Until when the set counts, and when it is to be fetched again, in microseconds.
     counts_until: AtomicI64,
     due: AtomicI64,
-    /// The last fetch. Held while one is under way.
-    fetched: Mutex<Option<Fetched>>,
+    turns: Turns,
     /// Whether the last fetch failed.
     is_away: AtomicBool,
     /// For [`Self::look`]: whether the set counted, and how the file was.
@@ -133,8 +143,14 @@ pub(super) struct Jwks {
 }
 
 impl Jwks {
-    /// The keys of a source. A file is read at once; an address is asked when the first token comes, or by [`Self::refresh_when_due`].
-    pub(super) fn new(settings: JwksSettings, clock: SharedClock, changes: Arc<Changes>) -> Result<Self, JwksError> {
+    /// The keys of a source. A file is read at once; an address is asked when the first token comes, or by [`Self::refresh_when_due`]. What
+    /// is known of the same source by a `former` one is known here too.
+    pub(super) fn new(
+        settings: JwksSettings,
+        former: Option<&Self>,
+        clock: SharedClock,
+        changes: Arc<Changes>,
+    ) -> Result<Self, JwksError> {
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -151,26 +167,39 @@ impl Jwks {
             in_force: ArcSwap::default(),
             counts_until: AtomicI64::new(i64::MIN),
             due: AtomicI64::new(i64::MIN),
-            fetched: Mutex::new(None),
+            turns: Turns::default(),
             is_away: AtomicBool::new(false),
             seen: Lock::default(),
         };
-        if let JwksSource::File(path) = &jwks.settings.source {
+        if let Some(former) = former.filter(|former| former.settings.source == jwks.settings.source) {
+            jwks.take_over(former);
+        } else if let JwksSource::File(path) = &jwks.settings.source {
             let problem = |problem| JwksError::File { path: path.clone(), problem };
             let stamp = FileStamp::of(path);
             let json = read_file(path).map_err(problem)?;
             jwks.put_in_force(json).map_err(problem)?;
             if jwks.in_force.load().keys.is_empty() {
-                return Err(problem("has no public key for RS256, ES256 or EdDSA".to_owned()));
+                let bad = jwks.in_force.load().keys.show_bad().map(|bad| format!(" that can be used ({bad})")).unwrap_or_default();
+                return Err(problem(format!("has no public key for RS256, ES256 or EdDSA{bad}")));
             }
             *jwks.seen.lock() = (true, stamp);
         }
         Ok(jwks)
     }
 
-    /// How they are had.
-    pub(super) fn settings(&self) -> &JwksSettings {
-        &self.settings
+    /// Has the keys that a former one had of the same source, for as long as they count by these settings. They are fetched anew soon: how they are
+    /// had has changed.
+    fn take_over(&self, former: &Self) {
+        self.in_force.store(former.in_force.load_full());
+        let counts_until = former.counts_until.load(Ordering::Relaxed);
+        if counts_until != i64::MIN {
+            let longer = self.settings.kept_for.saturating_sub(former.settings.kept_for).as_micros();
+            let longer = i64::try_from(longer).unwrap_or(i64::MAX);
+            self.counts_until.store(counts_until.saturating_add(longer), Ordering::Relaxed);
+        }
+        self.is_away.store(former.is_away.load(Ordering::Relaxed), Ordering::Relaxed);
+        let stamp = former.seen.lock().1.clone();
+        *self.seen.lock() = (self.counts(self.clock.now()), stamp);
     }
 
     /// The set that was had last. Whether it counts is for [`Self::counts`] to say. When it is old, it is fetched anew behind.
@@ -188,6 +217,7 @@ impl Jwks {
     pub(super) fn state(&self) -> IssuerState {
         match (self.counts(self.clock.now()), self.is_away.load(Ordering::Relaxed)) {
             (false, _) => IssuerState::Unknown,
+            (true, _) if self.in_force.load().keys.is_empty() => IssuerState::Empty,
             (true, true) => IssuerState::Away,
             (true, false) => IssuerState::Reached,
         }
@@ -216,13 +246,11 @@ impl Jwks {
         self.refresh_when_due(now);
     }
 
-    /// Fetches the set anew, behind, whenever that was done last.
+    /// Fetches the set anew, behind, whenever that was done last. However often this is called while a fetch is under way, one follows.
     pub(super) fn refresh(self: &Arc<Self>) {
-        let jwks = Arc::clone(self);
-        tokio::spawn(async move {
-            let mut fetched = jwks.fetched.lock().await;
-            *fetched = Some(jwks.fetch_now().await);
-        });
+        if self.turns.take_in_any_case(self.clock.now()) {
+            self.begin();
+        }
     }
 
     /// Fetches the set anew, behind, when it is time. One of many callers does it.
@@ -232,33 +260,60 @@ impl Jwks {
             return;
         }
         // Until the fetch is over it is due again only after the shortest wait; so it is tried again when it fails.
-        let next = (now + FETCH_EVERY).as_microsecond();
-        if self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let jwks = Arc::clone(self);
-            tokio::spawn(async move { jwks.fetch_anew().await });
+        let next = now.saturating_add(FETCH_EVERY).unwrap_or(Timestamp::MAX).as_microsecond();
+        if self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && let Place::Own(_) = self.turns.take(now, false)
+        {
+            self.begin();
         }
     }
 
-    /// Fetches the set anew, unless that was done a moment ago, and tells what came of it. Waits for a fetch that is under way.
-    pub(super) async fn fetch_anew(&self) -> Fetched {
-        let mut fetched = self.fetched.lock().await;
+    /// Fetches the set anew for a token that no key of it has signed, unless that was done a moment ago. Waits for one fetch at most.
+    pub(super) async fn look_for_new(self: &Arc<Self>) -> Looked {
         let now = self.clock.now();
-        match *fetched {
-            Some(last) if now.duration_since(last.at).abs() < FETCH_EVERY => last,
-            _ => *fetched.insert(self.fetch_now().await),
+        let has_changed = match &self.settings.source {
+            JwksSource::File(path) => {
+                let stamp = FileStamp::of(path);
+                let mut seen = self.seen.lock();
+                let has_changed = stamp != seen.1;
+                seen.1 = stamp;
+                if !has_changed && !self.is_away.load(Ordering::Relaxed) && !self.turns.is_running() {
+                    return Looked::Now;
+                }
+                has_changed
+            }
+            JwksSource::Url(_) => false,
+        };
+        match self.turns.take(now, has_changed) {
+            Place::Own(awaited) => {
+                self.begin();
+                if awaited.end().await {
+                    return Looked::Now;
+                }
+            }
+            Place::Joined(awaited) => _ = awaited.end().await,
+            Place::TooSoon(wait) => return Looked::Unsure(wait),
         }
+        Looked::Unsure(self.turns.wait(self.clock.now()))
     }
 
-    /// How long to wait until the next fetch that a token may cause.
-    pub(super) fn wait_after(&self, fetched: Fetched) -> Duration {
-        let next = fetched.at + FETCH_EVERY;
-        Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default()
+    /// Runs a fetch that was begun, and what is to follow it, apart from whoever wants it: a caller that goes away does not break it off.
+    fn begin(self: &Arc<Self>) {
+        let mut running = Running { jwks: Arc::clone(self), is_over: false };
+        tokio::spawn(async move {
+            while !running.is_over {
+                let succeeded = running.jwks.fetch_now().await;
+                running.is_over = !running.jwks.turns.end(succeeded, running.jwks.clock.now());
+            }
+        });
     }
 
-    /// Only one at a time: whoever calls this holds the lock.
-    async fn fetch_now(&self) -> Fetched {
+    /// Only one at a time. Whether the source gave a set.
+    async fn fetch_now(&self) -> bool {
         let at = self.clock.now();
-        let outcome = self.fetch().await.and_then(|json| self.put_in_force(json));
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch()).await;
+        let fetched = fetched.unwrap_or_else(|_| Err(format!("did not come within {} s", FETCH_TIMEOUT.as_secs())));
+        let outcome = fetched.and_then(|json| self.put_in_force(json));
         let succeeded = outcome.is_ok();
         self.is_away.store(!succeeded, Ordering::Relaxed);
         if let Err(problem) = outcome {
@@ -269,7 +324,7 @@ impl Jwks {
                 warn!(%source, problem, "the keys of tokens cannot be fetched; no token can be judged until they are");
             }
         }
-        Fetched { at, succeeded }
+        succeeded
     }
 
     async fn fetch(&self) -> Result<Vec<u8>, String> {
@@ -298,17 +353,35 @@ impl Jwks {
         let former = self.in_force.load();
         if former.json != json || former.generation == 0 {
             let source = &self.settings.source;
+            if let Some(bad) = keys.show_bad() {
+                warn!(%source, keys = bad, "keys of the issuer cannot be used; tokens by them do not count");
+            }
             if keys.is_empty() {
                 warn!(%source, "the issuer has no public key for RS256, ES256 or EdDSA (any more); no token counts");
             } else {
-                info!(%source, "the keys of tokens are in force");
+                info!(%source, count = keys.len(), "the keys of tokens are in force");
             }
-            self.in_force.store(Arc::new(InForce { keys, generation: former.generation + 1, json }));
+            let withdrawn = keys.withdrawn_since(&former.keys, &former.withdrawn);
+            self.in_force.store(Arc::new(InForce { keys, withdrawn, generation: former.generation + 1, json }));
             self.changes.tell();
         } else if !counted {
             self.changes.tell();
         }
         Ok(())
+    }
+}
+
+/// A fetch that is under way. However it ends, it is over: nobody waits for ever, and another one can begin.
+struct Running {
+    jwks: Arc<Jwks>,
+    is_over: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        while !self.is_over {
+            self.is_over = !self.jwks.turns.end(false, self.jwks.clock.now());
+        }
     }
 }
 

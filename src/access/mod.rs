@@ -2,7 +2,6 @@
 //!
 //! [`Gate::admit`] is the one door: it turns a request's credentials into a [`View`], and a view is the only way to a tenant. What a
 //! caller may not see is not in its view, so it cannot be told from what does not exist, on any path. Roles are asked of the view too.
-
 //!
 //! What was granted ends when it is taken back. The rules ([`Gate::replace`]) and the issuer's keys change while callers stay; whoever stays
 //! holds a view, is told of changes ([`Gate::watch`]) and asks whether it still holds ([`Gate::renew`]).
@@ -10,9 +9,12 @@
 mod allowance;
 mod changes;
 mod claims;
+mod fault;
 mod gate;
 mod grant;
+mod jwk;
 mod jwks;
+mod jws;
 mod key_set;
 mod keys;
 mod presence;
@@ -21,11 +23,12 @@ mod proof;
 mod rules;
 mod signature;
 mod tokens;
+mod turns;
 mod view;
 
 pub use allowance::Allowance;
 pub use claims::ClaimNames;
-pub use gate::{Credentials, Gate, Refusal};
+pub use gate::{Credentials, Gate, Ignored, Refusal};
 pub use grant::Lapse;
 pub use jwks::{IssuerState, JwksError, JwksSettings, JwksSource};
 pub use keys::{ApiKey, KeyDigest, generate_key};

@@ -4,45 +4,32 @@
 //! not yet valid, with [`LEEWAY`] for clocks that differ. What was verified is remembered until it expires or the issuer's keys change,
 //! so that a caller's many requests cost one verification.
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
-use parking_lot::RwLock;
+use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use super::Means;
-use super::allowance::Allowance;
 use super::changes::Changes;
-use super::claims::{ClaimNames, Claims};
+use super::claims::ClaimNames;
+use super::fault::{MAX_TRIED, TokenFault, Unverified};
 use super::grant::{Basis, Grant, Lapse};
-use super::jwks::{InForce, IssuerState, Jwks, JwksError, JwksSettings};
-use super::key_set::Thumbprint;
+use super::jwks::{IssuerState, Jwks, JwksError, JwksSettings, Looked};
+use super::jws::WrittenToken;
+use super::key_set::{KeySet, Thumbprint};
 use super::signature;
+use super::{Means, Principal};
 use crate::clock::SharedClock;
+use crate::tenants::TenantSet;
 
 /// How far the issuer's clock may differ from ours.
 const LEEWAY: SignedDuration = SignedDuration::from_mins(1);
 
-/// A token's length at most, in bytes.
-const MAX_BYTES: usize = 16 * 1024;
-
 /// Tokens that are remembered at most: a few MiB.
-const MAX_REMEMBERED: usize = 10_000;
-
-/// Keys that are tried for one token at most, so that a large set costs nobody more than this. No issuer has as many of one name.
-const MAX_TRIED: usize = 16;
-
-/// Lines a minute at most about tokens that give no right.
-const TOLD_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
-
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+const MAX_REMEMBERED: u64 = 10_000;
 
 /// Tells verifiers of this process apart.
 static VERIFIERS: AtomicU64 = AtomicU64::new(0);
@@ -60,72 +47,28 @@ pub struct TokenSettings {
     pub claims: ClaimNames,
 }
 
+impl TokenSettings {
+    /// Whether the same tokens count by other settings, and give the same rights.
+    fn asks_the_same(&self, other: &Self) -> bool {
+        let of = |settings: &Self| (settings.jwks.source.clone(), settings.issuer.clone(), settings.audience.clone());
+        of(self) == of(other) && self.claims == other.claims
+    }
+}
+
 /// Verifies tokens.
 #[derive(Debug)]
 pub(super) struct TokenVerifier {
     number: u64,
     settings: TokenSettings,
     jwks: Arc<Jwks>,
-    /// The rules for each of [`ALGORITHMS`].
-    validations: [Validation; 3],
     clock: SharedClock,
-    remembered: RwLock<HashMap<[u8; 32], Remembered>>,
-    told: Allowance<()>,
+    /// By the digests of tokens. What counts no longer is found out when it comes again, and goes when the room is needed.
+    remembered: Cache<Digest, Arc<Remembered>, RandomState>,
+    /// Tokens that give no right, of which the log has a line.
+    told: Cache<Digest, (), RandomState>,
 }
 
-/// Why a token does not count. For our own log: the caller learns only that it does not. Nothing of the token is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TokenFault {
-    #[error("the token is longer than {MAX_BYTES} bytes")]
-    TooLong,
-    #[error("the token is malformed")]
-    Malformed,
-    #[error("the token's algorithm is not RS256, ES256 or EdDSA")]
-    Algorithm,
-    #[error("the issuer has no such key, or none of that algorithm")]
-    UnknownKey,
-    #[error("the token's signature is not that of the issuer's key")]
-    Signature,
-    #[error("the token is of another issuer")]
-    Issuer,
-    #[error("the token is for another audience")]
-    Audience,
-    #[error("the token lacks iss, aud or exp")]
-    MissingClaim,
-    #[error("the token has expired")]
-    Expired,
-    #[error("the token is not valid yet")]
-    NotYetValid,
-    #[error("the token's sub is missing or no name for a log")]
-    Subject,
-}
-
-impl TokenFault {
-    fn of(kind: &ErrorKind) -> Self {
-        match kind {
-            ErrorKind::InvalidSignature => Self::Signature,
-            ErrorKind::InvalidIssuer => Self::Issuer,
-            ErrorKind::InvalidAudience => Self::Audience,
-            ErrorKind::MissingRequiredClaim(_) => Self::MissingClaim,
-            _ => Self::Malformed,
-        }
-    }
-}
-
-/// Why nobody is let in by a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unverified {
-    /// It does not count.
-    Fault(TokenFault),
-    /// It cannot be judged, because the issuer's keys cannot be had; how long to wait before it is tried again.
-    Away(Duration),
-}
-
-impl From<TokenFault> for Unverified {
-    fn from(fault: TokenFault) -> Self {
-        Self::Fault(fault)
-    }
-}
+type Digest = [u8; 32];
 
 /// A token that was verified.
 #[derive(Debug)]
@@ -149,29 +92,19 @@ impl TokenVerifier {
         changes: &Arc<Changes>,
     ) -> Result<Self, JwksError> {
         signature::use_ring();
-        let validation = |algorithm| {
-            let mut validation = Validation::new(algorithm);
-            validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-            validation.set_issuer(&[&settings.issuer]);
-            validation.set_audience(&[&settings.audience]);
-            // Our own clock looks at the times.
-            validation.validate_exp = false;
-            validation.validate_nbf = false;
-            validation
+        let same = former.filter(|former| former.settings.jwks == settings.jwks);
+        let jwks = if let Some(former) = same {
+            Arc::clone(&former.jwks)
+        } else {
+            let former = former.map(|former| &*former.jwks);
+            Arc::new(Jwks::new(settings.jwks.clone(), former, Arc::clone(clock), Arc::clone(changes))?)
         };
-        let jwks = match former.map(|former| &former.jwks).filter(|jwks| *jwks.settings() == settings.jwks) {
-            Some(jwks) => Arc::clone(jwks),
-            None => Arc::new(Jwks::new(settings.jwks.clone(), Arc::clone(clock), Arc::clone(changes))?),
+        // Whoever was let in stays when what is asked of tokens is the same, and only how the keys are had is another.
+        let (number, remembered, told) = match former.filter(|former| former.settings.asks_the_same(&settings)) {
+            Some(former) => (former.number, former.remembered.clone(), former.told.clone()),
+            None => (VERIFIERS.fetch_add(1, Ordering::Relaxed), by_digest(), by_digest()),
         };
-        Ok(Self {
-            number: VERIFIERS.fetch_add(1, Ordering::Relaxed),
-            jwks,
-            validations: ALGORITHMS.map(validation),
-            settings,
-            clock: Arc::clone(clock),
-            remembered: RwLock::default(),
-            told: Allowance::per_minute(TOLD_PER_MINUTE, Arc::clone(clock)),
-        })
+        Ok(Self { number, jwks, settings, clock: Arc::clone(clock), remembered, told })
     }
 
     /// What it was made of.
@@ -210,136 +143,122 @@ impl TokenVerifier {
     pub(super) fn recall(&self, token: &str) -> Option<Arc<Grant>> {
         let now = self.clock.now();
         let generation = self.jwks.current(now).generation;
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let remembered = self.remembered.read();
-        let known = remembered.get(&digest)?;
+        let known = self.remembered.get(&digest_of(token))?;
         (known.generation == generation && seconds(now) < known.expires && self.jwks.counts(now)).then(|| Arc::clone(&known.grant))
     }
 
-    /// Who comes with a token that was not seen yet.
-    pub(super) async fn verify(&self, token: &str) -> Result<Arc<Grant>, Unverified> {
-        if token.len() > MAX_BYTES {
-            return Err(TokenFault::TooLong.into());
-        }
-        let header = decode_header(token).map_err(|_| TokenFault::Malformed)?;
-        // Nothing that a header calls critical is understood here (RFC 7515, section 4.1.11).
-        if header.crit.is_some() {
-            return Err(TokenFault::Malformed.into());
-        }
-        let validation = ALGORITHMS.iter().position(|algorithm| *algorithm == header.alg).and_then(|i| self.validations.get(i));
-        let validation = validation.ok_or(TokenFault::Algorithm)?;
-        let id = header.kid.as_deref();
+    /// Who comes with a token that was not seen yet. What it gives no right to among `tenants` is told once in the log.
+    pub(super) async fn verify(&self, token: &str, tenants: &TenantSet) -> Result<Arc<Grant>, Unverified> {
+        let written = WrittenToken::read(token)?;
         let mut tried = None;
-        let mut try_keys = || -> Result<Arc<Grant>, TokenFault> {
-            let now = self.clock.now();
-            let in_force = self.jwks.current(now);
-            let generation = self.jwks.counts(now).then_some(in_force.generation);
-            if generation.is_none() || tried == generation {
-                return Err(TokenFault::UnknownKey);
-            }
-            tried = generation;
-            let (key, claims) = verify_by_any(token, id, header.alg, validation, &in_force)?;
-            self.let_in(token, &claims, key, in_force.generation)
+        let fault = match self.try_keys(&written, &mut tried) {
+            Ok((key, generation)) => return Ok(self.let_in(token, &written, key, generation, tenants)?),
+            Err(fault) => fault,
         };
-        let fault = match try_keys() {
-            // The issuer may have a new key, or another one of the same name.
-            Err(fault @ (TokenFault::UnknownKey | TokenFault::Signature)) => fault,
-            judged => return Ok(judged?),
-        };
-        let fetched = self.jwks.fetch_anew().await;
-        if fetched.succeeded {
+        // The issuer may have a new key, or another one of the same name.
+        let looked = self.jwks.look_for_new().await;
+        let fault = match self.try_keys(&written, &mut tried) {
+            Ok((key, generation)) => return Ok(self.let_in(token, &written, key, generation, tenants)?),
             // Where the keys are the same ones, so is the fault.
-            return try_keys().map_err(|now| if now == TokenFault::UnknownKey { fault } else { now }.into());
+            Err(TokenFault::UnknownKey) => fault,
+            Err(now) => now,
+        };
+        let now = self.clock.now();
+        if self.jwks.counts(now) {
+            let in_force = self.jwks.current(now);
+            // What the issuer took back stays so until the set says otherwise.
+            if find_signer(&written, &in_force.withdrawn).is_ok() {
+                return Err(TokenFault::WithdrawnKey.into());
+            }
+            // By the key that it names it is forged, whatever else the issuer may have by now.
+            if in_force.keys.names(written.key_id.as_deref()) {
+                return Err(fault.into());
+            }
         }
-        let in_force = self.jwks.current(self.clock.now());
-        // By the key that it names it is forged, whatever else the issuer may have by now.
-        if fault == TokenFault::Signature && in_force.keys.names(id, header.alg) {
-            return Err(fault.into());
-        }
-        drop(in_force);
+        let Looked::Unsure(wait) = looked else { return Err(fault.into()) };
         // Nor does a token count later that says itself that it does not.
-        self.check_plausible(token)?;
-        Err(Unverified::Away(self.jwks.wait_after(fetched)))
+        self.check(&written)?;
+        self.name(&written)?;
+        Err(Unverified::Away(wait))
+    }
+
+    /// The key that has signed a token, and the generation of its set. Sets that were `tried` already are not tried again.
+    fn try_keys(&self, token: &WrittenToken<'_>, tried: &mut Option<u64>) -> Result<(Thumbprint, u64), TokenFault> {
+        let now = self.clock.now();
+        let in_force = self.jwks.current(now);
+        let generation = self.jwks.counts(now).then_some(in_force.generation);
+        if generation.is_none() || *tried == generation {
+            return Err(TokenFault::UnknownKey);
+        }
+        *tried = generation;
+        Ok((find_signer(token, &in_force.keys)?, in_force.generation))
     }
 
     /// What a token by one of the issuer's keys lets in.
-    fn let_in(&self, token: &str, claims: &Claims, key: Thumbprint, generation: u64) -> Result<Arc<Grant>, TokenFault> {
-        if !claims.is_from(&self.settings.issuer) {
-            return Err(TokenFault::Issuer);
-        }
-        let expires = self.check_times(claims)?;
-        let principal = claims.principal(&self.settings.claims).ok_or(TokenFault::Subject)?;
-        for lack in claims.lacks(&self.settings.claims) {
-            if self.told.take(&()).is_ok() {
-                let by = Means::Token.name();
-                warn!(
-                    target: "quotagraph::audit", principal = %principal.name, by, claim = lack.claim, found = lack.found,
-                    "the token gives no {}; looked for {} in the claim that {} names", lack.of, lack.wanted, lack.setting
-                );
-            }
+    fn let_in(
+        &self,
+        token: &str,
+        written: &WrittenToken<'_>,
+        key: Thumbprint,
+        generation: u64,
+        tenants: &TenantSet,
+    ) -> Result<Arc<Grant>, TokenFault> {
+        let expires = self.check(written)?;
+        let principal = self.name(written)?;
+        let digest = digest_of(token);
+        if let Some(lacks) = written.claims.lacks(&self.settings.claims, |id| tenants.get(id).is_some())
+            && self.told.entry(digest).or_insert(()).is_fresh()
+        {
+            let (tenant, role) = (lacks.tenant, lacks.role);
+            warn!(
+                target: "quotagraph::audit", principal = %principal.name, by = Means::Token.name(),
+                tenants_claim = tenant.map(|lack| lack.claim), tenants_found = tenant.map(|lack| lack.found),
+                roles_claim = role.map(|lack| lack.claim), roles_found = role.map(|lack| lack.found),
+                "the token gives {lacks}"
+            );
         }
         let basis = Basis::Token { verifier: self.number, key };
         let grant = Arc::new(Grant { principal, basis, expires_at: Some(instant(expires)) });
-        let digest = Sha256::digest(token.as_bytes()).into();
-        self.remember(digest, Remembered { grant: Arc::clone(&grant), expires, generation });
+        self.remembered.insert(digest, Arc::new(Remembered { grant: Arc::clone(&grant), expires, generation }));
         Ok(grant)
     }
 
-    /// Refuses a token that cannot count whatever keys the issuer has.
-    fn check_plausible(&self, token: &str) -> Result<(), TokenFault> {
-        let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| TokenFault::Malformed)?;
-        if !claims.is_from(&self.settings.issuer) {
-            return Err(TokenFault::Issuer);
-        }
-        self.check_times(&claims).map(drop)
+    fn name(&self, token: &WrittenToken<'_>) -> Result<Principal, TokenFault> {
+        token.claims.principal(&self.settings.claims).ok_or(TokenFault::Subject)
     }
 
-    /// Until when the token counts, if it does now; in seconds since 1970.
-    fn check_times(&self, claims: &Claims) -> Result<f64, TokenFault> {
-        let (now, leeway) = (seconds(self.clock.now()), LEEWAY.as_secs_f64());
-        let expires = claims.expires().ok_or(TokenFault::Malformed)? + leeway;
-        let begins = claims.not_before().ok_or(TokenFault::Malformed)? - leeway;
-        if now >= expires {
-            return Err(TokenFault::Expired);
-        }
-        if now < begins {
-            return Err(TokenFault::NotYetValid);
-        }
-        Ok(expires)
-    }
-
-    fn remember(&self, digest: [u8; 32], token: Remembered) {
-        let now = seconds(self.clock.now());
-        let mut remembered = self.remembered.write();
-        if remembered.len() >= MAX_REMEMBERED {
-            remembered.retain(|_, known| known.generation == token.generation && now < known.expires);
-        }
-        // Verifying again costs little; finding out who came last would cost every request.
-        if remembered.len() >= MAX_REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(digest, token);
+    /// Until when a token counts whoever signed it, in seconds since 1970, if it does now.
+    fn check(&self, token: &WrittenToken<'_>) -> Result<f64, TokenFault> {
+        let TokenSettings { issuer, audience, .. } = &self.settings;
+        token.claims.check(issuer, audience, seconds(self.clock.now()), LEEWAY.as_secs_f64())
     }
 }
 
-/// Tries each key that may have signed a token. The fault is that of the last one.
-fn verify_by_any(
-    token: &str,
-    id: Option<&str>,
-    algorithm: Algorithm,
-    validation: &Validation,
-    in_force: &InForce,
-) -> Result<(Thumbprint, Claims), TokenFault> {
+/// Tries each key that may have signed a token.
+fn find_signer(token: &WrittenToken<'_>, keys: &KeySet) -> Result<Thumbprint, TokenFault> {
+    let id = token.key_id.as_deref();
+    let mut fitting = keys.fitting(id, token.algorithm);
     let mut fault = TokenFault::UnknownKey;
-    for key in in_force.keys.fitting(id, algorithm).take(MAX_TRIED) {
-        match decode::<Claims>(token, &key.key, validation).map_err(|error| TokenFault::of(error.kind())) {
-            Ok(token) => return Ok((key.thumbprint, token.claims)),
-            Err(TokenFault::Signature) => fault = TokenFault::Signature,
-            // This key has signed it.
-            Err(other) => return Err(other),
+    for key in fitting.by_ref().take(MAX_TRIED) {
+        if token.is_signed_by(&key.key) {
+            return Ok(key.thumbprint);
         }
+        fault = TokenFault::Signature;
     }
-    Err(fault)
+    match (fault, keys.why_unusable(id, token.algorithm)) {
+        (TokenFault::UnknownKey, Some(why)) => Err(TokenFault::UnusableKey(why)),
+        (TokenFault::Signature, _) if fitting.next().is_some() => Err(TokenFault::TooManyKeys),
+        (fault, _) => Err(fault),
+    }
+}
+
+/// A memory of the tokens that come most.
+fn by_digest<V: Clone + Send + Sync + 'static>() -> Cache<Digest, V, RandomState> {
+    Cache::builder().max_capacity(MAX_REMEMBERED).build_with_hasher(RandomState::default())
+}
+
+fn digest_of(token: &str) -> Digest {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 /// Seconds since 1970, the unit of a token's times.

@@ -34,7 +34,7 @@ pub struct JwtConfig {
     /// A PEM file of certificate authorities to trust besides the system's; relative to the folder of the config file. Default: none.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// How long the issuer's keys count when they cannot be had again; at least 1 s. Default 24 h.
+    /// How long the issuer's keys count when they cannot be had again; at least 1 min, so that they are fetched anew well before. Default 24 h.
     #[serde(with = "humantime_serde", default = "default_keys_kept_for")]
     pub keys_kept_for: Duration,
     /// The claim with the ids of the tenants that may be seen, or `["*"]` for all: its name, or a path such as `realm_access.tenants`. Default
@@ -71,10 +71,10 @@ impl JwtConfig {
                 return Err(Invalid::new(format!("auth.jwt.{field}"), "must not be empty"));
             }
         }
-        let range = Duration::from_secs(1)..=Duration::from_hours(10 * 365 * 24);
+        let range = Duration::from_mins(1)..=Duration::from_hours(10 * 365 * 24);
         let kept_for = SignedDuration::try_from(self.keys_kept_for).ok().filter(|_| range.contains(&self.keys_kept_for));
         let kept_for = kept_for.ok_or_else(|| {
-            let rule = "must be between 1 s and 10 years";
+            let rule = "must be between 1 min and 10 years";
             Invalid::found("auth.jwt.keys_kept_for", rule, duration::show(self.keys_kept_for))
         })?;
         Ok(TokenSettings {

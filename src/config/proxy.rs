@@ -75,12 +75,12 @@ pub(super) fn read_environment(env: &HashMap<String, String>) -> Result<Proxies,
     };
     let for_https = find(["HTTPS_PROXY", "https_proxy"])?;
     let for_http = if env.contains_key("REQUEST_METHOD") { None } else { find(["HTTP_PROXY", "http_proxy"])? };
-    let except = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| env.get(name)).map(String::as_str).unwrap_or_default();
-    let except =
-        except.split(',').map(|host| host.trim().strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host.trim()));
-    let except: Vec<&str> = except.filter(|host| !host.is_empty()).chain([LOOPBACK]).collect();
-    let except = if for_https.is_none() && for_http.is_none() { String::new() } else { except.join(",") };
-    Ok(Proxies::by_scheme(for_https, for_http, except))
+    let set = ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| env.get(name)).find(|list| !list.trim().is_empty());
+    let except = match (&for_https, &for_http) {
+        (None, None) => String::new(),
+        _ => format!("{},{LOOPBACK}", set.map(String::as_str).unwrap_or_default()),
+    };
+    Ok(Proxies::by_scheme(for_https, for_http, &except))
 }
 
 /// The address of a proxy.
@@ -108,7 +108,7 @@ mod tests {
     fn the_environment_names_proxies_by_scheme_and_who_is_reached_without() {
         let expected = |https: Option<Url>, http: Option<Url>, except: &str| {
             let except = if https.is_none() && http.is_none() { String::new() } else { format!("{except}{LOOPBACK}") };
-            Ok(Proxies::by_scheme(https, http, except))
+            Ok(Proxies::by_scheme(https, http, &except))
         };
         let none = expected(None, None, "");
         assert_eq!(read(&[]), none);
@@ -117,6 +117,8 @@ mod tests {
         assert_eq!(read(&[("https_proxy", "p:1"), ("HTTPS_PROXY", "")]), expected(url("http://p:1"), None, ""));
         let both = [("HTTPS_PROXY", "https://p"), ("HTTP_PROXY", "http://q"), ("NO_PROXY", " a.example, *.b.example ,,10.0.0.0/8")];
         assert_eq!(read(&both), expected(url("https://p"), url("http://q"), "a.example,.b.example,10.0.0.0/8,"));
+        let lower = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", " "), ("no_proxy", "a.example:8443 b.example.")];
+        assert_eq!(read(&lower), expected(url("http://p:1"), None, "a.example:8443,b.example,"), "what is empty hides nothing");
         let in_cgi = [("HTTP_PROXY", "http://evil"), ("http_proxy", "http://evil"), ("REQUEST_METHOD", "GET")];
         assert_eq!(read(&in_cgi), none);
         assert_eq!(read(&[("ALL_PROXY", "http://p:1")]), none);

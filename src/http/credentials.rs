@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::request::Object;
-use crate::access::Credentials;
+use crate::access::{Credentials, Ignored};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -33,14 +33,16 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 
 /// What stands after the scheme. Other schemes are not for us.
 fn read_authorization(text: &str) -> Credentials<'_> {
-    let Some((scheme, proof)) = text.split_once(|c: char| c.is_ascii_whitespace()) else { return Credentials::default() };
-    let proof = Some(proof.trim_ascii_start());
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Credentials { token: proof, ..Credentials::default() }
-    } else if scheme.eq_ignore_ascii_case("apikey") {
-        Credentials { api_key: proof, ..Credentials::default() }
-    } else {
-        Credentials::default()
+    let (scheme, proof) = text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""));
+    let (is_token, is_key) = (scheme.eq_ignore_ascii_case("bearer"), scheme.eq_ignore_ascii_case("apikey"));
+    let proof = proof.trim_ascii_start();
+    let ignored = |why| Credentials { ignored: Some(why), ..Credentials::default() };
+    match (is_token || is_key, proof) {
+        (true, "") => ignored(Ignored::Empty),
+        (true, _) if is_token => Credentials { token: Some(proof), ..Credentials::default() },
+        (true, _) => Credentials { api_key: Some(proof), ..Credentials::default() },
+        (false, "") => ignored(Ignored::NoScheme),
+        (false, _) => ignored(Ignored::OtherScheme),
     }
 }
 
@@ -50,6 +52,7 @@ pub(super) struct HeldCredentials {
     api_key: Option<SecretString>,
     token: Option<SecretString>,
     unusable: bool,
+    ignored: Option<Ignored>,
 }
 
 impl HeldCredentials {
@@ -58,32 +61,33 @@ impl HeldCredentials {
         Self::hold(in_headers(headers))
     }
 
-    /// Those of the payload of a `connection_init`, as the clients of the field send them: `apiKey`, `authorization`, `authToken` or `token`, or
-    /// the headers under `headers`. Names are taken in any case, with or without `-` and `_`. `None` when there are none.
-    pub(super) fn in_payload(payload: &Object) -> Option<Self> {
+    /// These together with those of the payload of a `connection_init`, as the clients of the field send them: `apiKey`, `authorization`,
+    /// `authToken` or `token`, or the headers under `headers`. Names are taken in any case, with or without `-` and `_`. The payload's go before
+    /// the handshake's. Other things than tokens are called `token` too: what is written as one goes before what is not.
+    pub(super) fn with_payload(self, payload: &Object) -> Self {
         let headers = payload.iter().filter(|(name, _)| plain(name) == "headers").find_map(|(_, value)| value.as_object());
-        [Some(payload), headers].into_iter().flatten().find_map(Self::in_object)
-    }
-
-    fn in_object(object: &Object) -> Option<Self> {
-        let find = |names: &[&str]| {
-            let texts = object.iter().filter(|(name, _)| names.contains(&plain(name).as_str()));
-            texts.filter_map(|(_, value)| value.as_str()).map(str::trim_ascii).find(|text| !text.is_empty())
+        let texts = |names: &'static [&str]| {
+            let members = [Some(payload), headers].into_iter().flatten().flatten();
+            let named = members.filter(move |(name, _)| names.contains(&plain(name).as_str()));
+            named.filter_map(|(_, value)| value.as_str()).map(str::trim_ascii).filter(|text| !text.is_empty())
         };
-        let authorization = find(&["authorization"]).or_else(|| find(&["authtoken", "accesstoken", "token"]));
-        // Some clients leave the scheme out.
-        let proof = authorization.map(|text| match text.contains(|c: char| c.is_ascii_whitespace()) {
-            true => read_authorization(text),
-            false if ["bearer", "apikey"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme)) => Credentials::default(),
-            false => Credentials { token: Some(text), ..Credentials::default() },
-        });
-        let proof = proof.unwrap_or_default();
-        let proof = Credentials { api_key: find(&["xapikey", "apikey"]).or(proof.api_key), ..proof };
-        (proof.api_key.is_some() || proof.token.is_some()).then(|| Self::hold(proof))
+        let proofs = texts(&["authorization"]).chain(texts(&["authtoken", "accesstoken", "token"])).map(read_in_payload);
+        let proofs: Vec<_> = proofs.collect();
+        let api_key = texts(&["xapikey", "apikey"]).next().or_else(|| proofs.iter().find_map(|proof| proof.api_key));
+        let tokens = || proofs.iter().filter_map(|proof| proof.token);
+        if api_key.is_none() && tokens().next().is_none() {
+            return Self { ignored: self.ignored.or_else(|| proofs.iter().find_map(|proof| proof.ignored)), ..self };
+        }
+        // What cannot be used of the handshake does no harm beside what can.
+        let own = if self.unusable { Self::default() } else { self };
+        let handshake = own.borrow();
+        let all = || tokens().chain(handshake.token);
+        let token = all().find(|token| is_written_as_a_token(token)).or_else(|| all().next());
+        Self::hold(Credentials { api_key: api_key.or(handshake.api_key), token, ..Credentials::default() })
     }
 
-    fn hold(Credentials { api_key, token, unusable }: Credentials<'_>) -> Self {
-        Self { api_key: api_key.map(Into::into), token: token.map(Into::into), unusable }
+    fn hold(Credentials { api_key, token, unusable, ignored }: Credentials<'_>) -> Self {
+        Self { api_key: api_key.map(Into::into), token: token.map(Into::into), unusable, ignored }
     }
 
     pub(super) fn borrow(&self) -> Credentials<'_> {
@@ -91,8 +95,22 @@ impl HeldCredentials {
             api_key: self.api_key.as_ref().map(SecretString::expose_secret),
             token: self.token.as_ref().map(SecretString::expose_secret),
             unusable: self.unusable,
+            ignored: self.ignored,
         }
     }
+}
+
+/// What a text of a payload means. Some clients leave the scheme out.
+fn read_in_payload(text: &str) -> Credentials<'_> {
+    match read_authorization(text) {
+        Credentials { ignored: Some(Ignored::NoScheme), .. } => Credentials { token: Some(text), ..Credentials::default() },
+        read => read,
+    }
+}
+
+/// Whether it has the three parts of a signed token (RFC 7515, section 3.1).
+fn is_written_as_a_token(text: &str) -> bool {
+    text.split('.').count() == 3
 }
 
 /// A name in lower case, without `-` and `_`.
@@ -143,13 +161,7 @@ mod tests {
             (&["x-api-key: k", "x-api-key: k"], Err(())),
             (&["x-api-key: k\u{e9}", "authorization: Bearer a.b.c"], Err(())),
         ] {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                let (name, value) = line.split_once(':').unwrap();
-                let value = HeaderValue::from_bytes(value.strip_prefix(' ').unwrap_or(value).as_bytes()).unwrap();
-                headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
-            }
-            assert_eq!(found(&in_headers(&headers)), expected, "{lines:?}");
+            assert_eq!(found(&in_headers(&headers_of(lines))), expected, "{lines:?}");
         }
     }
 
@@ -182,9 +194,48 @@ mod tests {
             (json!({ "authorization": "Basic YTpi" }), None),
         ] {
             let Value::Object(object) = &payload else { unreachable!() };
-            let held = HeldCredentials::in_payload(object);
-            let borrowed = held.as_ref().map(HeldCredentials::borrow);
-            assert_eq!(borrowed.map(|found| (found.api_key, found.token)), expected, "{payload}");
+            let held = HeldCredentials::default().with_payload(object);
+            let found = held.borrow();
+            assert_eq!((found.api_key, found.token), expected.unwrap_or_default(), "{payload}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_a_payload_counts_together_with_what_the_handshake_had() {
+        let (key, token, both) = ("x-api-key: k", "authorization: Bearer a.b.c", (Some("k"), Some("a.b.c")));
+        for (lines, payload, expected) in [
+            (&[key][..], json!({ "token": "csrf" }), (Some("k"), Some("csrf"))),
+            (&[key], json!({ "authorization": "Bearer a.b.c" }), both),
+            (&[key], json!({ "apiKey": "other" }), (Some("other"), None)),
+            (&[key], json!({ "authorization": "Basic YTpi" }), (Some("k"), None)),
+            (&[token], json!({ "token": "csrf" }), (None, Some("a.b.c"))),
+            (&[token], json!({ "authToken": "d.e.f" }), (None, Some("d.e.f"))),
+            (&[token], json!({ "apiKey": "k" }), both),
+            (&[key, key], json!({ "authorization": "Bearer a.b.c" }), (None, Some("a.b.c"))),
+            (&[], json!({ "authorization": "Bearer a.b.c", "headers": { "X-Api-Key": "k" } }), both),
+            (&[], json!({ "token": "csrf", "headers": { "X-Api-Key": "k" } }), (Some("k"), Some("csrf"))),
+            (&[], json!({ "token": "csrf", "headers": { "Authorization": "Bearer a.b.c" } }), (None, Some("a.b.c"))),
+            (&[], json!({ "token": "csrf", "accessToken": "a.b.c" }), (None, Some("a.b.c"))),
+            (&[], json!({ "authorization": "ApiKey other", "headers": { "X-Api-Key": "k" } }), (Some("k"), None)),
+            (&[], json!({ "authorization": "Basic YTpi", "headers": { "authorization": "ApiKey k" } }), (Some("k"), None)),
+        ] {
+            let Value::Object(object) = &payload else { unreachable!() };
+            let held = HeldCredentials::of(&headers_of(lines)).with_payload(object);
+            let found = held.borrow();
+            assert_eq!(((found.api_key, found.token), found.unusable), (expected, false), "{lines:?} {payload}");
+        }
+        let Value::Object(basic) = json!({ "authorization": "Basic YTpi" }) else { unreachable!() };
+        assert!(HeldCredentials::of(&headers_of(&[key, key])).with_payload(&basic).borrow().unusable);
+        assert_eq!(HeldCredentials::default().with_payload(&basic).borrow().ignored, Some(Ignored::OtherScheme));
+    }
+
+    fn headers_of(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(':').unwrap();
+            let value = HeaderValue::from_bytes(value.strip_prefix(' ').unwrap_or(value).as_bytes()).unwrap();
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+        }
+        headers
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::HttpState;
-use crate::access::{IssuerState, Proof};
+use crate::access::IssuerState;
 use crate::clock::SharedClock;
 use crate::metrics::CollectorMetrics;
 use crate::store::SharedStore;
@@ -58,6 +58,9 @@ struct Checks {
     /// The keys of the tokens' issuer, where tokens count.
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<Check>,
+    /// Only there when nobody can be let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callers: Option<Check>,
 }
 
 #[derive(Serialize)]
@@ -95,13 +98,13 @@ pub async fn readyz(State(state): State<Arc<HttpState>>) -> Response {
     let trouble = readiness.supervisor.trouble();
     let tasks_will_do = trouble.as_ref().is_none_or(|trouble| !trouble.is_essential);
     let tasks = trouble.map(|trouble| Check::bad(trouble.reason));
-    let issuer = state.gate.issuer();
-    // Whoever has an API key can be served all the same.
-    let lets_in = issuer.is_none_or(|(keys, proof)| keys != IssuerState::Unknown || proof == Proof::KeyOrToken);
-    let issuer = issuer.map(|(keys, _)| check_issuer(keys));
+    let issuer = state.gate.issuer().map(check_issuer);
+    // Whoever has an API key can be served without the issuer; where nobody can, there is nothing to be ready for.
+    let lets_in = state.gate.lets_in();
+    let callers = (!lets_in).then(|| Check::bad("nobody can be let in: no API key (auth.keys) and no key of an issuer counts"));
     let ready = ending.is_none() && database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do && lets_in;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Report { ready, checks: Checks { ending, database, collector, tasks, issuer } })).into_response()
+    (status, Json(Report { ready, checks: Checks { ending, database, collector, tasks, issuer, callers } })).into_response()
 }
 
 fn check_issuer(keys: IssuerState) -> Check {
@@ -110,6 +113,9 @@ fn check_issuer(keys: IssuerState) -> Check {
         IssuerState::Away => {
             let reason = "the issuer's keys cannot be had; the former ones count (auth.jwt.keys_kept_for); the log says why";
             Check { reason: Some(reason.to_owned()), ..Check::good() }
+        }
+        IssuerState::Empty => {
+            Check::bad("the issuer has no public key for RS256, ES256 or EdDSA, so that no token is let in; the log says more")
         }
         IssuerState::Unknown => {
             Check::bad("there are no keys of the issuer that count, so that no token is let in; the log says why")

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::access::key;
 use crate::subscriptions::{changes_of, record};
 use crate::support::app::{Database, TestApp, World, tenant};
-use crate::support::issuer::{JwksServer, SigningKey, jwt_auth};
+use crate::support::issuer::{JwksServer, SigningKey, base64url, jwt_auth};
+use crate::support::log::Log;
 use crate::support::process::until;
 use crate::support::subscriber::{Events, Socket};
 use crate::tokens::{claims, start, status, with};
@@ -59,10 +60,12 @@ async fn every_key_that_may_have_signed_a_token_is_tried() {
     ] {
         server.answer(200, &set(&keys));
         let (world, app) = start(&server.url).await;
+        until("the keys", async || ready(&app).await == (200, json!(true))).await;
         for key in good {
             assert_eq!(status(&app, &key.token(&claims(&world))).await, 200, "{how}: {}", key.algorithm());
             assert_eq!(status(&app, &nameless(key, &claims(&world))).await, 200, "{how}, no name: {}", key.algorithm());
         }
+        world.advance_s(10);
         for key in bad {
             assert_eq!(status(&app, &key.token(&claims(&world))).await, 401, "{how}: {}", key.algorithm());
         }
@@ -72,11 +75,194 @@ async fn every_key_that_may_have_signed_a_token_is_tried() {
 
 #[tokio::test]
 async fn no_more_than_some_keys_are_tried_for_one_token() {
-    let many: Vec<_> = (0..40).map(|_| SigningKey::ed25519("k")).collect();
+    let many: Vec<_> = (0..70).map(|_| SigningKey::ed25519("k")).collect();
     let server = JwksServer::start(&many.iter().collect::<Vec<_>>()).await;
     let (world, app) = start(&server.url).await;
-    assert_eq!(status(&app, &many[15].token(&claims(&world))).await, 200);
-    assert_eq!(status(&app, &many[16].token(&claims(&world))).await, 401);
+    let log = Log::keep();
+    for header in [json!({ "alg": "EdDSA" }), json!({ "alg": "EdDSA", "kid": "k" })] {
+        let status_of = async |key: &SigningKey| status(&app, &key.token_with(&header, &claims(&world))).await;
+        assert_eq!((status_of(&many[19]).await, status_of(&many[63]).await), (200, 200));
+        world.advance_s(10);
+        assert_eq!(status_of(&many[64]).await, 401);
+        let refused = log.of("quotagraph::audit").pop().unwrap();
+        assert!(refused["reason"].as_str().unwrap().contains("any of 64 keys"), "{refused}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_good_token_by_a_new_key_is_never_called_invalid_however_soon_it_comes() {
+    let (known, new, made_up) = (SigningKey::ed25519("known"), SigningKey::p256("new"), SigningKey::ed25519("made-up"));
+    let forged = SigningKey::ed25519("known");
+    let nameless = json!({ "alg": "ES256" });
+    for is_away in [false, true] {
+        let server = JwksServer::start(&[&known]).await;
+        let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+        let few = quotagraph::config::Auth { failed_attempts_per_minute: 3, ..jwt_auth(AuthMode::Jwt, &server.url) };
+        let app = world.start_with(|config| config.auth = Some(few)).await;
+        until("the keys", async || status(&app, &known.token(&claims(&world))).await == 200).await;
+        if is_away {
+            server.answer(503, "");
+        } else {
+            server.publish(&[&known, &new]);
+        }
+        let asked = server.asked();
+        for _ in 0..6 {
+            assert_eq!(told(&app, &new.token(&claims(&world))).await, away(10));
+            assert_eq!(told(&app, &new.token_with(&nameless, &claims(&world))).await, away(10));
+            assert_eq!(told(&app, &made_up.token(&claims(&world))).await, away(10), "nobody can tell");
+        }
+        assert_eq!(server.asked(), asked, "made-up tokens do not hammer the issuer");
+        world.advance_s(3);
+        assert_eq!(told(&app, &new.token(&claims(&world))).await, away(7));
+        // None of these can be good, whatever keys there are.
+        let stale = with(claims(&world), "exp", json!(world.now().as_second() - 100));
+        assert_eq!(told(&app, &forged.token(&claims(&world))).await.0, 401, "forged by the name of a known key");
+        assert_eq!(told(&app, &new.token(&stale)).await.0, 401);
+        assert_eq!(told(&app, &new.token(&with(claims(&world), "aud", json!("other")))).await.0, 401);
+        world.advance_s(60);
+        if is_away {
+            assert_eq!(told(&app, &new.token(&claims(&world))).await, away(10));
+        } else {
+            assert_eq!(told(&app, &made_up.token(&claims(&world))).await.0, 401, "it was looked for");
+            assert_eq!(told(&app, &new.token(&claims(&world))).await.0, 200);
+        }
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_break_off_the_fetch_that_it_caused() {
+    let key = SigningKey::ed25519("k");
+    let server = JwksServer::start(&[&key]).await;
+    let (world, app) = start(&server.url).await;
+    until("the keys", async || status(&app, &key.token(&claims(&world))).await == 200).await;
+    let hold = server.hold().await;
+    world.advance_s(10);
+    let new = SigningKey::ed25519("new").token(&claims(&world));
+    let asked = server.asked();
+    for _ in 0..5 {
+        let gone = tokio::time::timeout(Duration::from_millis(100), told(&app, &new));
+        assert!(gone.await.is_err(), "it waits for the issuer");
+    }
+    assert_eq!(server.asked(), asked + 1);
+    drop(hold);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn however_often_the_keys_are_to_be_fetched_anew_a_token_waits_for_one_fetch_at_most() {
+    let key = SigningKey::ed25519("k");
+    let server = JwksServer::start(&[&key]).await;
+    let (world, app) = start(&server.url).await;
+    until("the keys", async || status(&app, &key.token(&claims(&world))).await == 200).await;
+    let hold = server.hold().await;
+    let asked = server.asked();
+    for _ in 0..8 {
+        app.handle.refresh_keys();
+    }
+    let started = Instant::now();
+    assert_eq!(told(&app, &SigningKey::ed25519("new").token(&claims(&world))).await.0, 503);
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    drop(hold);
+    until("the second fetch", async || server.asked() == asked + 2).await;
+    assert_eq!(status(&app, &key.token(&claims(&world))).await, 200);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_can_let_in_nobody_is_not_ready() {
+    let signing = SigningKey::ed25519("k");
+    let server = JwksServer::start(&[&signing]).await;
+    let portal = || key("portal", &["a"], &["READ"]);
+    let with_keys = |mode, keys| quotagraph::config::Auth { keys, ..jwt_auth(mode, &server.url) };
+    let small = json!({ "kty": "RSA", "kid": "k", "n": base64url([0xff; 128]), "e": "AQAB" });
+    let (none, unusable) = (set(&[]), set(&[small, jwk(&signing, &json!({ "use": "enc" }))]));
+    for (mode, keys, published, expected) in [
+        (AuthMode::Jwt, vec![], (200, &*none), (503, json!(false))),
+        (AuthMode::Jwt, vec![], (200, &*unusable), (503, json!(false))),
+        (AuthMode::KeysAndJwt, vec![portal()], (200, &*none), (200, json!(false))),
+    ] {
+        server.answer(published.0, published.1);
+        let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+        let app = world.start_with(|config| config.auth = Some(with_keys(mode, keys))).await;
+        until("what the issuer has", async || {
+            ready(&app).await == expected && app.get("/readyz").await.1.contains("has no public key")
+        })
+        .await;
+        app.stop().await;
+    }
+    // What counts can be taken away while the service runs.
+    server.answer(503, "");
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let app = world.start_with(|config| config.auth = Some(with_keys(AuthMode::KeysAndJwt, vec![portal()]))).await;
+    assert_eq!(ready(&app).await, (200, json!(false)));
+    app.handle.replace_auth(Some(&with_keys(AuthMode::KeysAndJwt, vec![]))).unwrap();
+    assert_eq!(ready(&app).await, (503, json!(false)));
+    let only_keys = |keys| quotagraph::config::Auth { jwt: None, ..with_keys(AuthMode::Keys, keys) };
+    app.handle.replace_auth(Some(&only_keys(vec![portal()]))).unwrap();
+    assert_eq!(ready(&app).await, (200, json!(null)));
+    app.handle.replace_auth(Some(&only_keys(vec![]))).unwrap();
+    let (status, report) = app.get("/readyz").await;
+    assert!(status == 503 && report.contains("nobody can be let in"), "{report}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn known_keys_stay_when_only_how_they_are_had_is_changed() {
+    let key = SigningKey::ed25519("k");
+    let server = JwksServer::start(&[&key]).await;
+    let (world, app) = start(&server.url).await;
+    let token = key.token(&with(claims(&world), "exp", json!(world.now().as_second() + 1_000_000)));
+    until("the keys", async || status(&app, &token).await == 200).await;
+    let (mut socket, mut events) = subscribers(&app, &token).await;
+    server.answer(503, "");
+    let auth = |change: &dyn Fn(&mut quotagraph::config::JwtConfig)| {
+        let mut auth = jwt_auth(AuthMode::Jwt, &server.url);
+        change(auth.jwt.as_mut().unwrap());
+        auth
+    };
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    let certificate = rcgen::generate_simple_self_signed(["idp.test".to_owned()]).unwrap();
+    std::fs::write(ca.path(), certificate.cert.pem()).unwrap();
+    world.advance_s(1800);
+    for changed in [
+        auth(&|jwt| jwt.keys_kept_for = Duration::from_hours(1)),
+        auth(&|jwt| jwt.proxy = quotagraph::config::ProxySetting::None),
+        auth(&|jwt| jwt.ca_file = Some(ca.path().to_owned())),
+    ] {
+        let asked = server.asked();
+        app.handle.replace_auth(Some(&changed)).unwrap();
+        assert_eq!(status(&app, &token).await, 200);
+        assert_eq!(told(&app, &key.token(&claims(&world))).await.0, 200, "a token not seen before");
+        until("another try", async || server.asked() > asked).await;
+    }
+    record(&app, "a", 300, 7).await;
+    assert_eq!(socket.change().await["after"]["allocated"], 7.0);
+    assert_eq!(events.change().await["after"]["allocated"], 7.0);
+    // They are as old as they are.
+    app.handle.replace_auth(Some(&auth(&|jwt| jwt.keys_kept_for = Duration::from_mins(30)))).unwrap();
+    assert_eq!(told(&app, &token).await.0, 503);
+    assert_eq!(socket.closing_next().await.0, 1013);
+    app.handle.replace_auth(Some(&auth(&|jwt| jwt.keys_kept_for = Duration::from_mins(31)))).unwrap();
+    assert_eq!(told(&app, &token).await.0, 200);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn keys_that_are_kept_for_the_shortest_time_count_all_the_time_while_the_issuer_answers() {
+    let key = SigningKey::ed25519("k");
+    let server = JwksServer::start(&[&key]).await;
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let mut auth = jwt_auth(AuthMode::Jwt, &server.url);
+    auth.jwt.as_mut().unwrap().keys_kept_for = Duration::from_mins(1);
+    let app = world.start_with(|config| config.auth = Some(auth)).await;
+    until("the keys", async || status(&app, &key.token(&claims(&world))).await == 200).await;
+    for _ in 0..120 {
+        world.advance_s(5);
+        assert_eq!(status(&app, &key.token(&claims(&world))).await, 200);
+    }
+    assert!((10..60).contains(&server.asked()), "{}", server.asked());
     app.stop().await;
 }
 
@@ -87,7 +273,7 @@ async fn a_key_that_took_the_place_of_another_of_its_name_is_found() {
     let (world, app) = start(&server.url).await;
     assert_eq!(status(&app, &old.token(&claims(&world))).await, 200);
     server.publish(&[&new]);
-    assert_eq!(status(&app, &new.token(&claims(&world))).await, 401, "it was looked for a moment ago");
+    assert_eq!(status(&app, &new.token(&claims(&world))).await, 401, "a key of that name is known");
     world.advance_s(10);
     assert_eq!(status(&app, &new.token(&claims(&world))).await, 200);
     assert_eq!(status(&app, &old.token(&claims(&world))).await, 401);
@@ -238,7 +424,7 @@ async fn keys_that_an_issuer_leaves_out_end_what_they_signed_and_nothing_else() 
         if emptied {
             assert_eq!(kept_socket.closing_next().await, (4403, WITHDRAWN.to_owned()));
             assert_eq!((kept_events.next().await, status(&app, &tokens[1]).await), (None, 401));
-            assert_eq!(ready(&app).await, (200, json!(true)), "the issuer answers");
+            assert_eq!(ready(&app).await, (503, json!(false)), "nobody is let in");
         } else {
             record(&app, "a", 600, 7).await;
             assert_eq!(kept_socket.change().await["after"]["allocated"], 7.0);

@@ -50,8 +50,9 @@ enum End {
 impl From<access::Refusal> for Close {
     fn from(refusal: access::Refusal) -> Self {
         match refusal {
-            access::Refusal::IssuerAway(_) => Self::TryLater(refusal.to_string()),
-            access::Refusal::Unauthenticated { .. } | access::Refusal::RateLimited(_) => Self::Forbidden(refusal.of_payload()),
+            // Its credentials may be good: a client that is told otherwise throws them away.
+            access::Refusal::IssuerAway(_) | access::Refusal::RateLimited(_) => Self::TryLater(refusal.to_string()),
+            access::Refusal::Unauthenticated { .. } => Self::Forbidden(refusal.of_payload()),
         }
     }
 }
@@ -175,7 +176,10 @@ impl Session {
                     return Err(Close::InitTwice.into());
                 }
                 let held = std::mem::take(&mut self.held);
-                let held = payload.as_ref().and_then(HeldCredentials::in_payload).unwrap_or(held);
+                let held = match &payload {
+                    Some(payload) => held.with_payload(payload),
+                    None => held,
+                };
                 let admitted = self.state.gate.admit(held.borrow(), self.address).await;
                 let view = admitted.map_err(Close::from)?;
                 self.stay.belong_to(view.principal()).map_err(Close::Crowded)?;

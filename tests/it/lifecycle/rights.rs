@@ -254,11 +254,16 @@ async fn the_audit_log_names_the_true_reason_and_what_a_token_lacks() {
         (bearer(key.token(&with("exp", json!(now() - 100)))), "the token has expired"),
         (bearer(key.token(&with("nbf", json!(now() + 100)))), "the token is not valid yet"),
         (bearer(key.token(&with("aud", json!("other")))), "the token is for another audience"),
-        (bearer(key.token(&with("iss", json!([ISSUER])))), "the token is of another issuer"),
+        (bearer(key.token(&with("iss", json!("https://other.example")))), "the token is of another issuer"),
+        (bearer(key.token(&with("iss", json!([ISSUER])))), "the token's iss is not a text"),
+        (bearer(key.token(&with("aud", json!(5)))), "the token's aud is not a text, or a list of texts"),
+        (bearer(key.token(&with("exp", json!("soon")))), "the token's exp is not a number of seconds since 1970"),
         (bearer(key.token(&with("sub", json!(7)))), "the token's sub is missing or no name for a log"),
         (bearer(key.token_with(&json!({ "alg": "HS256", "kid": "k" }), &claims())), "the token's algorithm is not"),
         (bearer("a.b.c".to_owned()), "the token is malformed"),
-        ("Basic YTpi".to_owned(), "no credentials were sent"),
+        ("Basic YTpi".to_owned(), "Authorization has another scheme than Bearer and ApiKey"),
+        (key.token(&claims()), "Authorization has no scheme"),
+        ("Bearer".to_owned(), "Authorization has nothing after its scheme"),
         ("ApiKey k".to_owned(), "credentials were sent of a kind that does not count"),
     ];
     for (authorization, reason) in cases {
@@ -273,16 +278,14 @@ async fn the_audit_log_names_the_true_reason_and_what_a_token_lacks() {
     for _ in 0..5 {
         assert_eq!(status(&service, ("Authorization", &lacking)).await, 200);
     }
-    service
-        .process
-        .stderr
-        .line("the token gives no role; looked for READ, REFRESH, EXPORT, METRICS or ADMIN in the claim that auth.jwt.roles_claim names")
-        .await;
+    let expected = "the token gives no tenant and no role; looked for ids of tenants that are watched, or \"*\" alone, in the claim that \
+                    auth.jwt.tenants_claim names, and for READ, REFRESH, EXPORT, METRICS or ADMIN in the claim that auth.jwt.roles_claim names";
+    service.process.stderr.line(expected).await;
     let finished = service.terminate().await;
-    assert_eq!(finished.stderr.matches("the token gives no ").count(), 2, "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("the token gives no ").count(), 1, "{}", finished.stderr);
     for part in [
-        "claim=\"realm_access.roles\" found=\"no such claim\"",
-        "claim=\"tenants\" found=\"no text\"",
+        "roles_claim=\"realm_access.roles\" roles_found=\"no such claim\"",
+        "tenants_claim=\"tenants\" tenants_found=\"no text\"",
         "principal=alice by=\"token\"",
     ] {
         assert!(finished.stderr.contains(part), "{part}: {}", finished.stderr);

@@ -105,7 +105,7 @@ async fn whoever_has_no_valid_credentials_is_not_let_in() {
         socket.say(json!({ "type": "connection_init", "payload": payload })).await;
         assert_eq!(socket.closing().await, (4403, "give a valid API key as apiKey in the payload of connection_init".to_owned()));
     }
-    // Headers count where the first message has none, and only there.
+    // Headers count where the first message has none of the kind.
     let with_header = [("x-api-key", "key of a")];
     for (payload, expected) in [(json!({}), "connection_ack"), (json!({ "apiKey": "key of b" }), "")] {
         let mut socket = Socket::open(&app, &with_header).await.unwrap();
@@ -121,6 +121,80 @@ async fn whoever_has_no_valid_credentials_is_not_let_in() {
     let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     app.stop().await;
+}
+
+/// Whether a caller is acknowledged, or the code with which it is closed.
+async fn answered(app: &TestApp, payload: Value) -> Result<(), u16> {
+    let mut socket = Socket::open(app, &[]).await.unwrap();
+    socket.say(json!({ "type": "connection_init", "payload": payload })).await;
+    match socket.try_hear().await {
+        Ok(message) => {
+            assert_eq!(message["type"], "connection_ack");
+            Ok(())
+        }
+        Err((code, _)) => Err(code),
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_too_often_may_come_back_and_is_not_told_that_its_credentials_are_bad() {
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let limited = |config: &mut quotagraph::config::Config| {
+        with_keys(config);
+        config.limits.requests_per_second = Some(2);
+    };
+    let app = world.start_with(limited).await;
+    let good = || json!({ "apiKey": "key of a" });
+    for _ in 0..2 {
+        assert_eq!(answered(&app, good()).await, Ok(()));
+    }
+    assert_eq!(answered(&app, good()).await, Err(1013), "more than its requests a second");
+    world.advance_s(1);
+    assert_eq!(answered(&app, good()).await, Ok(()));
+    // Too many failed attempts of an address: the next one is not looked at, so nobody knows whether it was good.
+    let mut codes = Vec::new();
+    for _ in 0..7 {
+        codes.push(answered(&app, json!({ "apiKey": "guess" })).await.unwrap_err());
+    }
+    assert_eq!(codes, [4403, 4403, 4403, 4403, 4403, 1013, 1013]);
+    assert_eq!(answered(&app, json!({ "apiKey": "key of b" })).await, Err(1013));
+    world.advance_s(1);
+    assert_eq!(answered(&app, good()).await, Ok(()));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_payload_and_a_handshake_with_several_credentials_the_same_count_as_over_http() {
+    let signing = SigningKey::ed25519("k");
+    let server = JwksServer::start(&[&signing]).await;
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let bearer = format!("Bearer {}", signing.token(&crate::tokens::claims(&world)));
+    let key_header = [("x-api-key", "key of a")];
+    let token_header = [("authorization", bearer.as_str())];
+    for mode in [AuthMode::Keys, AuthMode::Jwt, AuthMode::KeysAndJwt] {
+        let (by_key, by_token) = (mode != AuthMode::Jwt, mode != AuthMode::Keys);
+        let configure = |config: &mut quotagraph::config::Config| {
+            let jwt = jwt_auth(mode, &server.url).jwt.filter(|_| by_token);
+            let keys = if by_key { vec![crate::access::key("a", &["a"], &["READ"])] } else { Vec::new() };
+            config.auth = Some(quotagraph::config::Auth { mode, failed_attempts_per_minute: 1000, keys, jwt });
+        };
+        let app = world.start_with(configure).await;
+        for (headers, payload, expected) in [
+            (&[][..], json!({ "authorization": "Bearer x", "headers": { "X-Api-Key": "key of a" } }), by_key),
+            (&[], json!({ "authorization": bearer, "headers": { "X-Api-Key": "key of a" } }), true),
+            (&[], json!({ "authorization": bearer, "headers": { "X-Api-Key": "guess" } }), !by_key),
+            (&key_header, json!({ "token": "csrf" }), by_key),
+            (&key_header, json!({ "authorization": bearer }), true),
+            (&key_header, json!({ "apiKey": "guess" }), false),
+            (&token_header, json!({ "token": "csrf" }), by_token),
+            (&token_header, json!({ "apiKey": "key of a" }), true),
+            (&token_header, json!({ "apiKey": "guess" }), !by_key),
+        ] {
+            let mut socket = Socket::open(&app, headers).await.unwrap();
+            assert_eq!(socket.is_let_in(payload.clone()).await, expected, "{mode:?} {headers:?} {payload}");
+        }
+        app.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -139,24 +139,30 @@ pub struct JwksServer {
     pub url: String,
     answer: Arc<Mutex<(u16, String)>>,
     asked: Arc<AtomicUsize>,
+    gate: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl JwksServer {
     pub async fn start(keys: &[&SigningKey]) -> Self {
         let answer = Arc::new(Mutex::new((200, set_of(keys))));
         let asked = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(tokio::sync::RwLock::new(()));
         let handler = {
-            let (answer, asked) = (Arc::clone(&answer), Arc::clone(&asked));
+            let (answer, asked, gate) = (Arc::clone(&answer), Arc::clone(&asked), Arc::clone(&gate));
             move || {
                 asked.fetch_add(1, Ordering::SeqCst);
                 let (status, body) = answer.lock().clone();
-                async move { (axum::http::StatusCode::from_u16(status).unwrap(), body) }
+                let gate = Arc::clone(&gate);
+                async move {
+                    drop(gate.read().await);
+                    (axum::http::StatusCode::from_u16(status).unwrap(), body)
+                }
             }
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, Router::new().route("/jwks", get(handler))).await });
-        Self { url, answer, asked }
+        Self { url, answer, asked, gate }
     }
 
     pub fn publish(&self, keys: &[&SigningKey]) {
@@ -165,6 +171,11 @@ impl JwksServer {
 
     pub fn answer(&self, status: u16, body: &str) {
         *self.answer.lock() = (status, body.to_owned());
+    }
+
+    /// Lets it hang until what this gives is dropped.
+    pub async fn hold(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.gate).write_owned().await
     }
 
     /// How often it was asked.

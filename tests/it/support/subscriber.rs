@@ -67,6 +67,11 @@ impl Socket {
         }
     }
 
+    /// The next message, or the code and the reason with which the server closes.
+    pub async fn try_hear(&mut self) -> Result<Value, (u16, String)> {
+        self.receive().await
+    }
+
     /// The code and the reason with which the server closes; what comes before is passed over.
     pub async fn closing(mut self) -> (u16, String) {
         loop {
