@@ -11,8 +11,12 @@ use super::refusal::Refusal;
 use crate::access::View;
 
 /// Lets the caller in, before anything of the request is read.
-pub(super) async fn admit(state: &HttpState, connection: Connection, head: &Parts) -> Result<View, Refusal> {
+pub(super) async fn admit(state: &HttpState, connection: &Connection, head: &Parts) -> Result<View, Refusal> {
     refuse_foreign_page(state, connection, head)?;
     let address = client_address(connection.peer, &head.headers, &state.trusted_proxies);
-    Ok(state.gate.admit(in_headers(&head.headers), address).await?)
+    let view = state.gate.admit(in_headers(&head.headers), address).await?;
+    if let Some(trust) = &connection.trust {
+        trust.give();
+    }
+    Ok(view)
 }

@@ -5,7 +5,6 @@
 //! made, such as 404, would be without it.
 
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use super::hosts::Hosts;
 use super::origin::AllowedOrigins;
 use super::refusal::Refusal;
 use super::routes::{Routed, Routes};
-use crate::listener;
+use crate::listener::{self, Peer};
 
 const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
@@ -62,7 +61,7 @@ impl Edge {
 impl listener::Routes for Edge {
     type Answer = Answering;
 
-    fn answer(&self, request: Request, peer: SocketAddr) -> Answering {
+    fn answer(&self, request: Request, peer: Peer) -> Answering {
         let connection = Connection::of(peer, self.is_tls);
         let policy = &*self.policy;
         let sharing = (!policy.origins.is_empty()).then(|| Sharing::with(&policy.origins, request.headers()));
@@ -108,6 +107,8 @@ impl Future for Answering {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::http::{HeaderMap, StatusCode, Version};
@@ -127,7 +128,9 @@ mod tests {
     }
 
     async fn call(edge: Edge, request: axum::http::request::Builder) -> (StatusCode, HeaderMap, String) {
-        let response = edge.answer(request.body(Body::empty()).unwrap(), SocketAddr::from(([127, 0, 0, 1], 1))).await;
+        let response = edge
+            .answer(request.body(Body::empty()).unwrap(), Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)), trust: None })
+            .await;
         let (head, body) = response.into_parts();
         (head.status, head.headers, String::from_utf8(to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap())
     }

@@ -80,7 +80,7 @@ enum Reply {
 impl Caller<'_> {
     /// Lets the caller in, before anything of the request is read.
     async fn admit(&self, state: &HttpState) -> Result<View, Refusal> {
-        admit(state, self.connection, self.head).await
+        admit(state, &self.connection, self.head).await
     }
 
     /// Answers a request, from the finished answers if it is among them to the letter.

@@ -41,7 +41,7 @@ pub(super) async fn show_metrics(
     request: Request,
 ) -> Response {
     let (head, _) = request.into_parts();
-    let admitted = admit(&state, connection, &head).await.and_then(|view| view.require(Role::Metrics).map_err(Refusal::from));
+    let admitted = admit(&state, &connection, &head).await.and_then(|view| view.require(Role::Metrics).map_err(Refusal::from));
     match admitted {
         Ok(()) => show(&state.metrics, &head.headers),
         Err(refusal) => {

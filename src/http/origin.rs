@@ -58,7 +58,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 }
 
 /// Refuses the request of a foreign page for which no browser has asked permission. Each refusal is a line in the audit log.
-pub(super) fn refuse_foreign_page(state: &HttpState, connection: Connection, head: &Parts) -> Result<(), Refusal> {
+pub(super) fn refuse_foreign_page(state: &HttpState, connection: &Connection, head: &Parts) -> Result<(), Refusal> {
     let headers = &head.headers;
     let (site, origin) = (headers.get(&SEC_FETCH_SITE), headers.get(header::ORIGIN));
     if site.is_none() && origin.is_none() {
@@ -77,7 +77,7 @@ pub(super) fn refuse_foreign_page(state: &HttpState, connection: Connection, hea
 }
 
 /// Whether the page comes from here, as far as its origin tells. Older browsers give no more than that.
-fn is_own_page(state: &HttpState, connection: Connection, head: &Parts) -> bool {
+fn is_own_page(state: &HttpState, connection: &Connection, head: &Parts) -> bool {
     let headers = &head.headers;
     let Some(origin) = only(headers, &header::ORIGIN).and_then(|origin| Origin::parse(origin.to_str().ok()?)) else { return false };
     let proxied = is_trusted(connection.peer, &state.trusted_proxies);

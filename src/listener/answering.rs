@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, Response, StatusCode, Version};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
-use super::head::{self, BadHead, HeadCopy};
+use super::arriving::Arriving;
+use super::framing::Announced;
+use super::head::{self, BadHead};
 use super::pulse::{Phase, Pulse};
 use super::streams::{StreamExecutor, StreamPulse};
 
@@ -29,14 +31,23 @@ pub enum Fault {
     Panic,
 }
 
-/// Lets a connection that becomes a WebSocket send as much as it likes. It is among the extensions of its request; until it is given, what
-/// the connection may send is little.
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// To be given when it proves who it is. `None` when that was done before on this connection.
+    pub trust: Option<Trust>,
+}
+
+/// Makes a connection one whose client has proved who it is. Until it is given, a connection that waits for its client is the first to make
+/// room for others, and what may be sent on one that becomes a WebSocket is little.
 #[derive(Clone, Debug)]
 pub struct Trust(Arc<Pulse>);
 
 impl Trust {
     /// The client has proved who it is.
-    pub fn give(self) {
+    pub fn give(&self) {
         self.0.trust();
     }
 }
@@ -49,8 +60,8 @@ pub trait Routes: Clone + Send + Sync + 'static {
     /// An answer that is being made.
     type Answer: Future<Output = Response<Body>> + Send;
 
-    /// Answers a request of whoever is at this address.
-    fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Self::Answer;
+    /// Answers a request of this peer.
+    fn answer(&self, request: Request<Body>, peer: Peer) -> Self::Answer;
 }
 
 /// Answers the requests of one connection.
@@ -59,7 +70,6 @@ pub(super) struct Answering<S> {
     pub(super) answer_fault: AnswerFault,
     pub(super) peer: SocketAddr,
     pub(super) pulse: Arc<Pulse>,
-    pub(super) head: Arc<HeadCopy>,
     pub(super) streams: StreamExecutor,
 }
 
@@ -74,23 +84,38 @@ impl<S: Routes> Service<Request<Incoming>> for Answering<S> {
             self.pulse.speaks_http2();
             under_way.stream = Some(self.streams.begin());
         }
-        self.pulse.begin();
-        let is_copied = self.head.take();
-        // The library gives none but to what wants to be something else than HTTP.
-        if !request.extensions().is_empty() {
-            request.extensions_mut().insert(Trust(Arc::clone(&self.pulse)));
-        }
-        let is_chunked = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
-        let checked = head::check(&mut request, is_chunked, is_copied.then_some(&*self.head));
+        let announced = announced(&request);
+        let beginning = self.pulse.begin(&request, announced);
+        // What wants to be something else than HTTP has extensions from the library, and is trusted only as that.
+        let trust = (!self.pulse.is_trusted() || !request.extensions().is_empty()).then(|| Trust(Arc::clone(&self.pulse)));
+        let checked =
+            head::check(&mut request, (announced == Announced::Chunked && under_way.stream.is_none()).then_some(beginning.seen));
         let state = match checked {
-            Ok(()) => match catch_unwind(AssertUnwindSafe(|| self.routes.answer(request.map(Body::new), self.peer))) {
-                Ok(routed) => State::Routed { routed },
-                Err(panic) => State::of_panic(panic),
-            },
+            Ok(()) => {
+                let stream = under_way.stream.as_ref();
+                let request = request.map(|body| {
+                    if beginning.is_whole {
+                        Body::new(body)
+                    } else {
+                        Body::new(Arriving::new(body, Arc::clone(&self.pulse), stream.cloned()))
+                    }
+                });
+                let peer = Peer { address: self.peer, trust };
+                match catch_unwind(AssertUnwindSafe(|| self.routes.answer(request, peer))) {
+                    Ok(routed) => State::Routed { routed },
+                    Err(panic) => State::of_panic(panic),
+                }
+            }
             Err(bad) => State::Refused { fault: Fault::Head(bad) },
         };
         Answer { state, on_fault: self.answer_fault, under_way: Some(under_way) }
     }
+}
+
+/// The body that comes with a request.
+fn announced(request: &Request<Incoming>) -> Announced {
+    let body = request.body();
+    if body.is_end_stream() { Announced::Length(0) } else { body.size_hint().exact().map_or(Announced::Chunked, Announced::Length) }
 }
 
 pin_project! {
@@ -132,7 +157,14 @@ impl<F: Future<Output = Response<Body>>> Future for Answer<F> {
                     (this.on_fault)(Fault::Panic)
                 }
             },
-            StateProjection::Refused { fault } => (this.on_fault)(*fault),
+            StateProjection::Refused { fault } => {
+                let mut response = (this.on_fault)(*fault);
+                // Where the next request begins is not to be relied on, after a head that was not right.
+                if matches!(fault, Fault::Head(_)) && this.under_way.as_ref().is_some_and(|under_way| under_way.stream.is_none()) {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
         };
         let under_way = this.under_way.take();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS

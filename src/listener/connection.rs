@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::answering::{AnswerFault, Answering, Routes};
-use super::head::{HEAD_BYTES, HeadCopy};
+use super::framing::HEAD_BYTES;
 use super::pulse::{Order, Phase, Pulse};
 use super::streams::StreamExecutor;
 use super::wire::{Watched, Wire};
@@ -56,9 +56,8 @@ pub(super) async fn serve<S: Routes>(
     tls: Option<Arc<ServerConfig>>,
     shared: Shared<S>,
 ) {
-    let head = Arc::<HeadCopy>::default();
     let wire = match tls {
-        None => Wire::plain(stream, Arc::clone(&pulse), Arc::clone(&head)),
+        None => Wire::plain(stream, Arc::clone(&pulse)),
         Some(config) => {
             let mut handshake = pin!(TlsAcceptor::from(config).accept(stream));
             let shaken = poll_fn(|context| {
@@ -71,7 +70,7 @@ pub(super) async fn serve<S: Routes>(
             match shaken.await {
                 Ok(stream) => {
                     pulse.enter(Phase::Head);
-                    Wire::tls(stream, Arc::clone(&pulse), Arc::clone(&head))
+                    Wire::tls(stream, Arc::clone(&pulse))
                 }
                 Err(cause) => return debug!(error = telemetry::explain(&cause), "a TLS handshake failed"),
             }
@@ -80,7 +79,7 @@ pub(super) async fn serve<S: Routes>(
     let streams = StreamExecutor::new(Arc::clone(&pulse));
     let builder = builder(streams.clone());
     let answering =
-        Answering { routes: shared.routes, answer_fault: shared.answer_fault, peer, pulse: Arc::clone(&pulse), head, streams };
+        Answering { routes: shared.routes, answer_fault: shared.answer_fault, peer, pulse: Arc::clone(&pulse), streams };
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(wire), answering));
     let mut registered_under = None;
     let mut is_finishing = false;

@@ -3,54 +3,9 @@
 //! A request that two servers on its way understand in two ways is how requests are smuggled past the first one. What is ambiguous is
 //! refused, then.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
-use parking_lot::Mutex;
 
-/// A head to the letter, as far as it was read while nothing else was under way. The library drops `Content-Length` where
-/// `Transfer-Encoding` stands too, before anybody can see that both were there.
-#[derive(Debug, Default)]
-pub(super) struct HeadCopy {
-    bytes: Mutex<Vec<u8>>,
-    is_fresh: AtomicBool,
-}
-
-/// More than this no head has: the library refuses it.
-pub(super) const HEAD_BYTES: usize = 96 * 1024;
-
-/// What of a copy's memory is kept for the next one.
-const KEPT_BYTES: usize = 2048;
-
-impl HeadCopy {
-    /// Adds what was read; it is the beginning of a head or goes on with it.
-    pub(super) fn add(&self, read: &[u8], begins: bool) {
-        let mut bytes = self.bytes.lock();
-        if begins {
-            bytes.clear();
-            bytes.shrink_to(KEPT_BYTES);
-        }
-        let room = HEAD_BYTES.saturating_sub(bytes.len());
-        bytes.extend_from_slice(&read[..read.len().min(room)]);
-        self.is_fresh.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether this is the copy of the head of the request that begins now. It is none of any later one.
-    pub(super) fn take(&self) -> bool {
-        let is_fresh = self.is_fresh.load(Ordering::Relaxed);
-        self.is_fresh.store(false, Ordering::Relaxed);
-        is_fresh
-    }
-
-    fn has_line(&self, name: &str) -> bool {
-        let bytes = self.bytes.lock();
-        let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-        let mut lines = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
-        lines.any(|line| {
-            line.len() > name.len() && line[name.len()] == b':' && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
-        })
-    }
-}
+use super::framing::Seen;
 
 /// Why a request is refused by its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +21,10 @@ const fn bad(sentence: &'static str) -> BadHead {
 }
 
 /// Checks the head of a request. By HTTP/2, where the target says which host it is for, it gets the `Host` header that the routes look at.
-pub(super) fn check<B>(head: &mut Request<B>, is_chunked: bool, copy: Option<&HeadCopy>) -> Result<(), BadHead> {
+/// `chunked` is what is known of the head of a request in chunks by HTTP/1.1.
+pub(super) fn check<B>(head: &mut Request<B>, chunked: Option<Seen>) -> Result<(), BadHead> {
     check_host(head)?;
-    if is_chunked && head.version() <= Version::HTTP_11 {
-        check_coding(head, copy)?;
-    }
-    Ok(())
+    chunked.map_or(Ok(()), |seen| check_coding(head, seen))
 }
 
 fn check_host<B>(head: &mut Request<B>) -> Result<(), BadHead> {
@@ -109,17 +62,20 @@ fn check_host<B>(head: &mut Request<B>) -> Result<(), BadHead> {
     Ok(())
 }
 
-fn check_coding<B>(head: &Request<B>, copy: Option<&HeadCopy>) -> Result<(), BadHead> {
+fn check_coding<B>(head: &Request<B>, seen: Seen) -> Result<(), BadHead> {
     let mut codings = head.headers().get_all(header::TRANSFER_ENCODING).iter();
     let (first, second) = (codings.next(), codings.next());
     if second.is_some() || !first.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         let sentence = "the only Transfer-Encoding that is understood is chunked, once";
         return Err(BadHead { status: StatusCode::NOT_IMPLEMENTED, sentence });
     }
-    if copy.is_some_and(|copy| copy.has_line("content-length")) {
-        return Err(bad("the request has both Content-Length and Transfer-Encoding; send one of them"));
+    match seen {
+        Seen::Clear => Ok(()),
+        Seen::HasLength => Err(bad("the request has both Content-Length and Transfer-Encoding; send one of them")),
+        Seen::Not => Err(bad(
+            "whether the request has Content-Length besides Transfer-Encoding is not known; send it alone, or with Content-Length",
+        )),
     }
-    Ok(())
 }
 
 /// Whether this is a host with or without a port (RFC 3986, sections 3.2.2 and 3.2.3): a name, or an IPv6 address in brackets.
@@ -178,15 +134,5 @@ mod tests {
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_copy_is_searched_up_to_the_end_of_its_head() {
-        let copy = HeadCopy::default();
-        copy.add(b"\r\nPOST / HTTP/1.1\r\nHost: a\r\nCONTENT-", true);
-        copy.add(b"Length: 1\r\n\r\nx", false);
-        assert!(copy.has_line("content-length") && copy.take() && !copy.take());
-        copy.add(b"POST / HTTP/1.1\nHost: a\n\nContent-Length: 1\n", true);
-        assert!(!copy.has_line("content-length"), "that is the body");
     }
 }

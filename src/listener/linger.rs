@@ -4,12 +4,15 @@
 //! what was sent before: why its body is too large, or with which code its WebSocket was closed. So what is still coming is read and thrown
 //! away for a moment (RFC 9112, section 9.6).
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::pulse::Order;
 use super::sweep::Place;
 use super::wire::Stream;
 
@@ -21,14 +24,21 @@ const BYTES_AT_MOST: usize = 4 << 20;
 pub(super) fn linger(stream: Stream, place: Place) {
     let Ok(runtime) = Handle::try_current() else { return };
     runtime.spawn(async move {
-        let _place = place;
         let draining = async {
             match stream {
                 Stream::Tcp(stream) => drain(stream).await,
                 Stream::Unix(stream) => drain(stream).await,
             }
         };
-        let _ = timeout(AT_MOST, draining).await;
+        // Who was told to make room goes at once.
+        let cut = poll_fn(|context| {
+            place.pulse.register(context);
+            if place.pulse.order() == Order::Cut { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            _ = timeout(AT_MOST, draining) => {}
+            () = cut => {}
+        }
     });
 }
 

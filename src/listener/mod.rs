@@ -9,15 +9,19 @@
 //! | a client that takes nothing of what is sent to it, by any protocol | `limits.stall_timeout` | cut off; by HTTP/2 the stream is reset |
 //!
 //! None of this needs credentials to hold, and none of it costs a request a timer: see `pulse`. At most `server.connections` are open. When
-//! all places are taken, the connection that has said nothing for longest, if for more than a second, makes room for the next one, and until
-//! there is one new ones wait in the system's backlog. So nobody keeps others out by holding connections open, from one address or from
-//! many, and no limit for each address is needed, which would fall on everybody behind the same proxy.
+//! all places are taken, a connection makes room for the next one on which nothing is waited for but its client: a head, more of a body, the
+//! next request, the first message of a WebSocket that says who it is, or that answers are taken. The one that has waited longest goes, if it
+//! has for a second, and for less when new ones go on waiting; those whose client has proved who it is go last. What is being answered is
+//! never closed for it. Until there is room, new ones wait in the system's backlog. So nobody keeps others out by holding connections open,
+//! from one address or from many, and no limit for each address is needed, which would fall on everybody behind the same proxy.
 
 mod accept;
 mod answering;
+mod arriving;
 mod bound;
 mod connection;
 mod files;
+mod framing;
 mod head;
 mod linger;
 mod pulse;
@@ -30,7 +34,7 @@ mod wire;
 use std::time::Duration;
 
 pub use self::accept::Listener;
-pub use self::answering::{AnswerFault, Fault, Routes, Trust};
+pub use self::answering::{AnswerFault, Fault, Peer, Routes, Trust};
 pub use self::bound::{Address, Bound};
 pub use self::head::BadHead;
 

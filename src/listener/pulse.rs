@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::Context;
 
+use axum::http::Request;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
+use super::framing::{Announced, Beginning, Framing, Seen};
 use super::streams::StreamPulse;
 
 /// The time, in ticks since the listener began. It goes on by itself, as long as somebody ticks.
@@ -87,6 +89,12 @@ pub(super) struct Pulse {
     /// The tick at which the order came.
     told: AtomicU32,
     is_http2: AtomicBool,
+    /// Where requests end in what is read; nothing by HTTP/2.
+    framing: Mutex<Framing>,
+    /// Whether something of a request came that has not begun, while another one is under way.
+    has_more: AtomicBool,
+    /// The tick at which the request began of whose body more is waited for by HTTP/1.1, plus one; 0 when none is.
+    body_since: AtomicU32,
     /// Bytes that may still come on a WebSocket before its client is trusted.
     allowance: AtomicU32,
     /// Wakes the task that drives the connection.
@@ -106,6 +114,9 @@ impl Pulse {
             order: AtomicU8::new(Order::Serve as u8),
             told: AtomicU32::new(0),
             is_http2: AtomicBool::new(false),
+            framing: Mutex::default(),
+            has_more: AtomicBool::new(false),
+            body_since: AtomicU32::new(0),
             allowance: AtomicU32::new(UNTRUSTED_BYTES),
             waker: AtomicWaker::new(),
             streams: Mutex::default(),
@@ -121,24 +132,31 @@ impl Pulse {
         Phase::of(self.phase.load(Ordering::Relaxed))
     }
 
-    /// Begins to wait for something else.
+    /// Begins to wait for something else. Whoever called by HTTP need not be who calls by the WebSocket: a proxy may have sent both.
     pub(super) fn enter(&self, phase: Phase) {
+        if phase == Phase::Upgraded {
+            self.allowance.store(UNTRUSTED_BYTES, Ordering::Relaxed);
+        }
         self.since.store(self.now(), Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Notes that something came from the client. When it belongs to the head of a request, as far as one can tell: whether it begins it.
-    pub(super) fn hear(&self) -> Option<bool> {
-        if self.is_serving() || self.is_http2.load(Ordering::Relaxed) {
-            return None;
+    /// Notes what came from the client. Whether it may send so much.
+    pub(super) fn hear(&self, came: &[u8]) -> bool {
+        let phase = self.phase();
+        if phase == Phase::Upgraded {
+            return self.allows(came.len());
         }
-        match self.phase() {
-            Phase::Idle => {
-                self.enter(Phase::Head);
-                Some(true)
-            }
-            phase => (phase == Phase::Head).then_some(false),
+        if self.is_http2.load(Ordering::Relaxed) {
+            return true;
         }
+        let has_more = self.framing.lock().read(came);
+        if self.is_serving() {
+            self.has_more.store(has_more, Ordering::Relaxed);
+        } else if phase == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+        true
     }
 
     /// Whether the head of a request is waited for, of which something came, or whose client has only just connected.
@@ -152,12 +170,20 @@ impl Pulse {
 
     /// Notes that this is HTTP/2, where what comes between requests need not be the head of one.
     pub(super) fn speaks_http2(&self) {
-        self.is_http2.store(true, Ordering::Relaxed);
+        if !self.is_http2.swap(true, Ordering::Relaxed) {
+            self.framing.lock().lose();
+        }
     }
 
-    /// A request begins.
-    pub(super) fn begin(&self) {
+    /// A request begins, with this body.
+    pub(super) fn begin<B>(&self, request: &Request<B>, body: Announced) -> Beginning {
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        if self.is_http2.load(Ordering::Relaxed) {
+            return Beginning { seen: Seen::Clear, is_whole: body == Announced::Length(0), has_more: false };
+        }
+        let beginning = self.framing.lock().begin(request, body);
+        self.has_more.store(beginning.has_more, Ordering::Relaxed);
+        beginning
     }
 
     /// A request is over; `given_up` when the client did not wait for all of the answer.
@@ -167,7 +193,7 @@ impl Pulse {
         }
         // Before the count says so, that nobody takes it for idle since long ago.
         if self.phase() != Phase::Upgraded {
-            self.enter(Phase::Idle);
+            self.enter(if self.has_more.load(Ordering::Relaxed) { Phase::Head } else { Phase::Idle });
         }
         self.under_way.fetch_sub(1, Ordering::Relaxed);
     }
@@ -184,13 +210,23 @@ impl Pulse {
         }
     }
 
+    /// Whether the client has proved who it is, on this connection.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.allowance.load(Ordering::Relaxed) == TRUSTED
+    }
+
+    /// Notes whether more of a request's body is waited for, by HTTP/1.1; from which tick on, or 0.
+    pub(super) fn awaits_body(&self, since: u32) {
+        self.body_since.store(since, Ordering::Relaxed);
+    }
+
     /// The client has proved who it is, and may send as much as it likes from now on.
     pub(super) fn trust(&self) {
         self.allowance.store(TRUSTED, Ordering::Relaxed);
     }
 
     /// Whether so much more may come on a WebSocket.
-    pub(super) fn allows(&self, bytes: usize) -> bool {
+    fn allows(&self, bytes: usize) -> bool {
         let allowance = self.allowance.load(Ordering::Relaxed);
         if allowance == TRUSTED {
             return true;
@@ -243,6 +279,29 @@ impl Pulse {
     pub(super) fn stalled_for(&self, now: u32) -> Option<u32> {
         let since = self.stalled.load(Ordering::Relaxed);
         (since != 0).then(|| now.wrapping_sub(since.wrapping_sub(1)))
+    }
+
+    /// For how many ticks nothing has been waited for but the client, whatever for: a request, more of a body, or that it takes its answers.
+    /// `None` while something is made for it, and for a WebSocket whose client is known and takes what is sent.
+    pub(super) fn waited_for_client(&self, now: u32) -> Option<u32> {
+        if let Some(stalled) = self.stalled_for(now) {
+            return Some(stalled);
+        }
+        if self.phase() == Phase::Upgraded {
+            return (!self.is_trusted()).then(|| now.wrapping_sub(self.since.load(Ordering::Relaxed)));
+        }
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        if under_way == 0 {
+            return Some(now.wrapping_sub(self.since.load(Ordering::Relaxed)));
+        }
+        let Some(streams) = self.streams() else {
+            let since = self.body_since.load(Ordering::Relaxed);
+            return (since != 0).then(|| now.wrapping_sub(since.wrapping_sub(1)));
+        };
+        // All of them. Whoever begins a new one each moment has waited as long as the oldest.
+        let waited = streams.iter().map(|stream| stream.stalled_for(now).or_else(|| stream.awaits_body_for(now)));
+        let waited: Option<Vec<u32>> = waited.collect();
+        waited.filter(|waited| waited.len() >= under_way as usize)?.into_iter().max()
     }
 
     /// How many requests the client has given up of late, and forgives so many.

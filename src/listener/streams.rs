@@ -18,6 +18,8 @@ use super::pulse::Pulse;
 pub(super) struct StreamPulse {
     /// The tick from which on the client has to take what was made last, plus one; 0 while it is being made.
     offered: AtomicU32,
+    /// The tick at which the request began of whose body more is waited for, plus one; 0 when none is.
+    body_since: AtomicU32,
     is_cut: AtomicBool,
     waker: AtomicWaker,
 }
@@ -36,6 +38,17 @@ impl StreamPulse {
     /// For how many ticks the client has not taken the last piece.
     pub(super) fn stalled_for(&self, now: u32) -> Option<u32> {
         let since = self.offered.load(Ordering::Relaxed);
+        (since != 0).then(|| now.wrapping_sub(since.wrapping_sub(1)))
+    }
+
+    /// Notes whether more of the request's body is waited for; from which tick on, plus one, or 0.
+    pub(super) fn awaits_body(&self, since: u32) {
+        self.body_since.store(since, Ordering::Relaxed);
+    }
+
+    /// For how many ticks the request has waited for its body, if it does.
+    pub(super) fn awaits_body_for(&self, now: u32) -> Option<u32> {
+        let since = self.body_since.load(Ordering::Relaxed);
         (since != 0).then(|| now.wrapping_sub(since.wrapping_sub(1)))
     }
 

@@ -1,5 +1,6 @@
 //! Who is connected, how many may be, and the task that ends what takes too long.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +20,31 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that has nothing to do may take to close when it is told to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A tick at most. Each sweep over all connections is a few of them.
+const TICK_AT_MOST: Duration = Duration::from_millis(100);
+
 /// A connection that waits for its client is closed for the sake of new ones only after this long, so that a client with a slow way has the
-/// time to send its first request.
+/// time to send its first request. While new ones go on waiting, it is halved each so often, down to the least: a place that is held by
+/// silence would else be worth as much to a crowd of thousands as to one client. Whose client has proved who it is has more time.
 const WAITED_AT_LEAST: Duration = Duration::from_secs(1);
+const UNTRUSTED: Grace = Grace { halved_every: Duration::from_millis(500), least: Duration::from_millis(100) };
+const TRUSTED: Grace = Grace { halved_every: Duration::from_secs(2), least: Duration::from_millis(500) };
+
+/// Where one of so many places waits for a client that has proved nothing, no other client makes room.
+const UNPROVED_SHARE: usize = 4;
+
+/// New ones wait no longer when none has for this long.
+const CROWD_ENDS_AFTER: Duration = Duration::from_millis(500);
+
+/// A connection that was told to close so long ago and is there still is not waited for before another one is told.
+const CUT_WITHIN: Duration = Duration::from_millis(200);
+
+/// How the time shrinks that a connection has.
+#[derive(Debug)]
+struct Grace {
+    halved_every: Duration,
+    least: Duration,
+}
 
 /// Requests that a client may give up by HTTP/2 before their answer is whole: so many at once, and so many each second. A client that
 /// opens and resets streams as fast as it can costs more than it pays (CVE-2023-44487).
@@ -36,9 +59,19 @@ struct Deadlines {
     idle: u32,
     stall: u32,
     close: u32,
-    waited_at_least: u32,
-    /// Given-up requests forgiven each tick.
+    cut_within: u32,
+    crowd_ends_after: u32,
+    /// Ticks from one sweep to the next.
+    sweep: u32,
+    /// Given-up requests forgiven each sweep.
     forgiven: u32,
+}
+
+/// Since when new connections have waited without a pause, and when they did last, in ticks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Crowd {
+    since: u32,
+    last: Option<u32>,
 }
 
 /// All connections of a listener.
@@ -51,13 +84,16 @@ pub(super) struct Connections {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Arc<Pulse>>>,
     freed: Notify,
+    crowd: Mutex<Crowd>,
 }
 
 impl Connections {
     pub(super) fn new(settings: &Settings) -> Self {
         let shortest = settings.header_timeout.min(settings.keep_alive).min(settings.stall_timeout);
         // A tenth of the shortest deadline; each is met that much late at most twice.
-        let tick = (shortest / 10).clamp(Duration::from_millis(5), Duration::from_millis(500));
+        let every = (shortest / 10).clamp(Duration::from_millis(5), Duration::from_millis(500));
+        let tick = every.min(TICK_AT_MOST);
+        let sweep = u32::try_from(every.as_millis() / tick.as_millis()).unwrap_or(1).max(1);
         // Rounded up, and one more for the tick that had begun when the clock started.
         let ticks = |span: Duration| u32::try_from(span.as_nanos().div_ceil(tick.as_nanos())).unwrap_or(u32::MAX / 4) + 1;
         let per_second = ticks(Duration::from_secs(1));
@@ -69,14 +105,17 @@ impl Connections {
                 idle: ticks(settings.keep_alive),
                 stall: ticks(settings.stall_timeout),
                 close: ticks(CLOSE_TIMEOUT),
-                waited_at_least: per_second.max(ticks(WAITED_AT_LEAST)),
-                forgiven: GIVEN_UP_PER_SECOND.div_ceil(per_second),
+                cut_within: ticks(CUT_WITHIN),
+                crowd_ends_after: ticks(CROWD_ENDS_AFTER),
+                sweep,
+                forgiven: (GIVEN_UP_PER_SECOND * sweep).div_ceil(per_second),
             },
             tick,
             at_most: settings.connections,
             next: AtomicU64::new(0),
             open: Mutex::default(),
             freed: Notify::new(),
+            crowd: Mutex::default(),
         }
     }
 
@@ -91,20 +130,50 @@ impl Connections {
         let _ = tokio::time::timeout(self.tick, self.freed.notified()).await;
     }
 
-    /// Makes room: closes the connection that has waited for its client for the longest time, if one has long enough. What is being
-    /// answered is never closed for it.
+    /// Makes room: closes a connection that waits for its client, if one has waited long enough, and of these one whose client has proved
+    /// nothing before any other. What is being answered is never closed for it.
     pub(super) fn make_room(&self) {
         let now = self.ticks.now();
+        let crowded = self.crowded_for(now);
+        let [untrusted, trusted] = [UNTRUSTED, TRUSTED].map(|grace| self.grace(&grace, crowded));
         let open = self.open.lock();
         // One after the other: who was told to close leaves a place soon.
-        if open.values().any(|pulse| pulse.order() == Order::Cut) {
+        if open.values().any(|pulse| pulse.order() == Order::Cut && pulse.told_for(now) <= self.deadlines.cut_within) {
             return;
         }
-        let waiting = open.values().filter_map(|pulse| Some((pulse.waited(now)?.1, pulse)));
-        let longest = waiting.max_by_key(|(waited, _)| *waited).filter(|(waited, _)| *waited >= self.deadlines.waited_at_least);
-        if let Some((_, pulse)) = longest {
+        let (mut unproved, mut next) = (0, None);
+        for (id, pulse) in open.iter().filter(|(_, pulse)| pulse.order() < Order::Cut) {
+            let Some(waited) = pulse.waited_for_client(now) else { continue };
+            let is_trusted = pulse.is_trusted();
+            unproved += usize::from(!is_trusted);
+            if waited >= if is_trusted { trusted } else { untrusted } {
+                let rank = (!is_trusted, waited, Reverse(*id));
+                next = next.filter(|(other, _)| *other > rank).or(Some((rank, pulse)));
+            }
+        }
+        // Where those who have proved nothing hold many places, it is theirs that become free, as soon as they have had their time.
+        if let Some(((is_unproved, ..), pulse)) = next
+            && (is_unproved || unproved < self.at_most.div_ceil(UNPROVED_SHARE))
+        {
             pulse.tell(Order::Cut);
         }
+    }
+
+    /// For how many ticks new connections have waited.
+    fn crowded_for(&self, now: u32) -> u32 {
+        let mut crowd = self.crowd.lock();
+        if crowd.last.is_none_or(|last| now.wrapping_sub(last) > self.deadlines.crowd_ends_after) {
+            crowd.since = now;
+        }
+        crowd.last = Some(now);
+        now.wrapping_sub(crowd.since)
+    }
+
+    /// How many ticks a connection has when new ones have waited for so many. One more than the time, since the first had begun already.
+    fn grace(&self, grace: &Grace, crowded: u32) -> u32 {
+        let halvings = (self.tick * crowded).as_nanos() / grace.halved_every.as_nanos();
+        let time = WAITED_AT_LEAST / 2_u32.pow(u32::try_from(halvings.min(10)).unwrap_or(10));
+        u32::try_from(time.max(grace.least).as_nanos().div_ceil(self.tick.as_nanos())).unwrap_or(u32::MAX / 4) + 1
     }
 
     /// A place for a connection, which it has as long as it holds it.
@@ -129,6 +198,9 @@ impl Connections {
         loop {
             ticking.tick().await;
             let now = self.ticks.tick();
+            if !now.is_multiple_of(self.deadlines.sweep) {
+                continue;
+            }
             for pulse in self.open.lock().values() {
                 self.deadlines.enforce(pulse, now);
             }
@@ -185,5 +257,73 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.connections.open.lock().remove(&self.id);
         self.connections.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections(at_most: usize) -> Arc<Connections> {
+        let minute = Duration::from_mins(1);
+        let settings = Settings { header_timeout: minute, keep_alive: minute, stall_timeout: minute, connections: at_most };
+        Arc::new(Connections::new(&settings))
+    }
+
+    fn cut(places: &[Place]) -> Vec<usize> {
+        (0..places.len()).filter(|place| places[*place].pulse.order() == Order::Cut).collect()
+    }
+
+    /// Has new ones wait for so many ticks.
+    fn wait(connections: &Connections, ticks: u32) {
+        for _ in 0..ticks {
+            connections.ticks.tick();
+            connections.make_room();
+        }
+    }
+
+    #[test]
+    fn those_who_have_proved_nothing_make_room_first_and_sooner_when_many_wait() {
+        let connections = connections(4);
+        let mut places: Vec<_> = (0..4).map(|_| connections.admit(Phase::Head)).collect();
+        for known in &places[..2] {
+            known.pulse.enter(Phase::Idle);
+            known.pulse.trust();
+        }
+        wait(&connections, 5);
+        assert!(cut(&places).is_empty(), "each has a moment");
+        // New ones have waited for half a second: half of a second is enough.
+        wait(&connections, 2);
+        assert_eq!(cut(&places), [2]);
+        places.remove(2);
+        wait(&connections, 1);
+        assert_eq!(cut(&places), [2]);
+        places.remove(2);
+        // Those who come now have a part of that, and the others stay meanwhile.
+        places.push(connections.admit(Phase::Head));
+        wait(&connections, 3);
+        assert!(cut(&places).is_empty());
+        wait(&connections, 3);
+        assert_eq!(cut(&places), [2]);
+        places.remove(2);
+        // Where only known ones wait, one of them goes.
+        wait(&connections, 1);
+        assert_eq!(cut(&places), [0]);
+    }
+
+    #[test]
+    fn a_websocket_makes_room_until_its_client_is_known_and_one_that_lingers_on_keeps_no_other() {
+        let connections = connections(2);
+        let places: Vec<_> = (0..2).map(|_| connections.admit(Phase::Head)).collect();
+        // By HTTP it was.
+        places[0].pulse.trust();
+        places[0].pulse.enter(Phase::Upgraded);
+        places[1].pulse.enter(Phase::Upgraded);
+        places[1].pulse.trust();
+        wait(&connections, 30);
+        assert_eq!(cut(&places), [0]);
+        places[1].pulse.takes(false);
+        wait(&connections, 30);
+        assert_eq!(cut(&places), [0, 1], "it takes nothing");
     }
 }

@@ -1,7 +1,6 @@
 //! Routes that panic.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -22,7 +21,7 @@ struct Plain(Router);
 impl Routes for Plain {
     type Answer = BoxFuture<'static, Response<Body>>;
 
-    fn answer(&self, request: Request<Body>, _: SocketAddr) -> Self::Answer {
+    fn answer(&self, request: Request<Body>, _: Peer) -> Self::Answer {
         let answer = self.0.clone().call(request);
         async move { answer.await.unwrap_or_else(|never| match never {}) }.boxed()
     }

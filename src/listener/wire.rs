@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-use super::head::HeadCopy;
 use super::linger::linger;
 use super::pulse::{Order, Phase, Pulse};
 use super::sweep::Place;
@@ -173,7 +172,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 pub(super) struct Wire {
     layer: Layer,
     pulse: Arc<Pulse>,
-    head: Arc<HeadCopy>,
     /// Whether the head that makes it a WebSocket was written.
     is_switched: bool,
 }
@@ -195,12 +193,12 @@ macro_rules! layer {
 }
 
 impl Wire {
-    pub(super) fn plain(stream: Watched, pulse: Arc<Pulse>, head: Arc<HeadCopy>) -> Self {
-        Self { layer: Layer::Plain(stream), pulse, head, is_switched: false }
+    pub(super) fn plain(stream: Watched, pulse: Arc<Pulse>) -> Self {
+        Self { layer: Layer::Plain(stream), pulse, is_switched: false }
     }
 
-    pub(super) fn tls(stream: TlsStream<Watched>, pulse: Arc<Pulse>, head: Arc<HeadCopy>) -> Self {
-        Self { layer: Layer::Tls(Box::new(stream)), pulse, head, is_switched: false }
+    pub(super) fn tls(stream: TlsStream<Watched>, pulse: Arc<Pulse>) -> Self {
+        Self { layer: Layer::Tls(Box::new(stream)), pulse, is_switched: false }
     }
 }
 
@@ -234,12 +232,7 @@ impl AsyncRead for Wire {
         let before = buffer.filled().len();
         let read = layer!(self, poll_read(context, buffer));
         let Some(came) = buffer.filled().get(before..).filter(|came| !came.is_empty()) else { return read };
-        if let Some(begins) = self.pulse.hear() {
-            self.head.add(came, begins);
-        } else if self.pulse.phase() == Phase::Upgraded && !self.pulse.allows(came.len()) {
-            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
-        }
-        read
+        if self.pulse.hear(came) { read } else { Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())) }
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn export_snapshots(
 async fn export(state: &Arc<HttpState>, connection: Connection, request: Request, kind: Kind) -> Response {
     let (head, _) = request.into_parts();
     let file = async {
-        let view = admit(state, connection, &head).await?;
+        let view = admit(state, &connection, &head).await?;
         require_marked_end(head.version)?;
         let plan = plan(&view, head.uri.query().unwrap_or_default(), kind, state.exports.clock.now())?;
         let encoding = if plan.format.is_compressed() { None } else { Encoding::negotiate(&head.headers, usize::MAX) };

@@ -19,7 +19,6 @@ use super::credentials::HeldCredentials;
 use super::forwarded::client_address;
 use super::origin::refuse_foreign_page;
 use super::refusal::Refusal;
-use crate::listener::Trust;
 
 /// The name of the subprotocol.
 const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -53,7 +52,7 @@ pub(super) fn explain_lost_upgrade(headers: &HeaderMap, refusal: Refusal) -> Ref
 /// Makes a request a WebSocket. Browsers let pages connect anywhere, so foreign ones are kept out here. Credentials are asked for after
 /// that: browsers cannot send headers along, so they may come with the first message.
 pub(super) async fn connect(state: Arc<HttpState>, connection: Connection, mut head: Parts) -> Response {
-    if let Err(refusal) = refuse_foreign_page(&state, connection, &head) {
+    if let Err(refusal) = refuse_foreign_page(&state, &connection, &head) {
         return refusal.respond();
     }
     let mut upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
@@ -66,14 +65,13 @@ pub(super) async fn connect(state: Arc<HttpState>, connection: Connection, mut h
     }
     let address = client_address(connection.peer, &head.headers, &state.trusted_proxies);
     let credentials = HeldCredentials::of(&head.headers);
-    let trust = head.extensions.remove::<Trust>();
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);
     // Browsers do not tell a page why it may not connect, but why a connection is closed.
     let arrival = if speaks_ours { state.open_sockets.arrive().map_err(Close::Crowded) } else { Err(Close::Subprotocol) };
     upgrade.on_upgrade(move |socket| async move {
         match arrival {
-            Ok(stay) => Session::new(state, address, credentials, stay, trust).run(socket).await,
+            Ok(stay) => Session::new(state, address, credentials, stay, connection.trust).run(socket).await,
             Err(refused) => refuse(socket, refused).await,
         }
         drop(running);

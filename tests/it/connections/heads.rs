@@ -1,9 +1,10 @@
 //! Heads of requests that two servers could understand in two ways, or that nobody understands.
 
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::app::{Database, TestApp, World, tenant};
-use crate::support::wire::say;
+use crate::support::wire::{connect, rest, say};
 
 const QUERY: &str = "{\"query\":\"{__typename}\"}";
 
@@ -97,6 +98,98 @@ async fn of_two_requests_at_once_each_is_judged_by_its_own_head() {
     );
     let answers = say(&app, format!("{first}{second}").as_bytes()).await;
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    app.stop().await;
+}
+
+/// What comes of these packets, each sent when the service has had time to read the one before it.
+async fn say_in_packets(app: &TestApp, packets: &[&str]) -> String {
+    let mut stream = connect(app).await;
+    stream.set_nodelay(true).unwrap();
+    for packet in packets {
+        // What is refused in the middle need not be taken to its end.
+        let _ = stream.write_all(packet.as_bytes()).await;
+        // An answer to somebody else takes longer than reading what is there.
+        app.get("/healthz").await;
+    }
+    String::from_utf8_lossy(&rest(&mut stream).await).into_owned()
+}
+
+#[tokio::test]
+async fn a_length_beside_chunks_is_refused_wherever_the_request_stands_among_others() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
+    let post = |length: usize, body: &str| {
+        format!(
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let chunks = format!("a;x=y\r\n{}\r\ne\r\n{}\r\n0\r\nX-Trailer: 1\r\n\r\n", &QUERY[..10], &QUERY[10..]);
+    let chunked = |more: &str, end: &str| {
+        format!("POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}\r\n{end}")
+    };
+    let good = chunked("Transfer-Encoding: chunked\r\n", &chunks);
+    let last = chunked("Connection: close\r\nTransfer-Encoding: chunked\r\n", &chunks);
+    let padded = format!("{QUERY}{}", " ".repeat(1000));
+    let firsts = [
+        get.clone(),
+        get.repeat(3),
+        post(24, QUERY),
+        post(padded.len(), &padded),
+        good.clone(),
+        format!("{good}\r\n"),
+        format!("{get}{good}{}", post(24, QUERY)),
+        "POST /graphql HTTP/1.1\nHost: localhost\nContent-Type: application/json\nContent-Length: 24\n\n{\"query\":\"{__typename}\"}".to_owned(),
+    ];
+    for first in &firsts {
+        let answers_before = first.matches("HTTP/1.1").count();
+        for lengths in
+            ["Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "transfer-encoding: CHUNKED\r\ncontent-length: x\r\n"]
+        {
+            let bad = chunked(lengths, &chunks);
+            for cut in [0, 1, 10, bad.find("ength").unwrap(), bad.len() - chunks.len(), bad.len()] {
+                let (with_first, later) = bad.split_at(cut);
+                let answers = say_in_packets(&app, &[&format!("{first}{with_first}"), later]).await;
+                assert_eq!(answers.matches("HTTP/1.1 200").count(), answers_before, "{first:?} {with_first:?} {answers}");
+                assert_eq!(answers.matches("HTTP/1.1 400").count(), 1, "{first:?} {with_first:?} {answers}");
+                assert!(answers.contains("both Content-Length and Transfer-Encoding"), "{answers}");
+            }
+        }
+        // What is right is answered, however it comes.
+        for cut in [0, 10, last.len() - 3, last.len()] {
+            let (with_first, later) = last.split_at(cut);
+            let answers = say_in_packets(&app, &[&format!("{first}{with_first}"), later]).await;
+            assert_eq!(answers.matches("HTTP/1.1 200").count(), answers_before + 1, "{first:?} {with_first:?} {answers}");
+        }
+        let all: Vec<String> = format!("{first}{last}").chars().map(String::from).collect();
+        let answers = say_in_packets(
+            &app,
+            &all.chunks(97).map(<[String]>::concat).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+        .await;
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), answers_before + 1, "{first:?} {answers}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_looks_like_the_end_of_a_head_hides_no_length() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let bad = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunks = format!("18\r\n{QUERY}\r\n0\r\n\r\n");
+    // What is read with the first request, of the second one.
+    for more in [bad.len(), 60, 30] {
+        let (with_first, later) = bad.split_at(more);
+        // As long after the end of the head as the second request is before the end of what is read.
+        let body = format!("{QUERY}{}\r\n\r\n{}", " ".repeat(more - QUERY.len().min(more - 4) - 4), " ".repeat(500));
+        let first = format!(
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answers = say_in_packets(&app, &[&format!("{first}{with_first}"), &format!("{later}{chunks}")]).await;
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 1, "{answers}");
+        assert_eq!(answers.matches("HTTP/1.1 400").count(), 1, "{answers}");
+        assert!(answers.contains("Content-Length"), "{answers}");
+    }
     app.stop().await;
 }
 

@@ -40,6 +40,47 @@ async fn a_head_that_does_not_come_to_its_end_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_head_that_begins_behind_another_request_has_no_longer() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)])
+        .await
+        .start_with(|config| {
+            config.server.header_timeout = HEAD;
+            config.server.keep_alive = Duration::from_mins(10);
+        })
+        .await;
+    let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let post = |body: &str| {
+        let head = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+        format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let chunked = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    // It looks as though the head ended where it does not.
+    let fooling = post(&format!("{{}}{}\r\n\r\n ", "        "));
+    for packets in [
+        vec![format!("{get}GET /hea")],
+        vec![format!("{get}{get}G")],
+        vec![format!("{}G", post("{}"))],
+        vec![format!("{chunked}GET / HTTP/1.1\r\n")],
+        vec![format!("{fooling}GET / HTTP/1.1")],
+        vec![get.to_owned(), format!("{get}GET /hea")],
+        vec![post("{}")[..60].to_owned(), format!("{}GET /hea", &post("{}")[60..])],
+    ] {
+        let mut stream = connect(&app).await;
+        for packet in &packets {
+            stream.write_all(packet.as_bytes()).await.unwrap();
+            app.get("/healthz").await;
+        }
+        rest(&mut stream).await;
+    }
+    // An empty line between requests begins none.
+    let mut stream = connect(&app).await;
+    stream.write_all(format!("{}\r\n", post("{}")).as_bytes()).await.unwrap();
+    let silence = tokio::time::timeout(HEAD * 4, rest(&mut stream)).await;
+    assert!(silence.is_err(), "closed after {silence:?}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn neither_more_of_a_head_nor_pings_make_the_time_longer() {
     let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start_with(impatient).await;
     let ping = b"\0\0\x08\x06\0\0\0\0\0pingpong";
