@@ -1,6 +1,7 @@
 //! Reads the files and the environment, and checks everything.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -13,7 +14,7 @@ use super::error::{ConfigError, Invalid};
 use super::proxy::{self, ProxySetting};
 use super::secrets::{has_password, warn_of_open_files};
 use super::translate::explain;
-use super::{Config, TenantConfig};
+use super::{Config, Listen, TenantConfig};
 use crate::files;
 use crate::proxy::Proxies;
 use crate::quota::Tenant;
@@ -181,6 +182,14 @@ impl Config {
         let address = &self.server.listen;
         if self.auth.is_some() || address.is_local() {
             return Ok(());
+        }
+        if let Listen::Name { host, port } = address
+            && let Err(cause) = (host.as_str(), *port).to_socket_addrs()
+        {
+            return Err(Invalid::new(
+                "server.listen",
+                format!("{address} cannot be listened on, since its name has no address: {cause}"),
+            ));
         }
         Err(Invalid::new(
             "server.listen",

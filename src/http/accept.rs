@@ -19,6 +19,11 @@ impl Accepted {
         if let (None | Some(b"*/*" | b"application/json"), None) = (values.next().map(HeaderValue::as_bytes), values.next()) {
             return Some(Self { media_type: Some(MediaType::Json), events: false });
         }
+        let mut values = headers.get_all(header::ACCEPT).iter();
+        // Who names nothing has no preference (RFC 9110, section 12.5.1).
+        if values.all(|value| value.as_bytes().iter().all(|byte| matches!(byte, b' ' | b'\t' | b','))) {
+            return Some(Self { media_type: Some(MediaType::Json), events: false });
+        }
         let values = headers.get_all(header::ACCEPT).iter();
         let ranges: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
         let media_type = MediaType::choose(&ranges);

@@ -28,7 +28,7 @@ use super::execute::Operation;
 use super::refusal::Refusal;
 use super::unbuffered;
 use crate::access::{Gate, View};
-use crate::graphql::Delivery;
+use crate::graphql::{Delivery, code};
 use crate::quota::parse_instant;
 
 /// How often an idle connection shows that it lives; below what proxies take for dead.
@@ -54,6 +54,10 @@ pub(super) fn send_events(
     operation: Operation,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
+    if operation.weight() > Operation::HELD_BYTES {
+        let sentence = "the document and the variables hold more than is kept for a stream of events; send fewer values";
+        return Err(Refusal { code: code::QUERY_TOO_COMPLEX, ..Refusal::bad_request(sentence) });
+    }
     let delivery = Delivery { resume_after: last_event(headers)?, ..Delivery::by("sse") };
     let (begins_after, place) = (Arc::clone(&delivery.begins_after), Arc::clone(&delivery.place));
     let responses = operation.stream(state, view.clone(), delivery);

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_graphql::parser::types::{DocumentOperations, OperationType};
-use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value};
+use async_graphql::parser::types::{DocumentOperations, OperationDefinition, OperationType};
+use async_graphql::{Name, Request, Response as GraphqlResponse, ServerError, Value};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream, Stream};
@@ -19,6 +19,7 @@ use super::accept::MediaType;
 use super::answer::{Answer, Keeping, Told, is_executed};
 use super::refusal::Refusal;
 use super::request::Params;
+use super::variables::weight;
 use crate::access::View;
 use crate::answers::{AnswerKey, Ingredients};
 use crate::computing::{Computing, Turn};
@@ -36,17 +37,28 @@ pub(super) struct Operation {
 }
 
 impl Operation {
+    /// What the operations of a connection may hold together, by their weight.
+    pub const HELD_BYTES: usize = 4 << 20;
+
     /// Finds the document that the parameters mean, and its operation.
     pub fn prepare(state: &HttpState, mut params: Params) -> Result<Self, Refusal> {
         let document = state.documents.resolve(&mut params)?;
-        let mut request = make_request(document, params);
+        let mut request = make_request(document, params)?;
         Ok(match state.known.admit(&mut request, state.kept.clock.now()) {
             Ok(cost) => {
                 let of_type = find_operation_type(&mut request);
+                drop_undeclared(&mut request);
                 Self { request: Ok(request), of_type, cost }
             }
             Err(refused) => Self { request: Err(Box::new(refused)), of_type: None, cost: None },
         })
+    }
+
+    /// What it holds as long as it is under way, about, in bytes: its document and its variables.
+    pub fn weight(&self) -> usize {
+        self.request
+            .as_ref()
+            .map_or(0, |request| DOCUMENT_WEIGHT * request.query.len() + request.variables.values().map(weight).sum::<usize>())
     }
 
     pub fn is_subscription(&self) -> bool {
@@ -227,28 +239,46 @@ pub(super) async fn answer_operation(
     Ok(answer)
 }
 
-fn make_request(document: String, params: Params) -> Request {
-    let mut request = Request::new(document).variables(params.variables);
+/// The extensions have said by now which document is meant, and are not kept.
+fn make_request(document: String, params: Params) -> Result<Request, Refusal> {
+    let variables = params.variables.read(&document);
+    let variables = variables.map_err(|cause| {
+        Refusal::bad_request(format!("the request is not understood: variables: {}", shown::cut(&cause.to_string())))
+    })?;
+    let mut request = Request::new(document).variables(variables);
     request.operation_name = params.operation_name;
-    for (name, value) in params.extensions.into_iter().flatten() {
-        if let Ok(value) = Value::from_json(value) {
-            request.extensions.insert(name, value);
-        }
+    Ok(request)
+}
+
+/// What a parsed document takes in memory, as a multiple of its text, about.
+const DOCUMENT_WEIGHT: usize = 16;
+
+/// Drops the variables that the operation does not declare: a text or a comment of the document may have named them.
+fn drop_undeclared(request: &mut Request) {
+    if request.variables.is_empty() {
+        return;
     }
-    request
+    let name = request.operation_name.clone();
+    let declared: Option<Vec<Name>> = find_operation(request, name.as_deref())
+        .map(|operation| operation.variable_definitions.iter().map(|definition| definition.node.name.node.clone()).collect());
+    request.variables.retain(|name, _| declared.as_ref().is_some_and(|declared| declared.contains(name)));
 }
 
 /// The type of the operation that will be executed. The parsed document stays in the request.
 fn find_operation_type(request: &mut Request) -> Option<OperationType> {
     let name = request.operation_name.clone();
+    find_operation(request, name.as_deref()).map(|operation| operation.ty)
+}
+
+fn find_operation<'a>(request: &'a mut Request, name: Option<&str>) -> Option<&'a OperationDefinition> {
     let operation = match &request.parsed_query().ok()?.operations {
         DocumentOperations::Single(operation) => operation,
         DocumentOperations::Multiple(operations) => match name {
-            Some(name) => operations.get(name.as_str())?,
+            Some(name) => operations.get(name)?,
             None => operations.values().next().filter(|_| operations.len() == 1)?,
         },
     };
-    Some(operation.node.ty)
+    Some(&operation.node)
 }
 
 /// Executes a query or a mutation, within the time that a request may take and the bytes that its answer may have, and finishes the response. What

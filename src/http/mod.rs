@@ -19,6 +19,7 @@ mod graphql;
 mod health;
 mod home;
 mod hosts;
+mod json_object;
 mod kept;
 mod manifest;
 mod media_type;
@@ -30,6 +31,7 @@ mod respond;
 mod routes;
 mod socket;
 mod unbuffered;
+mod variables;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,18 +6,19 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_graphql::Variables;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::RequestLimits;
+use super::json_object::FromObject;
 use super::media_type::require_json;
 use super::refusal::Refusal;
+use super::variables::GivenVariables;
 use crate::graphql::{TextLimits, code};
 use crate::shown;
 
@@ -29,11 +30,18 @@ pub(super) type Object = serde_json::Map<String, serde_json::Value>;
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Params {
     pub query: Option<String>,
+    #[serde(deserialize_with = "not_empty")]
     pub operation_name: Option<String>,
-    pub variables: Variables,
+    pub variables: GivenVariables,
     pub extensions: Option<Object>,
     /// A document that the server knows, instead of `query`.
+    #[serde(deserialize_with = "not_empty")]
     pub document_id: Option<String>,
+}
+
+/// A text; an empty one is as good as none, as it is in an address.
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
 /// What a request asks.
@@ -89,13 +97,13 @@ pub(super) fn parse_body(bytes: &Bytes, limits: &RequestLimits) -> Result<Asked,
         Refusal::bad_request(format!("the request is not understood: {}", shown::cut(&error.to_string())))
     };
     if !is_list(bytes) {
-        return serde_json::from_slice(bytes).map(Asked::One).map_err(not_understood);
+        return serde_json::from_slice(bytes).map(|FromObject(params)| Asked::One(params)).map_err(not_understood);
     }
     let refuse = |code, message: String| Err(Refusal { code, ..Refusal::bad_request(message) });
     if batch == 0 {
         return refuse(code::BAD_USER_INPUT, "lists of operations are not supported here; send one in a request".to_owned());
     }
-    let operations: Vec<Params> = serde_json::from_slice(bytes).map_err(not_understood)?;
+    let operations: Vec<FromObject<Params>> = serde_json::from_slice(bytes).map_err(not_understood)?;
     match operations.len() {
         0 => refuse(code::BAD_USER_INPUT, "the list has no operation".to_owned()),
         length if length > batch => {
@@ -103,7 +111,7 @@ pub(super) fn parse_body(bytes: &Bytes, limits: &RequestLimits) -> Result<Asked,
         }
         _ => {
             let mut texts = split_list(bytes).into_iter();
-            let listed = operations.into_iter().map(|params| Listed { params, text: texts.next() });
+            let listed = operations.into_iter().map(|FromObject(params)| Listed { params, text: texts.next() });
             Ok(Asked::Batch(listed.collect()))
         }
     }

@@ -29,6 +29,7 @@ mod streams;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod told;
 mod wire;
 
 use std::time::Duration;

@@ -13,6 +13,7 @@ use tracing::{debug, info};
 
 use super::Settings;
 use super::pulse::{Order, Phase, Pulse, Ticks};
+use super::told::Told;
 
 /// How long a TLS handshake may take, unless the head of a request has less.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,6 +86,9 @@ pub(super) struct Connections {
     open: Mutex<HashMap<u64, Arc<Pulse>>>,
     freed: Notify,
     crowd: Mutex<Crowd>,
+    stalled: Told,
+    stalled_streams: Told,
+    hasty: Told,
 }
 
 impl Connections {
@@ -116,6 +120,9 @@ impl Connections {
             open: Mutex::default(),
             freed: Notify::new(),
             crowd: Mutex::default(),
+            stalled: Told::default(),
+            stalled_streams: Told::default(),
+            hasty: Told::default(),
         }
     }
 
@@ -202,30 +209,45 @@ impl Connections {
                 continue;
             }
             for pulse in self.open.lock().values() {
-                self.deadlines.enforce(pulse, now);
+                self.enforce(pulse, now);
             }
+            self.tell();
         }
     }
 }
 
-impl Deadlines {
+impl Connections {
+    /// Tells in the log how many were ended.
+    fn tell(&self) {
+        for (told, what) in [
+            (&self.stalled, "connections were cut whose clients take nothing of what is sent to them"),
+            (&self.stalled_streams, "answers by HTTP/2 were given up of which clients take nothing; their streams are reset"),
+            (&self.hasty, "connections were cut whose clients give up requests as fast as they make them"),
+        ] {
+            if let Some(count) = told.due() {
+                info!(count, "{what}");
+            }
+        }
+    }
+
     /// Ends what has taken too long by now.
     fn enforce(&self, pulse: &Pulse, now: u32) {
+        let deadlines = &self.deadlines;
         let order = pulse.order();
         if order == Order::Cut {
             return;
         }
-        if pulse.stalled_for(now).is_some_and(|ticks| ticks > self.stall) {
-            info!("a client takes nothing of what is sent to it; its connection is cut");
+        if pulse.stalled_for(now).is_some_and(|ticks| ticks > deadlines.stall) {
+            self.stalled.note(1);
             return pulse.tell(Order::Cut);
         }
         if let Some((phase, waited)) = pulse.waited(now) {
             let limit = match phase {
-                Phase::Handshake => self.handshake,
-                Phase::Head => self.head,
-                Phase::Idle | Phase::Upgraded => self.idle,
+                Phase::Handshake => deadlines.handshake,
+                Phase::Head => deadlines.head,
+                Phase::Idle | Phase::Upgraded => deadlines.idle,
             };
-            if order == Order::Finish && pulse.told_for(now) > self.close {
+            if order == Order::Finish && pulse.told_for(now) > deadlines.close {
                 return pulse.tell(Order::Cut);
             }
             if waited > limit {
@@ -234,11 +256,10 @@ impl Deadlines {
             }
         }
         if let Some(streams) = pulse.streams() {
-            if streams.iter().any(|stream| stream.stalled_for(now).is_some_and(|ticks| ticks > self.stall) && stream.cut()) {
-                info!("a client takes nothing of an answer by HTTP/2; its stream is reset");
-            }
-            if pulse.forgive(self.forgiven) > GIVEN_UP_AT_ONCE {
-                info!("a client gives up its requests as fast as it makes them; its connection is cut");
+            let stalled = streams.iter().filter(|stream| stream.stalled_for(now).is_some_and(|ticks| ticks > deadlines.stall));
+            self.stalled_streams.note(stalled.filter(|stream| stream.cut()).count());
+            if pulse.forgive(deadlines.forgiven) > GIVEN_UP_AT_ONCE {
+                self.hasty.note(1);
                 pulse.tell(Order::Cut);
             }
         }

@@ -77,8 +77,10 @@ impl AllowedOrigin {
         }
         let url: Url = format!("{scheme}://{named}").parse().map_err(|_| GENERAL)?;
         let is_name = match url.host() {
-            Some(UrlHost::Domain(name)) if !name.starts_with('.') && !name.contains("..") => true,
-            Some(UrlHost::Ipv4(_) | UrlHost::Ipv6(_)) => false,
+            Some(UrlHost::Domain(name)) if is_name(name) => true,
+            // Other ways to write one are read as an address that may be another one than is meant.
+            Some(UrlHost::Ipv4(address)) if named.split(':').next() == Some(address.to_string().as_str()) => false,
+            Some(UrlHost::Ipv6(_)) => false,
             _ => return Err(GENERAL),
         };
         let port_is_named = named.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
@@ -128,6 +130,12 @@ impl AllowedOrigin {
             }
         }
     }
+}
+
+/// Whether this is a name of the DNS, as far as its lengths tell (RFC 1035, section 2.3.4): no other host can be found by it.
+fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 fn is_label(label: &[u8]) -> bool {
@@ -232,6 +240,15 @@ mod tests {
             ("https://portal.example:99999", GENERAL),
             ("https://[::1", GENERAL),
             ("1http://portal.example", GENERAL),
+            ("https://127.1", GENERAL),
+            ("https://0x7f.1", GENERAL),
+            ("https://010.0.0.1", GENERAL),
+            ("https://1.2.3", GENERAL),
+            ("http://2130706433:3000", GENERAL),
+            ("https://10.0.0.1.", GENERAL),
+            (&format!("https://{}.example", "a".repeat(64)), GENERAL),
+            (&format!("https://*.{}.example", "a".repeat(64)), GENERAL),
+            (&format!("https://{}example", "a.".repeat(124)), GENERAL),
             ("https://portal.example:443", DEFAULT_PORT),
             ("http://portal.example:80", DEFAULT_PORT),
             ("https://*.portal.example:443", DEFAULT_PORT),

@@ -51,6 +51,16 @@ async fn the_status_follows_the_media_type_that_the_caller_accepts() {
         }
     }
     assert_eq!(post(&app, Some("text/html"), JSON, good).await.0, 406);
+    // Who names nothing has no preference.
+    for none in ["", " ", ",", " , "] {
+        let (status, content_type, _) = post(&app, Some(none), JSON, good).await;
+        assert_eq!((status, content_type.as_str()), (200, "application/json; charset=utf-8"), "{none:?}");
+    }
+    // An empty name of an operation is none, by POST as by GET.
+    for name in [json!(""), json!(null)] {
+        let body = json!({ "query": "query A { __typename }", "operationName": name, "documentId": name }).to_string();
+        assert_eq!(post(&app, None, JSON, body).await.2, json!({ "data": { "__typename": "Query" } }));
+    }
     app.stop().await;
 }
 
@@ -68,6 +78,10 @@ async fn requests_that_are_not_understood_are_refused_with_what_to_mend() {
         (JSON, r#"{"query": "{ __typename }", "operationName": 1}"#, 400, "the request is not understood"),
         (JSON, "[", 400, "the request is not understood"),
         (JSON, "[7]", 400, "the request is not understood"),
+        (JSON, r#"[["{ __typename }",null,{},null,null]]"#, 400, "the request is not understood"),
+        (JSON, r#"[{"query":"{ __typename }"},["{ __typename }"]]"#, 400, "the request is not understood"),
+        (JSON, r#"{"query": "{ __typename }", "variables": "{}"}"#, 400, "the request is not understood"),
+        (JSON, r#"{"query": "query($a: Float) { __typename }", "variables": {"a": 1e999}}"#, 400, "the request is not understood"),
     ] {
         let (found, _, answer) = post(&app, None, content_type, body).await;
         assert_eq!(found, status, "{body}");

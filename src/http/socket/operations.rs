@@ -19,9 +19,16 @@ pub(super) struct Operations {
 struct Operation {
     id: String,
     responses: BoxStream<'static, Told>,
+    /// What it holds in memory, about, in bytes.
+    weight: usize,
 }
 
 impl Operations {
+    /// What all of them hold in memory.
+    pub(super) fn weight(&self) -> usize {
+        self.under_way.iter().map(|operation| operation.weight).sum()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.under_way.len()
     }
@@ -30,8 +37,8 @@ impl Operations {
         self.under_way.iter().any(|operation| operation.id == id)
     }
 
-    pub(super) fn insert(&mut self, id: String, responses: BoxStream<'static, Told>) {
-        self.under_way.push(Operation { id, responses });
+    pub(super) fn insert(&mut self, id: String, responses: BoxStream<'static, Told>, weight: usize) {
+        self.under_way.push(Operation { id, responses, weight });
     }
 
     pub(super) fn remove(&mut self, id: &str) {

@@ -3,24 +3,35 @@
 use std::io;
 
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tungstenite::error::ProtocolError;
 
+use super::super::json_object::FromObject;
 use super::super::request::{Object, Params};
 use crate::access::Crowded;
 use crate::graphql::TextLimits;
 use crate::shown;
 
 /// What a client says.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug)]
 pub(super) enum ClientMessage {
-    ConnectionInit { payload: Option<Object> },
-    Ping { payload: Option<Object> },
-    Pong {},
-    Subscribe { id: String, payload: Params },
-    Complete { id: String },
+    ConnectionInit {
+        payload: Option<Object>,
+    },
+    /// The payload is an object, and goes back to the letter.
+    Ping {
+        payload: Option<Box<RawValue>>,
+    },
+    Pong,
+    Subscribe {
+        id: String,
+        payload: Params,
+    },
+    Complete {
+        id: String,
+    },
 }
 
 /// What the server says.
@@ -30,7 +41,7 @@ pub(super) enum ServerMessage<'a> {
     ConnectionAck,
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Option<Object>,
+        payload: Option<&'a RawValue>,
     },
     Next {
         id: &'a str,
@@ -126,9 +137,62 @@ impl From<Close> for CloseFrame {
     }
 }
 
+/// Characters of an operation's id at most. Clients send numbers and UUIDs.
+const ID_CHARS: usize = 128;
+
+/// The kinds of messages.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    ConnectionInit,
+    Ping,
+    Pong,
+    Subscribe,
+    Complete,
+}
+
+/// A message whose payload is not read yet: what it means depends on the kind.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
 /// Understands a message.
 pub(super) fn parse(text: &str, limits: TextLimits) -> Result<ClientMessage, Close> {
     limits.check_json("the message", text.as_bytes()).map_err(Close::Invalid)?;
-    serde_json::from_str(text)
-        .map_err(|cause| Close::Invalid(format!("the message is not understood: {}", shown::cut(&cause.to_string()))))
+    read(text).map_err(|cause| Close::Invalid(format!("the message is not understood: {}", shown::cut(&cause.to_string()))))
+}
+
+fn read(text: &str) -> serde_json::Result<ClientMessage> {
+    let FromObject(Message { kind, id, payload }) = serde_json::from_str(text)?;
+    let id = || match id.map(|id| serde_json::from_str::<String>(id.get())) {
+        None => Err(serde_json::Error::missing_field("id")),
+        Some(Ok(id)) if id.chars().nth(ID_CHARS).is_some() => {
+            Err(serde_json::Error::custom(format!("the id has more than {ID_CHARS} characters")))
+        }
+        Some(id) => id,
+    };
+    let object = |payload: Option<&RawValue>| payload.map(|payload| serde_json::from_str::<Object>(payload.get())).transpose();
+    Ok(match kind {
+        Kind::ConnectionInit => ClientMessage::ConnectionInit { payload: object(payload)? },
+        Kind::Ping => match payload {
+            Some(payload) if !payload.get().starts_with('{') => {
+                return Err(serde_json::Error::custom("the payload is no JSON object"));
+            }
+            payload => ClientMessage::Ping { payload: payload.map(ToOwned::to_owned) },
+        },
+        Kind::Pong => ClientMessage::Pong,
+        Kind::Subscribe => {
+            let id = id()?;
+            let payload = payload.ok_or_else(|| serde_json::Error::missing_field("payload"))?;
+            let FromObject(payload) = serde_json::from_str(payload.get())?;
+            ClientMessage::Subscribe { id, payload }
+        }
+        Kind::Complete => ClientMessage::Complete { id: id()? },
+    })
 }

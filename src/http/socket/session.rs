@@ -189,8 +189,8 @@ impl Session {
                 }
                 say(socket, &ServerMessage::ConnectionAck).await
             }
-            ClientMessage::Ping { payload } => say(socket, &ServerMessage::Pong { payload }).await,
-            ClientMessage::Pong {} => Ok(()),
+            ClientMessage::Ping { payload } => say(socket, &ServerMessage::Pong { payload: payload.as_deref() }).await,
+            ClientMessage::Pong => Ok(()),
             ClientMessage::Subscribe { id, payload } => self.begin(socket, id, payload).await,
             ClientMessage::Complete { id } => {
                 self.operations.remove(&id);
@@ -215,10 +215,11 @@ impl Session {
                 return say(socket, &ServerMessage::Error { id: &id, payload: &errors }).await;
             }
         };
+        let weight = operation.weight();
         let delivery = Delivery { lane: Arc::clone(&self.lane), ..Delivery::by("websocket") };
         let mut responses = operation.stream(&self.state, view, delivery);
         let first = responses.next().now_or_never();
-        self.operations.insert(id.clone(), responses);
+        self.operations.insert(id.clone(), responses, weight);
         if let Some(first) = first {
             self.pass_on(socket, &id, first).await?;
         }
@@ -231,7 +232,13 @@ impl Session {
             let sentence = format!("{OPERATIONS} operations are under way on this connection, as many as may be");
             return Err(Refusal { code: code::RATE_LIMITED, ..Refusal::bad_request(sentence) });
         }
-        Ok((Operation::prepare(&self.state, params)?, view))
+        let operation = Operation::prepare(&self.state, params)?;
+        if self.operations.weight() + operation.weight() > Operation::HELD_BYTES {
+            let sentence = "the documents and the variables of the operations under way on this connection hold more than is kept; end one \
+                            first, or send fewer values";
+            return Err(Refusal { code: code::RATE_LIMITED, ..Refusal::bad_request(sentence) });
+        }
+        Ok((operation, view))
     }
 
     /// Passes a response of an operation on; `None` when the operation is over.

@@ -55,6 +55,10 @@ async fn a_bad_config_is_one_sentence_with_field_and_mend() {
     for (text, sentence) in [
         ("collector.interval = \"0s\"", "bad.toml: collector.interval: must be between 1 s and 1 day, found 0 s"),
         ("server.listen = \"0.0.0.0:80\"", "bad.toml: server.listen: 0.0.0.0:80 can be reached from other machines"),
+        (
+            "server.listen = \"nosuch.invalid:80\"",
+            "bad.toml: server.listen: nosuch.invalid:80 cannot be listened on, since its name has no address: ",
+        ),
         ("sever.listen = \"127.0.0.1:80\"", "bad.toml: sever: is not known; known are "),
         ("a = ", "bad.toml: line 1: this is no TOML; is a value missing?"),
         ("[log\n", "bad.toml: line 1: invalid table header"),

@@ -165,3 +165,52 @@ async fn against_the_rate_each_operation_of_a_connection_counts() {
     drop(socket);
     app.stop().await;
 }
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_a_subscription_does_not_need_is_not_held_for_it() {
+    let (_world, app) = start(|_| {}).await;
+    let values = format!("[{}1]", "1,".repeat(120_000));
+    let mut socket = Socket::init(&app, json!({})).await;
+    let before = resident_kib();
+    for number in 0..60 {
+        // Named in a comment, it is declared no more than else.
+        let (query, what) = match number % 3 {
+            0 => (changes_of(""), "variables"),
+            1 => (format!("{} # $a", changes_of("")), "variables"),
+            _ => (changes_of(""), "extensions"),
+        };
+        let query = json!(query);
+        let message = format!(
+            "{{\"type\":\"subscribe\",\"id\":\"{number}\",\"payload\":{{\"query\":{query},\"{what}\":{{\"a\":{values}}}}}}}"
+        );
+        socket.say_text(&message).await;
+    }
+    until("all subscriptions", async || open(&app, "websocket") == 60).await;
+    // As values they took more than 8 MB each. Other tests run in this process too.
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 200 * 1024, "{grown} KiB more");
+    drop(socket);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_operations_of_a_connection_hold_is_limited_together() {
+    let (_world, app) = start(|_| {}).await;
+    let mut socket = Socket::init(&app, json!({})).await;
+    let long = format!("{} # {}", changes_of(""), "x".repeat(200_000));
+    let first = socket.subscribe(&long).await;
+    socket.say(json!({ "type": "subscribe", "id": "second", "payload": { "query": long } })).await;
+    let refused = socket.hear().await;
+    assert_eq!((&refused["type"], &refused["payload"][0]["extensions"]["code"]), (&json!("error"), &json!("RATE_LIMITED")));
+    socket.say(json!({ "type": "complete", "id": first })).await;
+    until("the end", async || open(&app, "websocket") == 0).await;
+    socket.subscribe(&long).await;
+    drop(socket);
+    app.stop().await;
+}

@@ -114,9 +114,28 @@ async fn whoever_breaks_the_protocol_is_closed_with_its_code() {
         let (code, reason) = socket.closing().await;
         assert!(code == expected.0 && reason.starts_with(expected.1), "{messages:?}: {code} {reason}");
     }
-    let mut socket = Socket::open(&app, &[]).await.unwrap();
-    socket.say_text("[").await;
-    assert_eq!(socket.closing().await.0, 4400);
+    let query = json!("{__typename}");
+    for text in [
+        "[".to_owned(),
+        json!(["ping", null]).to_string(),
+        json!(["subscribe", "1", { "query": query }]).to_string(),
+        json!({ "type": "subscribe", "id": "1", "payload": [query, null, {}, null, null] }).to_string(),
+        json!({ "type": "subscribe", "id": "1", "payload": null }).to_string(),
+        json!({ "type": "subscribe", "payload": { "query": query } }).to_string(),
+        json!({ "type": "ping", "payload": [1] }).to_string(),
+        subscribe(&"x".repeat(129), &json!({ "query": query })).to_string(),
+        "{\"type\":\"ping\",\"type\":\"ping\"}".to_owned(),
+    ] {
+        let mut socket = Socket::init(&app, json!({})).await;
+        socket.say_text(&text).await;
+        let (code, reason) = socket.closing().await;
+        assert_eq!(code, 4400, "{text}: {reason}");
+    }
+    let mut socket = Socket::init(&app, json!({})).await;
+    let id = "\u{e9}".repeat(128);
+    socket.say(subscribe(&id, &json!({ "query": query }))).await;
+    assert_eq!(socket.hear().await["id"], json!(id));
+    drop(socket);
     app.stop().await;
 }
 

@@ -1,0 +1,116 @@
+//! The variables of an operation, as the request has them: read only as far as the document means them, because as values they take thirty
+//! times the memory of their text.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use async_graphql::{Name, Value, Variables};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Variables that are not read yet: the text of a JSON object, or nothing.
+#[derive(Debug, Default)]
+pub(super) struct GivenVariables(Option<Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for GivenVariables {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<Box<RawValue>>::deserialize(deserializer)?;
+        match &text {
+            Some(text) if !text.get().starts_with('{') => Err(D::Error::custom("variables must be a JSON object")),
+            _ => Ok(Self(text)),
+        }
+    }
+}
+
+impl GivenVariables {
+    /// Reads those that the document may declare.
+    ///
+    /// # Errors
+    /// When one of them has no value of JSON, such as a number beyond all.
+    pub fn read(&self, document: &str) -> serde_json::Result<Variables> {
+        let Some(text) = &self.0 else { return Ok(Variables::default()) };
+        Named(names(document)).deserialize(&mut serde_json::Deserializer::from_str(text.get()))
+    }
+}
+
+/// The names that stand behind a `$`, in texts and comments too.
+fn names(document: &str) -> HashSet<&str> {
+    let behind = document.match_indices('$').map(|(place, dollar)| {
+        let mut rest = &document[place + dollar.len()..];
+        // What may stand between two tokens.
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ',', '\u{feff}']);
+            match rest.strip_prefix('#') {
+                Some(comment) => rest = comment.find(['\r', '\n']).map_or("", |end| &comment[end..]),
+                None => break,
+            }
+        }
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
+    });
+    behind.collect()
+}
+
+/// Reads the members of these names.
+struct Named<'a>(HashSet<&'a str>);
+
+impl<'de> DeserializeSeed<'de> for Named<'_> {
+    type Value = Variables;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Variables, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Named<'_> {
+    type Value = Variables;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Variables, A::Error> {
+        let mut variables = Variables::default();
+        while let Some(name) = map.next_key::<String>()? {
+            if self.0.contains(name.as_str()) {
+                variables.insert(Name::new(name), map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(variables)
+    }
+}
+
+/// What a value takes in memory, about, in bytes.
+pub(super) fn weight(value: &Value) -> usize {
+    /// What an entry of an object takes besides its value and its name.
+    const ENTRY: usize = 48;
+    let within = match value {
+        Value::String(text) => text.len(),
+        Value::List(values) => values.iter().map(weight).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| ENTRY + name.len() + weight(value)).sum(),
+        _ => 0,
+    };
+    size_of::<Value>() + within
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_document_names_is_read() {
+        let given = |text: &str| serde_json::from_str::<GivenVariables>(text).unwrap();
+        let read =
+            |text: &str, document: &str| given(text).read(document).map(|read| read.to_string()).map_err(|error| error.to_string());
+        let text = "{\"a\": [1, {\"b\": \"x\"}], \"b\": 1e999, \"c\": null}";
+        assert_eq!(read(text, "query($a: X, $c: Y) { x(a: $a, c: $c) }"), Ok("{a: [1, {b: \"x\"}], c: null}".to_owned()));
+        assert_eq!(read(text, "query($ # $x\n , c: Y) { a(x: $aa) }"), read("{\"c\": null}", "$c"));
+        assert!(read(text, "query($b: Float) { x }").is_err());
+        assert_eq!(read("null", "query($b: Float) { x }"), Ok("{}".to_owned()));
+        for bad in ["[]", "7", "\"{}\"", "{"] {
+            assert!(serde_json::from_str::<GivenVariables>(bad).is_err(), "{bad}");
+        }
+    }
+}
