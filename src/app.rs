@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 use crate::proxy::Proxies;
 use crate::recorder::{Writer, recorder};
 use crate::retention::{Ages, keep_retained};
-use crate::store::{SharedStore, StoreError};
+use crate::store::{Answering, SharedStore, StoreError};
 use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 use crate::tenants::{Replacement, Tenants, WatchedTenant};
@@ -549,7 +549,7 @@ fn services(config: &Config, handle: &AppHandle, feed: &Feed, computing: &Comput
         fleets: Fleets::new(Arc::clone(&handle.store), Arc::clone(&handle.tenants)),
         store: Arc::clone(&handle.store),
         clock: Arc::clone(&handle.clock),
-        database_patience: config.database.acquire_timeout,
+        database: Arc::new(Answering::new(config.database.acquire_timeout)),
         default_tenant: config.server.default_tenant.clone(),
         page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
         refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&handle.clock)),

@@ -4,15 +4,16 @@
 //! thousand. So whoever reads a history or goes through it spends work first, and the answer is given up as soon as that is too much, or as
 //! nobody waits for it any more.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::StoreError;
+use crate::store::{Answering, StoreError};
 
 /// What reading one recorded run and condensing it counts: the unit. About a microsecond.
 pub const RUN: usize = 1;
@@ -36,8 +37,10 @@ pub struct Work {
     is_given_up: AtomicBool,
     /// The same, to be waited for.
     given_up: CancellationToken,
-    /// How long the database is waited for, in all.
+    /// How long the database is waited for at most, in all.
     patience: Duration,
+    /// What all requests find out of the database; where it is not known, it is taken to answer.
+    database: OnceLock<Arc<Answering>>,
     waited: Mutex<Waited>,
 }
 
@@ -53,6 +56,8 @@ pub struct Counts {
 
 #[derive(Clone, Copy, Debug)]
 struct Waited {
+    /// How long may be waited; known when a wait has begun.
+    at_most: Option<Duration>,
     /// In the waits that are over.
     before: Duration,
     /// How many wait at the moment.
@@ -90,7 +95,8 @@ impl Work {
             is_given_up: AtomicBool::default(),
             given_up: CancellationToken::new(),
             patience,
-            waited: Mutex::new(Waited { before: Duration::ZERO, waiting: 0, since: None }),
+            database: OnceLock::new(),
+            waited: Mutex::new(Waited { at_most: None, before: Duration::ZERO, waiting: 0, since: None }),
         }
     }
 
@@ -112,6 +118,7 @@ impl Work {
         self.counts.bytes.store(0, Ordering::Relaxed);
         let mut waited = self.waited.lock();
         (waited.before, waited.since) = (Duration::ZERO, waited.since.map(|_| Instant::now()));
+        waited.at_most = None;
     }
 
     /// Spends work, before it is done where that can be told.
@@ -187,17 +194,42 @@ impl Work {
     /// # Errors
     /// As [`Work::wait`].
     pub async fn within<T, E: From<StoreError>>(&self, reading: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        tokio::select! {
+        if self.is_given_up() {
+            return Err(StoreError::GivenUp.into());
+        }
+        let mut reading = std::pin::pin!(reading);
+        // What is in memory needs no database, and says nothing of it.
+        if let Some(read) = reading.as_mut().now_or_never() {
+            return read;
+        }
+        let since = Instant::now();
+        let read = tokio::select! {
             biased;
-            () = self.given_up() => Err(StoreError::GivenUp.into()),
+            () = self.given_up() => return Err(StoreError::GivenUp.into()),
             read = reading => read,
             () = self.waited_too_long() => Err(StoreError::Slow(self.patience).into()),
+        };
+        if let Some(database) = self.database.get() {
+            if read.is_ok() { database.answered() } else { database.waited_in_vain(since) }
         }
+        read
+    }
+
+    /// Waits as others have found it worth while, and lets them know.
+    pub fn share_findings(&self, database: &Arc<Answering>) {
+        let _ = self.database.set(Arc::clone(database));
+    }
+
+    /// How long may still be waited.
+    fn rest(&self) -> Duration {
+        let mut waited = self.waited.lock();
+        let at_most = *waited.at_most.get_or_insert_with(|| self.database.get().map_or(self.patience, |found| found.patience()));
+        at_most.saturating_sub(waited.in_all())
     }
 
     async fn waited_too_long(&self) {
         loop {
-            let rest = self.patience.saturating_sub(self.waited.lock().in_all());
+            let rest = self.rest();
             if rest.is_zero() {
                 return;
             }

@@ -65,9 +65,14 @@ impl Asker {
     /// Who asks for a field.
     pub(super) fn of(ctx: &Context<'_>) -> Self {
         let shared = Arc::clone(ctx.data_unchecked::<Arc<Shared>>());
-        shared.work.get_or_init(|| match ctx.data_opt::<Arc<Budget>>() {
-            Some(budget) => Arc::clone(budget.work()),
-            None => Arc::new(Work::endless(ctx.data_unchecked::<Services>().database_patience)),
+        shared.work.get_or_init(|| {
+            let database = &ctx.data_unchecked::<Services>().database;
+            let work = match ctx.data_opt::<Arc<Budget>>() {
+                Some(budget) => Arc::clone(budget.work()),
+                None => Arc::new(Work::endless(database.limit())),
+            };
+            work.share_findings(database);
+            work
         });
         Self(shared)
     }
@@ -113,6 +118,18 @@ impl Shared {
     }
 }
 
+/// Why there is nothing.
+enum Failed<E> {
+    Waiting(StoreError),
+    Reading(E),
+}
+
+impl<E> From<StoreError> for Failed<E> {
+    fn from(failed: StoreError) -> Self {
+        Self::Waiting(failed)
+    }
+}
+
 /// Waits for what reads the database or writes to it, as long as the request still may.
 ///
 /// # Errors
@@ -122,8 +139,11 @@ pub(super) async fn wait_for_history<T, E: Into<ApiError>>(
     reading: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
     let asker = Asker::of(ctx);
-    let waited = asker.work().wait(async { Ok::<_, StoreError>(reading.await) }).await;
-    waited.map_err(|failed| asker.explain(failed))?.map_err(Into::into)
+    let waited = asker.work().wait(async { reading.await.map_err(Failed::Reading) }).await;
+    waited.map_err(|failed| match failed {
+        Failed::Waiting(failed) => asker.explain(failed),
+        Failed::Reading(failed) => failed.into(),
+    })
 }
 
 /// What a loader has of a key, together with what the other fields of the request load; `None` when nothing is recorded.

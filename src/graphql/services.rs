@@ -1,7 +1,6 @@
 //! What resolvers work with, besides the caller's [`View`](crate::access::View), which is the only way to a tenant.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::Context;
 
@@ -14,7 +13,7 @@ use crate::feed::Feed;
 use crate::fleet::Fleets;
 use crate::metrics::SubscriptionMetrics;
 use crate::quota::TenantId;
-use crate::store::SharedStore;
+use crate::store::{Answering, SharedStore};
 
 /// The parts that resolvers use, shared by all requests.
 pub struct Services {
@@ -29,7 +28,7 @@ pub struct Services {
     /// The time.
     pub clock: SharedClock,
     /// How long a request waits for the database, in all of its fields together.
-    pub database_patience: Duration,
+    pub database: Arc<Answering>,
     /// The tenant that is meant when none is named.
     pub default_tenant: Option<TenantId>,
     /// Items on a page at most.

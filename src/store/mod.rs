@@ -2,6 +2,7 @@
 //!
 //! One narrow trait, two backends that pass the same contract tests (`tests/it/store_contract.rs`). No caller knows which it has.
 
+mod answering;
 mod batch;
 mod feed;
 mod fleet;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
+pub use self::answering::Answering;
 pub use self::feed::{FeedBounds, RecordedChange};
 pub use self::fleet::{FleetMark, FleetPart, FleetTenant, PackWhen};
 pub use self::retention::Retention;

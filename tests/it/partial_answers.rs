@@ -246,6 +246,36 @@ async fn is_waited_for_once(flow: Option<Flow>) {
 }
 
 #[tokio::test]
+async fn answers_that_take_long_are_not_held_up_by_each_others_waits() {
+    let (database, way) = Database::cuttable().await;
+    let world = World::new(database, vec![tenant("acme", 10, 100), tenant("bolt", 20, 100)]).await;
+    let app = world.start_with(|config| config.database.acquire_timeout = PATIENCE).await;
+    app.collect().await;
+    let document = |number: usize| {
+        let asked = |i| format!("a{number}_{i}: tenant(id: \"acme\") {{ spaceAllocation {{ allocated }} {HISTORY} }}");
+        format!("{{ {} }}", (0..8).map(asked).collect::<Vec<_>>().join(" "))
+    };
+    app.data(&document(0)).await;
+    way.set_flow(Flow::Hanging);
+    let documents: Vec<_> = (1..9).map(document).collect();
+    let begun = Instant::now();
+    let answers = futures_util::future::join_all(documents.iter().map(|document| app.ask(document))).await;
+    let took = begun.elapsed();
+    assert!(took < PATIENCE + SLACK, "{took:?}");
+    for (number, answer) in (1..).zip(&answers) {
+        assert_eq!(answer["data"][format!("a{number}_0")]["spaceAllocation"]["allocated"], 10.0, "{answer}");
+        assert_eq!(faults(answer).len(), 8 * HISTORY_NAMES.len());
+    }
+    // It answers again as soon as the database does.
+    way.set_flow(Flow::Free);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !faults(&app.ask(&document(0)).await).is_empty() {
+        assert!(Instant::now() < deadline, "the database is back");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_database_that_is_away_is_waited_for_once() {
     is_waited_for_once(None).await;
 }
