@@ -349,13 +349,13 @@ impl App {
 /// What serves the figures alone.
 fn figures_listener(config: &Config, bound: Bound, routes: Edge) -> Listener<Edge> {
     let settings = listener::Settings { connections: FIGURES_CONNECTIONS, ..connection_settings(config) };
-    Listener { bound, certificate: None, routes, answer_fault: http::answer_fault, settings }
+    Listener { bound, certificate: None, routes, settings }
 }
 
 /// What serves everything.
 fn listener(config: &Config, bound: Bound, certificate: Option<Certificate>, routes: Edge) -> Listener<Edge> {
     let routes = if certificate.is_some() { routes.over_tls() } else { routes };
-    Listener { bound, certificate, routes, answer_fault: http::answer_fault, settings: connection_settings(config) }
+    Listener { bound, certificate, routes, settings: connection_settings(config) }
 }
 
 /// The address that is listened on.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use futures_util::future::Either;
 use ipnet::IpNet;
@@ -23,12 +22,8 @@ use super::hosts::Hosts;
 use super::origin::AllowedOrigins;
 use super::refusal::Refusal;
 use super::routes::{Routed, Routes};
-use crate::listener::{self, Peer};
-
-const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-
-/// Browsers that have called over our TLS do so for a year (RFC 6797).
-const HSTS: (HeaderName, HeaderValue) = (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+use super::{fault, security_headers};
+use crate::listener::{self, AnswerFault, Peer};
 
 /// Who may call.
 #[derive(Debug)]
@@ -70,6 +65,10 @@ impl listener::Routes for Edge {
         let answer = made.map_or_else(|| Either::Left(self.routes.answer(request, connection)), |made| Either::Right(ready(made)));
         Answering { answer, sharing, is_tls: self.is_tls }
     }
+
+    fn answers_faults_by(&self) -> AnswerFault {
+        if self.is_tls { fault::answer_over_tls } else { fault::answer }
+    }
 }
 
 pin_project! {
@@ -94,10 +93,7 @@ impl Future for Answering {
             Err(_) => Refusal::of_panic().respond(),
         };
         let headers = response.headers_mut();
-        headers.insert(NOSNIFF.0, NOSNIFF.1);
-        if *this.is_tls {
-            headers.insert(HSTS.0, HSTS.1);
-        }
+        security_headers::add(headers, *this.is_tls);
         if let Some(sharing) = this.sharing.take() {
             sharing.tell(headers);
         }
@@ -111,7 +107,7 @@ mod tests {
 
     use axum::Router;
     use axum::body::{Body, to_bytes};
-    use axum::http::{HeaderMap, StatusCode, Version};
+    use axum::http::{HeaderMap, StatusCode, Version, header};
     use axum::routing::get;
 
     use super::*;

@@ -7,12 +7,22 @@ use axum::response::Response;
 use super::accept::MediaType;
 use super::answer::Answer;
 use super::refusal::Refusal;
+use super::security_headers;
 use crate::graphql::code;
 use crate::listener::Fault;
 
-/// The answer to a fault, in the usual form of errors.
-#[must_use]
-pub fn answer_fault(fault: Fault) -> Response<Body> {
+/// The answer to a fault.
+pub(super) fn answer(fault: Fault) -> Response<Body> {
+    write(fault, false)
+}
+
+/// The same over our own TLS.
+pub(super) fn answer_over_tls(fault: Fault) -> Response<Body> {
+    write(fault, true)
+}
+
+/// Writes it in the usual form of errors.
+fn write(fault: Fault, is_tls: bool) -> Response<Body> {
     let refusal = match fault {
         Fault::Head(bad) => Refusal::new(bad.status, bad.sentence),
         Fault::Panic => {
@@ -23,7 +33,7 @@ pub fn answer_fault(fault: Fault) -> Response<Body> {
     let Answer { status, body, mut headers, .. } = refusal.answer();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MediaType::Json.content_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    security_headers::add(&mut headers, is_tls);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -11,9 +11,9 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::Settings;
-use super::answering::{AnswerFault, Routes};
+use super::answering::Routes;
 use super::bound::Bound;
-use super::connection::{Shared, serve};
+use super::connection::serve;
 use super::pulse::{Order, Phase};
 use super::sweep::Connections;
 use super::wire::{Transport, Watched};
@@ -37,8 +37,6 @@ pub struct Listener<S> {
     pub certificate: Option<Certificate>,
     /// What answers.
     pub routes: S,
-    /// What answers when the routes cannot.
-    pub answer_fault: AnswerFault,
     /// The limits.
     pub settings: Settings,
 }
@@ -46,12 +44,11 @@ pub struct Listener<S> {
 impl<S: Routes> Listener<S> {
     /// Serves until `stop`; then closes, ends what is under way, and returns when all of it has ended. Dropping it cuts off what is left.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { mut bound, mut certificate, routes, answer_fault, settings } = self;
+        let Self { mut bound, mut certificate, routes, settings } = self;
         // Answers that are never acknowledged end with the time that clients have, even when nothing more is written. Connections inherit it.
         let patience = settings.stall_timeout.max(UNACKNOWLEDGED_AT_LEAST);
         bound.give_up_after(patience);
         let connections = Arc::new(Connections::new(&settings));
-        let shared = Shared { routes, answer_fault };
         let running = TaskTracker::new();
         let _cut_at_the_end = CutAtTheEnd(Arc::clone(&connections));
         let mut open = |stream, peer| {
@@ -59,7 +56,7 @@ impl<S: Routes> Listener<S> {
             let place = connections.admit(if tls.is_some() { Phase::Handshake } else { Phase::Head });
             let pulse = Arc::clone(&place.pulse);
             let watched = Watched::new(Transport::new(stream, place), Arc::clone(&pulse));
-            running.spawn(serve(watched, pulse, peer, tls, shared.clone()));
+            running.spawn(serve(watched, pulse, peer, tls, routes.clone()));
         };
         let accepting = async {
             let crowd = Crowd::default();

@@ -52,7 +52,7 @@ impl Trust {
     }
 }
 
-/// Writes the answer to a fault.
+/// Writes the answer to a fault, whole.
 pub type AnswerFault = fn(Fault) -> Response<Body>;
 
 /// What answers requests. Clones are the same; each connection has one.
@@ -62,6 +62,9 @@ pub trait Routes: Clone + Send + Sync + 'static {
 
     /// Answers a request of this peer.
     fn answer(&self, request: Request<Body>, peer: Peer) -> Self::Answer;
+
+    /// What writes the answers to faults.
+    fn answers_faults_by(&self) -> AnswerFault;
 }
 
 /// Answers the requests of one connection.
@@ -233,11 +236,15 @@ impl HttpBody for Watched {
             }
         }
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(context)));
-        let Ok(polled) = polled else {
-            // The connection, or the stream by HTTP/2, is broken off: half an answer must not look whole.
-            return Poll::Ready(Some(Err(axum::Error::new("the answer could not be made"))));
+        let polled = match polled {
+            Ok(polled) => ready!(polled),
+            Err(_) => Some(Err(axum::Error::new("the answer could not be made"))),
         };
-        match (ready!(polled), stream) {
+        // The connection, or the stream by HTTP/2, is broken off: half an answer must not look whole.
+        if let (Some(Err(_)), None, Some(under_way)) = (&polled, &stream, &this.under_way) {
+            under_way.pulse.break_off();
+        }
+        match (polled, stream) {
             (Some(Ok(frame)), Some(stream)) if frame.is_data() => {
                 let piece = this.cut(frame);
                 if let Some(under_way) = &this.under_way {

@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::answering::{AnswerFault, Answering, Routes};
+use super::answering::{Answering, Routes};
 use super::framing::HEAD_BYTES;
 use super::pulse::{Order, Phase, Pulse};
 use super::streams::StreamExecutor;
@@ -41,23 +41,17 @@ const BROKEN_STREAMS: usize = 100;
 const ALIVE_EVERY: Duration = Duration::from_secs(30);
 const ALIVE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What all connections of a listener have in common.
-#[derive(Clone)]
-pub(super) struct Shared<S> {
-    pub(super) routes: S,
-    pub(super) answer_fault: AnswerFault,
-}
-
 /// Serves a connection to its end.
 pub(super) async fn serve<S: Routes>(
     stream: Watched,
     pulse: Arc<Pulse>,
     peer: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
-    shared: Shared<S>,
+    routes: S,
 ) {
+    let answer_fault = routes.answers_faults_by();
     let wire = match tls {
-        None => Wire::plain(stream, Arc::clone(&pulse)),
+        None => Wire::plain(stream, Arc::clone(&pulse), answer_fault),
         Some(config) => {
             let mut handshake = pin!(TlsAcceptor::from(config).accept(stream));
             let shaken = poll_fn(|context| {
@@ -70,7 +64,7 @@ pub(super) async fn serve<S: Routes>(
             match shaken.await {
                 Ok(stream) => {
                     pulse.enter(Phase::Head);
-                    Wire::tls(stream, Arc::clone(&pulse))
+                    Wire::tls(stream, Arc::clone(&pulse), answer_fault)
                 }
                 Err(cause) => return debug!(error = telemetry::explain(&cause), "a TLS handshake failed"),
             }
@@ -78,8 +72,7 @@ pub(super) async fn serve<S: Routes>(
     };
     let streams = StreamExecutor::new(Arc::clone(&pulse));
     let builder = builder(streams.clone());
-    let answering =
-        Answering { routes: shared.routes, answer_fault: shared.answer_fault, peer, pulse: Arc::clone(&pulse), streams };
+    let answering = Answering { routes, answer_fault, peer, pulse: Arc::clone(&pulse), streams };
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(wire), answering));
     let mut registered_under = None;
     let mut is_finishing = false;

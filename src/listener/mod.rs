@@ -30,6 +30,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod told;
+mod unread;
 mod wire;
 
 use std::time::Duration;

@@ -89,6 +89,8 @@ pub(super) struct Pulse {
     /// The tick at which the order came.
     told: AtomicU32,
     is_http2: AtomicBool,
+    /// Whether an answer broke off by HTTP/1.1, where nothing else can be told after that.
+    is_broken: AtomicBool,
     /// Where requests end in what is read; nothing by HTTP/2.
     framing: Mutex<Framing>,
     /// Whether something of a request came that has not begun, while another one is under way.
@@ -114,6 +116,7 @@ impl Pulse {
             order: AtomicU8::new(Order::Serve as u8),
             told: AtomicU32::new(0),
             is_http2: AtomicBool::new(false),
+            is_broken: AtomicBool::new(false),
             framing: Mutex::default(),
             has_more: AtomicBool::new(false),
             body_since: AtomicU32::new(0),
@@ -196,6 +199,16 @@ impl Pulse {
             self.enter(if self.has_more.load(Ordering::Relaxed) { Phase::Head } else { Phase::Idle });
         }
         self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An answer breaks off by HTTP/1.1.
+    pub(super) fn break_off(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what was sent and is still on its way is worth nothing: half of an answer, or what the client takes nothing of.
+    pub(super) fn is_worthless(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed) || self.stalled.load(Ordering::Relaxed) != 0
     }
 
     /// Notes whether the client takes what is sent.

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use axum::routing::get;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, stream};
@@ -25,17 +26,28 @@ impl Routes for Plain {
         let answer = self.0.clone().call(request);
         async move { answer.await.unwrap_or_else(|never| match never {}) }.boxed()
     }
+
+    fn answers_faults_by(&self) -> AnswerFault {
+        |fault| {
+            let status = match fault {
+                Fault::Head(bad) => bad.status,
+                Fault::Panic => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            (status, format!("{fault:?}")).into_response()
+        }
+    }
 }
 
-/// The whole of what comes to a request on a connection of its own.
-async fn ask(address: std::net::SocketAddr, path: &str) -> String {
+/// The whole of what comes to a request on a connection of its own, and whether the connection was reset after that.
+async fn ask(address: std::net::SocketAddr, path: &str) -> (String, bool) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\nGET /good HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8(answer).unwrap()
+    let end = stream.read_to_end(&mut answer).await;
+    let is_reset = end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+    (String::from_utf8(answer).unwrap(), is_reset)
 }
 
 #[tokio::test]
@@ -59,16 +71,17 @@ async fn a_panic_is_an_error_of_its_request_alone() {
     let Address::Tcp(address) = bound.addresses()[0] else { panic!("an address") };
     let minute = Duration::from_mins(1);
     let settings = Settings { header_timeout: minute, keep_alive: minute, stall_timeout: minute, connections: 10 };
-    let listener = Listener { bound, certificate: None, routes, answer_fault: crate::http::answer_fault, settings };
+    let listener = Listener { bound, certificate: None, routes, settings };
     let stop = tokio_util::sync::CancellationToken::new();
     let running = tokio::spawn(listener.run(stop.clone()));
-    let answers = ask(address, "/panic").await;
+    let (answers, is_reset) = ask(address, "/panic").await;
     assert!(answers.starts_with("HTTP/1.1 500 "), "{answers}");
-    assert!(answers.contains("\"code\":\"INTERNAL\"") && !answers.contains("purpose"), "{answers}");
-    assert!(answers.ends_with("good"), "the connection goes on: {answers}");
-    let answers = ask(address, "/middle").await;
+    assert!(answers.contains("\r\n\r\nPanic") && !answers.contains("purpose"), "{answers}");
+    assert!(answers.ends_with("good") && !is_reset, "the connection goes on: {answers}");
+    let (answers, is_reset) = ask(address, "/middle").await;
+    assert!(is_reset, "what is on its way is not sent any more: {answers}");
     assert!(!answers.contains("\r\n0\r\n") && !answers.contains("good"), "it must not look whole: {answers}");
-    assert!(ask(address, "/good").await.ends_with("good"));
+    assert!(ask(address, "/good").await.0.ends_with("good"));
     stop.cancel();
     running.await.unwrap();
 }

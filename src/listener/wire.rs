@@ -8,10 +8,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
+use tracing::debug;
 
+use super::answering::{AnswerFault, Fault};
 use super::linger::linger;
 use super::pulse::{Order, Phase, Pulse};
 use super::sweep::Place;
+use super::unread;
+use crate::telemetry;
 
 /// What connects to a client, with its place among the connections that may be open. When it is let go of before the client has said its
 /// last, it lingers.
@@ -48,6 +52,15 @@ impl Transport {
 impl Drop for Transport {
     fn drop(&mut self) {
         let Some((stream, place)) = self.open.take() else { return };
+        if place.pulse.is_worthless() {
+            // The system would go on to send what it holds, megabytes for as long as a client likes.
+            if let Stream::Tcp(stream) = &stream
+                && let Err(cause) = stream.set_zero_linger()
+            {
+                debug!(error = telemetry::explain(&cause), "a connection cannot be reset");
+            }
+            return;
+        }
         if !self.is_over && place.pulse.order() < Order::Cut {
             linger(stream, place);
         }
@@ -174,6 +187,7 @@ pub(super) struct Wire {
     pulse: Arc<Pulse>,
     /// Whether the head that makes it a WebSocket was written.
     is_switched: bool,
+    answer_fault: AnswerFault,
 }
 
 #[derive(Debug)]
@@ -193,12 +207,12 @@ macro_rules! layer {
 }
 
 impl Wire {
-    pub(super) fn plain(stream: Watched, pulse: Arc<Pulse>) -> Self {
-        Self { layer: Layer::Plain(stream), pulse, is_switched: false }
+    pub(super) fn plain(stream: Watched, pulse: Arc<Pulse>, answer_fault: AnswerFault) -> Self {
+        Self { layer: Layer::Plain(stream), pulse, is_switched: false, answer_fault }
     }
 
-    pub(super) fn tls(stream: TlsStream<Watched>, pulse: Arc<Pulse>) -> Self {
-        Self { layer: Layer::Tls(Box::new(stream)), pulse, is_switched: false }
+    pub(super) fn tls(stream: TlsStream<Watched>, pulse: Arc<Pulse>, answer_fault: AnswerFault) -> Self {
+        Self { layer: Layer::Tls(Box::new(stream)), pulse, is_switched: false, answer_fault }
     }
 }
 
@@ -225,6 +239,17 @@ impl Wire {
         self.is_switched = written.is_ready();
         written
     }
+
+    /// Writes what is answered instead of what the library answers by itself; `None` when it does not.
+    fn refuse(&mut self, context: &mut Context<'_>, written: &[u8]) -> Option<Poll<io::Result<usize>>> {
+        if self.pulse.is_serving() {
+            return None;
+        }
+        let fault = unread::fault_of(written)?;
+        let answer = unread::write((self.answer_fault)(Fault::Head(fault)), written);
+        // It fits, too, and nothing comes after it.
+        Some(layer!(self, poll_write(context, &answer)).map_ok(|_| written.len()))
+    }
 }
 
 impl AsyncRead for Wire {
@@ -241,6 +266,9 @@ impl AsyncWrite for Wire {
         if self.switches() {
             return self.switch(context, bytes);
         }
+        if let Some(refused) = self.refuse(context, bytes) {
+            return refused;
+        }
         layer!(self, poll_write(context, bytes))
     }
 
@@ -252,6 +280,11 @@ impl AsyncWrite for Wire {
         if self.switches() {
             let first = buffers.iter().find(|buffer| !buffer.is_empty());
             return self.switch(context, first.map_or(&[], |first| first));
+        }
+        if let [only] = buffers
+            && let Some(refused) = self.refuse(context, only)
+        {
+            return refused;
         }
         layer!(self, poll_write_vectored(context, buffers))
     }

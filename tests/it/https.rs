@@ -39,6 +39,29 @@ async fn shows(app: &TestApp, certificate: &CertifiedKey<KeyPair>) -> bool {
 }
 
 #[tokio::test]
+async fn heads_that_cannot_be_read_are_refused_with_the_headers_of_every_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;
+    let certificate = new_certificate();
+    let tls = write(folder.path(), &certificate);
+    let app = world.start_with(|config| config.server.tls = Some(tls)).await;
+    let root = reqwest::Certificate::from_der(certificate.cert.der()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().http1_only().tls_certs_only([root]).build().unwrap();
+    let base = app.base.replace("http://127.0.0.1", "https://localhost");
+    for (request, expected) in [
+        (client.get(format!("{base}/healthz")).header("X-A", "a".repeat(300_000)), 431),
+        (client.get(format!("{base}/healthz")).header("Host", "a b"), 400),
+    ] {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), expected);
+        assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000", "{expected}");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{expected}");
+        assert!(response.text().await.unwrap().contains("\"message\":"), "{expected}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_in_force_at_once_and_a_bad_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::new(Database::sqlite(), vec![tenant("a", 10, 100)]).await;

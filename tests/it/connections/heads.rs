@@ -74,6 +74,43 @@ async fn what_is_ambiguous_or_malformed_is_refused() {
     ] {
         let (status, answer) = status(&app, &request).await;
         assert_eq!(status, expected, "{request:?} got {answer:?}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("\r\nX-Content-Type-Options: nosniff"), "{request:?} got {answer:?}");
+        if status != 200 {
+            let errors: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{request:?} got {answer:?}: {error}"));
+            assert!(errors["errors"][0]["message"].as_str().is_some_and(|sentence| sentence.len() > 20), "{errors}");
+            assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())) && head.contains("\r\nDate: "), "{head}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_told_what_is() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let line = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "a".repeat(length));
+    let headers = "X-A: 1\r\n".repeat(200);
+    for (request, expected, sentence) in [
+        (line(70_000), 414, "the target of the request is too long; send the query by POST"),
+        (line(10_000), 404, "there is nothing here"),
+        (
+            format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"),
+            431,
+            "the request has too many headers, or too large ones; send fewer",
+        ),
+        (
+            format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: {}\r\n\r\n", "a".repeat(300_000)),
+            431,
+            "the request has too many headers, or too large ones; send fewer",
+        ),
+    ] {
+        let (status, answer) = status(&app, &request).await;
+        assert_eq!(status, expected, "{answer:?}");
+        if status != 404 {
+            let errors: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+            assert_eq!(errors["errors"][0]["message"], sentence);
+        }
+        assert!(answer.contains("\r\nX-Content-Type-Options: nosniff"), "{answer}");
     }
     app.stop().await;
 }
