@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use self::settings::{
     allowed_hosts, allowed_metrics_hosts, at_least_one, auth_settings, cache_settings, collector_settings, connection_settings,
     document_limits, gate_settings, longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits,
+    unsent_limit,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence, ReplaceError};
@@ -29,7 +30,7 @@ use crate::config::{Auth, Config, Listen};
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, Readiness};
+use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, Readiness, Unsent};
 use crate::koodrive::{self, Client};
 use crate::listener::{self, Address, Bound, Listener};
 use crate::metrics::Metrics;
@@ -234,6 +235,7 @@ impl App {
             stop: handle.stop.clone(),
             sockets: sockets.clone(),
             open_sockets: Presence::new(socket_limits(config)),
+            unsent: Unsent::new(unsent_limit(config)),
         };
         let listener = listener(config, bound, certificate, http::routes(state, config.graphql.graphiql));
         let collector = config.collector.enabled.then_some(collector);

@@ -35,8 +35,8 @@ struct Present {
 /// Somebody is there, until this is dropped.
 #[derive(Debug)]
 pub struct Stay {
-    /// `None` until it is known who it is.
-    principal: Option<PrincipalName>,
+    principal: PrincipalName,
+    count: usize,
     presence: Presence,
 }
 
@@ -73,64 +73,46 @@ impl Presence {
     /// # Errors
     /// When there are as many as allowed. Each refusal is a line in the audit log.
     pub fn enter(&self, principal: &Principal) -> Result<Stay, Crowded> {
-        let mut stay = self.arrive().inspect_err(|_| self.tell_refused(&principal.name))?;
-        stay.belong_to(principal)?;
-        Ok(stay)
+        self.enter_with(principal, 1)
     }
 
-    /// Lets one more in of whom it is not known yet who it is.
+    /// Lets one in that counts as so many.
     ///
     /// # Errors
-    /// When there are as many as allowed of all principals together.
-    pub fn arrive(&self) -> Result<Stay, Crowded> {
-        let PresenceLimits { name, total: limit, .. } = self.limits;
+    /// As [`Presence::enter`].
+    pub fn enter_with(&self, principal: &Principal, count: usize) -> Result<Stay, Crowded> {
+        let entered = self.try_enter(&principal.name, count);
+        if entered.is_err() {
+            let (principal, by, limit) = (&principal.name, principal.name.means().name(), self.limits.name);
+            info!(target: "quotagraph::audit", %principal, by, limit, outcome = "RATE_LIMITED", "too many at once; refused");
+        }
+        entered
+    }
+
+    fn try_enter(&self, principal: &PrincipalName, count: usize) -> Result<Stay, Crowded> {
+        let PresenceLimits { name, total, per_principal } = self.limits;
         let mut present = self.present.lock();
-        if present.total >= limit {
-            return Err(Crowded::Total { name, limit });
+        if present.total.saturating_add(count) > total {
+            return Err(Crowded::Total { name, limit: total });
         }
-        present.total += 1;
-        Ok(Stay { principal: None, presence: self.clone() })
-    }
-
-    fn tell_refused(&self, principal: &PrincipalName) {
-        info!(target: "quotagraph::audit", %principal, by = principal.means().name(), limit = self.limits.name, outcome = "RATE_LIMITED", "too many at once; refused");
-    }
-}
-
-impl Stay {
-    /// Notes who it is that has arrived.
-    ///
-    /// # Errors
-    /// When there are as many as allowed of the principal. Each refusal is a line in the audit log.
-    pub fn belong_to(&mut self, principal: &Principal) -> Result<(), Crowded> {
-        let PresenceLimits { name, per_principal: limit, .. } = self.presence.limits;
-        let mut present = self.presence.present.lock();
-        let own = present.by_principal.entry(principal.name.clone()).or_default();
-        if *own >= limit {
-            // With a limit of 0 nobody is there.
-            if *own == 0 {
-                present.by_principal.remove(&principal.name);
-            }
-            drop(present);
-            self.presence.tell_refused(&principal.name);
-            return Err(Crowded::Principal { name, limit });
+        let own = present.by_principal.get(principal).copied().unwrap_or_default();
+        if own.saturating_add(count) > per_principal {
+            return Err(Crowded::Principal { name, limit: per_principal });
         }
-        *own += 1;
-        drop(present);
-        self.principal = Some(principal.name.clone());
-        Ok(())
+        present.total += count;
+        present.by_principal.insert(principal.clone(), own + count);
+        Ok(Stay { principal: principal.clone(), count, presence: self.clone() })
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
         let mut present = self.presence.present.lock();
-        present.total -= 1;
-        let Some(principal) = &self.principal else { return };
-        if let Some(own) = present.by_principal.get_mut(principal) {
-            *own -= 1;
+        present.total -= self.count;
+        if let Some(own) = present.by_principal.get_mut(&self.principal) {
+            *own -= self.count;
             if *own == 0 {
-                present.by_principal.remove(principal);
+                present.by_principal.remove(&self.principal);
             }
         }
     }
@@ -171,24 +153,9 @@ mod tests {
         let _third = presence.enter(&a).unwrap();
         drop(other);
         presence.enter(&b).unwrap();
-        assert_eq!(presence.present.lock().by_principal.len(), 1);
+        let present = presence.present.lock();
+        assert_eq!((present.total, present.by_principal.len()), (2, 1));
         assert_eq!(OWN.to_string(), "you have 2 visits already, as many as limits.visits_per_principal allows; end one first");
         assert_eq!(TOTAL.to_string(), "there are 3 visits already, as many as limits.visits allows; try again later");
-    }
-
-    #[test]
-    fn whoever_is_not_known_yet_counts_among_all_and_then_among_its_own() {
-        let presence = Presence::new(LIMITS);
-        let a = named(Means::Key, "a");
-        let mut stays: Vec<_> = (0..3).map(|_| presence.arrive().unwrap()).collect();
-        assert_eq!(presence.arrive().unwrap_err(), TOTAL);
-        assert_eq!(presence.enter(&a).unwrap_err(), TOTAL);
-        stays[0].belong_to(&a).unwrap();
-        stays[1].belong_to(&a).unwrap();
-        assert_eq!(stays[2].belong_to(&a).unwrap_err(), OWN);
-        drop(stays);
-        drop(presence.enter(&a).unwrap());
-        let present = presence.present.lock();
-        assert_eq!((present.total, present.by_principal.len()), (0, 0));
     }
 }

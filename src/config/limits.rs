@@ -37,6 +37,9 @@ pub struct Limits {
     /// Bytes of an answer, or of the answers to a list of operations together, counted while they are made; a field counts at least 40. From 1024
     /// to 1 GiB. Default 33,554,432 (32 MiB).
     pub answer_bytes: usize,
+    /// Bytes of answers from 4 KiB on that their clients have not taken yet, besides those in the answer cache; those of one principal may
+    /// take half. At least twice `answer_bytes`. Default 268,435,456 (256 MiB).
+    pub unsent_bytes: usize,
     /// What may be read and gone through for an answer, counted while it is made: a recorded run counts one, and so do fifty changes of the fleet's
     /// log; a forecast made counts 100. At least 1000. Default 1,500,000.
     pub work: usize,
@@ -74,6 +77,7 @@ impl Default for Limits {
             tokens: 5000,
             nesting: 64,
             answer_bytes: 32 << 20,
+            unsent_bytes: 256 << 20,
             work: 1_500_000,
             batch: 10,
             page_size: 1000,
@@ -101,6 +105,7 @@ impl Limits {
         text::require_within("limits.tokens", self.tokens, 10..=100_000_000)?;
         text::require_within("limits.nesting", self.nesting, 10..=120)?;
         text::require_within("limits.answer_bytes", self.answer_bytes, 1024..=1 << 30)?;
+        text::require_within("limits.unsent_bytes", self.unsent_bytes, 2 * self.answer_bytes..=1 << 40)?;
         text::require_within("limits.work", self.work, 1000..=1_000_000_000_000)?;
         text::require_within("limits.batch", self.batch, 0..=10_000)?;
         text::require_within("limits.page_size", self.page_size, 1..=100_000)?;

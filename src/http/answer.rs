@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::error;
 
+use super::unsent::{Full, Share, Unsent};
+use crate::access::Principal;
 use crate::answers::Finished;
 use crate::graphql::Json;
 use crate::telemetry::explain;
@@ -23,6 +25,8 @@ pub(super) struct Answer {
     pub keeping: Keeping,
     /// The finished answer that this one is, whose encoded forms are kept.
     pub finished: Option<Finished>,
+    /// What a large one takes of the memory for answers.
+    pub share: Option<Share>,
 }
 
 /// What a client may keep.
@@ -53,6 +57,8 @@ pub(super) struct Told {
     pub payload: Box<RawValue>,
     /// The errors alone, of a document that was not executed.
     pub errors: Option<Box<RawValue>>,
+    /// What a large one takes of the memory for answers.
+    pub share: Option<Share>,
 }
 
 impl Told {
@@ -61,11 +67,11 @@ impl Told {
         let is_executed = is_executed(response);
         let written = to_raw_value(&Payload(response)).and_then(|payload| {
             let errors = (!is_executed).then(|| to_raw_value(&response.errors)).transpose()?;
-            Ok(Self { has_errors: !response.errors.is_empty(), payload, errors })
+            Ok(Self { has_errors: !response.errors.is_empty(), payload, errors, share: None })
         });
         written.unwrap_or_else(|cause| {
             error!(error = explain(&cause), "cannot write an answer");
-            Self { has_errors: true, payload: RawValue::NULL.to_owned(), errors: None }
+            Self { has_errors: true, payload: RawValue::NULL.to_owned(), errors: None, share: None }
         })
     }
 }
@@ -83,7 +89,14 @@ impl Answer {
     /// An answer of these data and errors.
     pub fn new(status: StatusCode, data: Option<&Value>, errors: &[ServerError], keeping: Keeping) -> Self {
         match serde_json::to_vec(&Members { data: data.map(Json), errors }) {
-            Ok(body) => Self { status, body: body.into_boxed_slice().into(), headers: HeaderMap::new(), keeping, finished: None },
+            Ok(body) => Self {
+                status,
+                body: body.into_boxed_slice().into(),
+                headers: HeaderMap::new(),
+                keeping,
+                finished: None,
+                share: None,
+            },
             Err(cause) => {
                 error!(error = explain(&cause), "cannot write an answer");
                 Self::internal()
@@ -98,13 +111,26 @@ impl Answer {
             headers: HeaderMap::new(),
             keeping: Keeping::Never,
             finished: None,
+            share: None,
         }
+    }
+
+    /// The same answer, which counts among those that are not sent yet.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn count(mut self, unsent: &Unsent, principal: &Principal) -> Result<Self, Full> {
+        self.share = unsent.share(principal, self.body.len())?;
+        if let Some(share) = &self.share {
+            self.body = share.attach(self.body);
+        }
+        Ok(self)
     }
 
     /// An answer that was finished before.
     pub fn finished(finished: Finished, keeping: Keeping) -> Self {
         let body = finished.body().clone();
-        Self { status: StatusCode::OK, body, headers: HeaderMap::new(), keeping, finished: Some(finished) }
+        Self { status: StatusCode::OK, body, headers: HeaderMap::new(), keeping, finished: Some(finished), share: None }
     }
 
     /// The answer to a list of operations. Its status tells that the list was understood; each member has its own errors.
@@ -121,6 +147,7 @@ impl Answer {
             headers: HeaderMap::new(),
             keeping: Keeping::Never,
             finished: None,
+            share: None,
         }
     }
 }

@@ -98,7 +98,7 @@ impl Sending {
             // Some clients take the id of an event with data only, be it an empty line.
             Ok(Err(begins_after)) => format!("id: {begins_after}\ndata:\n\n").into(),
             Ok(Ok(Some(response))) if response.has_errors && self.gate.renew(&mut self.view).is_err() => return None,
-            Ok(Ok(Some(response))) => self.tell(&response),
+            Ok(Ok(Some(response))) => self.tell(response),
             Ok(Ok(None)) if self.stop.is_cancelled() => return None,
             Ok(Ok(None)) => {
                 self.is_over = true;
@@ -108,12 +108,16 @@ impl Sending {
         Some((event, self))
     }
 
-    fn tell(&self, response: &Told) -> Bytes {
+    fn tell(&self, response: Told) -> Bytes {
         // The first event tells a place, too.
         self.begins_after.lock().take();
         let id = self.place.lock().take().map(|place| format!("id: {place}\n")).unwrap_or_default();
         // JSON as it is written here has no line breaks.
-        format!("event: next\n{id}data: {}\n\n", response.payload.get()).into()
+        let event = Bytes::from(format!("event: next\n{id}data: {}\n\n", response.payload.get()));
+        match response.share {
+            Some(share) => share.attach(event),
+            None => event,
+        }
     }
 }
 

@@ -19,8 +19,9 @@ use super::accept::MediaType;
 use super::answer::{Answer, Keeping, Told, is_executed};
 use super::refusal::Refusal;
 use super::request::Params;
+use super::unsent::Unsent;
 use super::variables::weight;
-use crate::access::View;
+use crate::access::{Principal, View};
 use crate::answers::{AnswerKey, Ingredients};
 use crate::computing::{Computing, Turn};
 use crate::graphql::{Budget, Cost, Delivery, Schema, Waiting, code, coded_error};
@@ -88,6 +89,7 @@ impl Operation {
         if is_long {
             delivery.turn = Turn::of(&state.computing);
         }
+        let principal = view.principal().clone();
         let (turn, lane) = (delivery.turn.clone(), Arc::clone(&delivery.lane));
         let request = self.request.map(|request| request.data(view).data(ingredients).data(delivery));
         let state = Arc::clone(state);
@@ -96,11 +98,14 @@ impl Operation {
             Ok(request) if is_subscription => {
                 state.metrics.http.requests.inc();
                 let computing = state.computing.clone();
-                let events = subscribe(state, request, budget).map(|response| Told::of(&response));
+                let events =
+                    subscribe(Arc::clone(&state), request, budget).map(move |response| tell(&state.unsent, &principal, &response));
                 if is_long { elsewhere(&computing, events, turn) } else { events.boxed() }
             }
             request => {
-                let answer = async move { run(&state, request, is_long, budget, |response| Told::of(&response)).await };
+                let told = Arc::clone(&state);
+                let tell = move |response| tell(&told.unsent, &principal, &response);
+                let answer = async move { run(&state, request, is_long, budget, tell).await };
                 if is_long { in_turn(answer, lane) } else { stream::once(answer).boxed() }
             }
         }
@@ -201,6 +206,15 @@ fn subscribe(state: Arc<HttpState>, request: Request, budget: Arc<Budget>) -> Bo
     responses.chain(refusal).inspect(move |response| drop(count_errors(&state, response))).boxed()
 }
 
+/// What an event or a message tells, or that there is no room for it.
+fn tell(unsent: &Unsent, principal: &Principal, response: &GraphqlResponse) -> Told {
+    let told = Told::of(response);
+    match unsent.share(principal, told.payload.get().len()) {
+        Ok(share) => Told { share, ..told },
+        Err(full) => Told::of(&refuse(coded_error(full.to_string(), code::RATE_LIMITED))),
+    }
+}
+
 fn refuse(refused: ServerError) -> GraphqlResponse {
     GraphqlResponse::from_errors(vec![refused])
 }
@@ -228,6 +242,7 @@ pub(super) async fn answer_operation(
     if answer.body.len() > state.limits.answer_bytes {
         answer = write_answer(refuse(Budget::too_large(state.limits.answer_bytes)), media_type);
     }
+    let mut answer = answer.count(&state.unsent, view.principal())?;
     // What was not executed without errors is marked already.
     if answer.keeping != Keeping::Never {
         match (operation.of_type, key) {

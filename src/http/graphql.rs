@@ -134,7 +134,8 @@ impl Caller<'_> {
                     };
                     answer.unwrap_or_else(Refusal::answer)
                 });
-                Ok(Reply::Answer(Answer::of_batch(&join_all(answers).await)))
+                let answer = Answer::of_batch(&join_all(answers).await);
+                Ok(Reply::Answer(answer.count(&state.unsent, view.principal())?))
             }
         }
     }

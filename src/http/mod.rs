@@ -32,6 +32,7 @@ mod routes;
 mod security_headers;
 mod socket;
 mod unbuffered;
+mod unsent;
 mod variables;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
 pub use self::metrics::metrics_routes;
 pub use self::origin::AllowedOrigins;
+pub use self::unsent::Unsent;
 use crate::access::{Gate, Presence};
 use crate::computing::Computing;
 use crate::graphql::{Budget, KnownDocuments, Schema, TextLimits};
@@ -93,6 +95,8 @@ pub struct HttpState {
     pub sockets: TaskTracker,
     /// Whose `WebSocket`s are open.
     pub open_sockets: Presence,
+    /// What answers take that are not sent yet.
+    pub unsent: Unsent,
 }
 
 /// Limits on single requests.

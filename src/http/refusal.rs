@@ -6,6 +6,7 @@ use axum::response::Response;
 
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
+use super::unsent::Full;
 use crate::access::{self, Lapse};
 use crate::graphql::{ApiError, code, coded_error};
 
@@ -72,6 +73,13 @@ impl Refusal {
 impl From<access::Forbidden> for Refusal {
     fn from(forbidden: access::Forbidden) -> Self {
         ApiError::from(forbidden).into()
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, full.to_string());
+        Self { code: code::RATE_LIMITED, header: Some((header::RETRY_AFTER, HeaderValue::from_static("10"))), ..refusal }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn respond(
     method: &Method,
     state: &HttpState,
 ) -> Response {
-    let Answer { status, body, headers: mut to, keeping, finished } = answer;
+    let Answer { status, body, headers: mut to, keeping, finished, share } = answer;
     let encoding = Encoding::negotiate(headers, body.len());
     // Gateways read it off the answer to a POST, too.
     to.insert(header::CACHE_CONTROL, cache_control(keeping));
@@ -48,12 +48,16 @@ pub(super) async fn respond(
     }
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.content_type()));
     let Some(encoding) = encoding else { return write(status, to, body) };
-    let encoded = match &finished {
-        Some(finished) => {
-            let encode = async |body| encoding.encode(body, &state.computing).await;
-            state.kept.answers.encoded(finished, encoding as usize, encode).await
+    let encode = async |body| {
+        let encoded = encoding.encode(body, &state.computing).await;
+        match share {
+            Some(share) => encoded.map(|encoded| share.attach(encoded)),
+            None => encoded,
         }
-        None => encoding.encode(body, &state.computing).await,
+    };
+    let encoded = match &finished {
+        Some(finished) => state.kept.answers.encoded(finished, encoding as usize, encode).await,
+        None => encode(body).await,
     };
     match encoded {
         Ok(encoded) => {

@@ -2,9 +2,12 @@
 
 use quotagraph::config::Config;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::app::{Database, TenantSetup, TestApp, World, tenant};
+use crate::support::process::until;
 use crate::support::subscriber::{Events, Socket};
+use crate::support::wire::{connect, head};
 
 /// A series of 744 points, of some 50 kB when its points have a start and an end.
 const SERIES: &str = "usageOverTime(from: \"2026-01-01T00:00:00Z\", to: \"2026-02-01T00:00:00Z\", interval: \"PT1H\")";
@@ -166,5 +169,54 @@ async fn what_is_asked_of_points_in_several_places_is_gathered() {
     ] {
         assert_eq!(app.data(&document).await, expected, "{document}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_have_a_limit_together() {
+    let (_world, app) = start_with(|config| {
+        config.cache.answer_bytes = 0;
+        config.limits.unsent_bytes = 64 << 20;
+        config.limits.aliases = 1000;
+    })
+    .await;
+    // 40 tenants with 300 names of 800 bytes.
+    let names: Vec<_> = (0..300).map(|number| format!("{}{number:03}:id", "x".repeat(797))).collect();
+    let names = names.join(" ");
+    let body = json!({ "query": format!("{{tenants(first:40){{nodes{{{names}}}}}}}") }).to_string();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let ask = async || {
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = head(&mut stream).await;
+        (head, stream)
+    };
+    // Half of the room is for one caller, and an answer takes ten million bytes of it. What the system takes on is not counted.
+    let mut slow = Vec::new();
+    let refused = loop {
+        let (head, stream) = ask().await;
+        if !head.starts_with("HTTP/1.1 200 ") {
+            break head;
+        }
+        slow.push(stream);
+        assert!(slow.len() < 20, "nothing is refused");
+    };
+    assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("\r\nRetry-After: 10\r\n"), "{refused}");
+    assert!(slow.len() >= 3, "{} answers only", slow.len());
+    let mut socket = Socket::init(&app, json!({})).await;
+    socket
+        .say(
+            json!({ "type": "subscribe", "id": "1", "payload": { "query": format!("{{tenants(first:40){{nodes{{{names}}}}}}}") } }),
+        )
+        .await;
+    let told = socket.hear().await;
+    assert_eq!((&told["type"], &told["payload"][0]["extensions"]["code"]), (&json!("error"), &json!("RATE_LIMITED")), "{told}");
+    // What is small goes on.
+    app.data("{ tenants(first: 1) { nodes { id } } }").await;
+    drop(slow);
+    until("room for another answer", async || ask().await.0.starts_with("HTTP/1.1 200 ")).await;
     app.stop().await;
 }

@@ -68,11 +68,11 @@ pub(super) async fn connect(state: Arc<HttpState>, connection: Connection, mut h
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);
     // Browsers do not tell a page why it may not connect, but why a connection is closed.
-    let arrival = if speaks_ours { state.open_sockets.arrive().map_err(Close::Crowded) } else { Err(Close::Subprotocol) };
     upgrade.on_upgrade(move |socket| async move {
-        match arrival {
-            Ok(stay) => Session::new(state, address, credentials, stay, connection.trust).run(socket).await,
-            Err(refused) => refuse(socket, refused).await,
+        if speaks_ours {
+            Session::new(state, address, credentials, connection.trust).run(socket).await;
+        } else {
+            refuse(socket, Close::Subprotocol).await;
         }
         drop(running);
     })

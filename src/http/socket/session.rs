@@ -82,15 +82,16 @@ pub(super) struct Session {
     operations: Operations,
     /// What takes long on this connection is done one after the other: answers that are not taken yet do not add up.
     lane: Arc<Semaphore>,
-    /// Its place among the connections that may be open.
-    stay: Stay,
+    /// Its place among the `WebSocket`s that may be open. Until its client is known, the listener counts it as a connection that waits.
+    stay: Option<Stay>,
     /// To be given once the caller was let in.
     trust: Option<Trust>,
 }
 
 impl Session {
-    pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials, stay: Stay, trust: Option<Trust>) -> Self {
-        Self { state, address, held, view: None, operations: Operations::default(), lane: Arc::new(Semaphore::new(1)), stay, trust }
+    pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials, trust: Option<Trust>) -> Self {
+        let lane = Arc::new(Semaphore::new(1));
+        Self { state, address, held, view: None, operations: Operations::default(), lane, stay: None, trust }
     }
 
     /// Serves the connection to its end.
@@ -182,7 +183,7 @@ impl Session {
                 };
                 let admitted = self.state.gate.admit(held.borrow(), self.address).await;
                 let view = admitted.map_err(Close::from)?;
-                self.stay.belong_to(view.principal()).map_err(Close::Crowded)?;
+                self.stay = Some(self.state.open_sockets.enter(view.principal()).map_err(Close::Crowded)?);
                 self.view = Some(view);
                 if let Some(trust) = self.trust.take() {
                     trust.give();
