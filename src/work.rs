@@ -4,8 +4,8 @@
 //! thousand. So whoever reads a history or goes through it spends work first, and the answer is given up as soon as that is too much, or as
 //! nobody waits for it any more.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -37,10 +37,8 @@ pub struct Work {
     is_given_up: AtomicBool,
     /// The same, to be waited for.
     given_up: CancellationToken,
-    /// How long the database is waited for at most, in all.
-    patience: Duration,
-    /// What all requests find out of the database; where it is not known, it is taken to answer.
-    database: OnceLock<Arc<Answering>>,
+    /// How long the database is waited for in all, as all requests together find worth while.
+    database: Arc<Answering>,
     waited: Mutex<Waited>,
 }
 
@@ -86,30 +84,29 @@ impl Drop for Waiting<'_> {
 }
 
 impl Work {
-    /// So much work at most, with so much patience with the database.
+    /// So much work at most, for which the database is waited for.
     #[must_use]
-    pub fn new(most: usize, patience: Duration) -> Self {
+    pub fn new(most: usize, database: Arc<Answering>) -> Self {
         Self {
             most,
             counts: Arc::default(),
             is_given_up: AtomicBool::default(),
             given_up: CancellationToken::new(),
-            patience,
-            database: OnceLock::new(),
+            database,
             waited: Mutex::new(Waited { at_most: None, before: Duration::ZERO, waiting: 0, since: None }),
         }
     }
 
-    /// Any amount of work.
+    /// Any amount of work, for which a database is waited for so long.
     #[must_use]
     pub fn endless(patience: Duration) -> Self {
-        Self::new(usize::MAX, patience)
+        Self::new(usize::MAX, Arc::new(Answering::new(patience)))
     }
 
     /// The work of another operation of the same request.
     #[must_use]
     pub fn shared(&self) -> Self {
-        Self { counts: Arc::clone(&self.counts), ..Self::new(self.most, self.patience) }
+        Self { counts: Arc::clone(&self.counts), ..Self::new(self.most, Arc::clone(&self.database)) }
     }
 
     /// Begins anew, for the next answer of the same operation.
@@ -207,23 +204,20 @@ impl Work {
             biased;
             () = self.given_up() => return Err(StoreError::GivenUp.into()),
             read = reading => read,
-            () = self.waited_too_long() => Err(StoreError::Slow(self.patience).into()),
+            () = self.waited_too_long() => Err(StoreError::Slow(self.database.limit()).into()),
         };
-        if let Some(database) = self.database.get() {
-            if read.is_ok() { database.answered() } else { database.waited_in_vain(since) }
+        if read.is_ok() {
+            self.database.answered();
+        } else {
+            self.database.waited_in_vain(since);
         }
         read
-    }
-
-    /// Waits as others have found it worth while, and lets them know.
-    pub fn share_findings(&self, database: &Arc<Answering>) {
-        let _ = self.database.set(Arc::clone(database));
     }
 
     /// How long may still be waited.
     fn rest(&self) -> Duration {
         let mut waited = self.waited.lock();
-        let at_most = *waited.at_most.get_or_insert_with(|| self.database.get().map_or(self.patience, |found| found.patience()));
+        let at_most = *waited.at_most.get_or_insert_with(|| self.database.patience());
         at_most.saturating_sub(waited.in_all())
     }
 
@@ -248,14 +242,14 @@ mod tests {
 
     #[tokio::test]
     async fn too_much_work_gives_the_answer_up_and_that_of_a_list_together() {
-        let work = Work::new(100, PATIENCE);
+        let work = Work::new(100, Arc::new(Answering::new(PATIENCE)));
         let other = work.shared();
         assert!(work.spend(60).is_ok() && other.spend(40).is_ok() && !other.is_exceeded());
         assert!(matches!(other.spend(1), Err(StoreError::GivenUp)) && other.is_exceeded() && work.is_exceeded());
         assert!(!work.is_given_up(), "each operation ends by itself");
         other.given_up().await;
         assert!(work.spend(0).is_err() && work.is_given_up(), "with its next piece of work");
-        let events = Work::new(100, PATIENCE);
+        let events = Work::new(100, Arc::new(Answering::new(PATIENCE)));
         for _ in 0..3 {
             assert!(events.spend(100).is_ok());
             events.renew();

@@ -18,14 +18,24 @@ const LATEST: Duration = Duration::from_millis(100);
 const PROBE_EVERY: Duration = Duration::from_millis(5);
 /// How long a client waits that goes away.
 const GONE_AFTER: Duration = Duration::from_millis(300);
+/// What an event begins with.
+const EVENT: &[u8] = b"event: next\n";
 /// What a service does that has nothing to do, in seconds of processor time in half a second.
 const IDLE: f64 = 0.02;
+
+/// What came.
+struct Outcome {
+    told: String,
+    /// How many answers: of a subscription, one for each event.
+    answers: u32,
+}
 
 /// The figures of a document.
 pub(crate) struct Row {
     name: String,
     outcome: String,
     took: Duration,
+    /// For each answer.
     cpu_s: f64,
     peak_mb: f64,
     /// The longest that `/healthz` took while two of it were made.
@@ -86,7 +96,7 @@ pub(crate) async fn measure(binary: &Path, folder: &Path, database: &str, docume
     let outcome = asking.outcome().await?;
     let took = started.elapsed();
     settle(pid).await?;
-    let cpu_s_taken = cpu_s(pid)? - before;
+    let cpu_s_taken = (cpu_s(pid)? - before) / f64::from(outcome.answers);
     let peak_mb = (serve.memory_mib("VmHWM:")? - resident) * 1.048_576;
     let health = {
         let both = async { tokio::try_join!(asking.outcome(), asking.outcome()) };
@@ -120,7 +130,7 @@ pub(crate) async fn measure(binary: &Path, folder: &Path, database: &str, docume
     settle(pid).await?;
     let gone_s = if at_end > before { cpu_s(pid)? - at_end } else { 0.0 };
     serve.stop()?;
-    Ok(Row { name: document.name.clone(), outcome, took, cpu_s: cpu_s_taken, peak_mb, health, gone_s })
+    Ok(Row { name: document.name.clone(), outcome: outcome.told, took, cpu_s: cpu_s_taken, peak_mb, health, gone_s })
 }
 
 struct Asking<'a> {
@@ -145,11 +155,12 @@ impl Asking<'_> {
     }
 
     /// Asks, and says what the answer was.
-    async fn outcome(&self) -> Result<String, Failed> {
+    async fn outcome(&self) -> Result<Outcome, Failed> {
         let mut response = self.send(self.document.body.clone()).await?;
-        let (mut taken, mut head) = (0, Vec::new());
+        let (mut taken, mut head, mut answers) = (0, Vec::new(), 0);
         while let Some(part) = response.chunk().await? {
             taken += part.len();
+            answers += u32::try_from(part.windows(EVENT.len()).filter(|window| *window == EVENT).count())?;
             if head.len() < 100_000 {
                 head.extend_from_slice(&part);
             }
@@ -157,7 +168,9 @@ impl Asking<'_> {
                 break;
             }
         }
-        Ok(format!("{:.1} MB{}", f64::from(u32::try_from(taken)?) / 1e6, told(&head)))
+        let events = if self.document.events.is_some() { format!(" in {answers} events") } else { String::new() };
+        let told = format!("{:.1} MB{events}{}", f64::from(u32::try_from(taken)?) / 1e6, told(&head));
+        Ok(Outcome { told, answers: answers.max(1) })
     }
 }
 

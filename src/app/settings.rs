@@ -59,7 +59,6 @@ pub(super) fn request_limits(config: &Config) -> RequestLimits {
         text: text_limits(config),
         answer_bytes: limits.answer_bytes,
         work: limits.work,
-        patience: config.database.acquire_timeout,
         complexity: limits.complexity,
         timeout: limits.request_timeout,
     }

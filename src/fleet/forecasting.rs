@@ -136,6 +136,7 @@ mod tests {
     use super::*;
     use crate::quota::fleet::{Change, DailyValues, Member, Pass as _, Step, millis};
     use crate::quota::forecast::MAX_DAYS;
+    use crate::store::Answering;
 
     const TENANTS: u32 = 300;
     const TOTAL_GB: i64 = 10_000;
@@ -179,12 +180,12 @@ mod tests {
         assert!(matches!(found, Err(StoreError::GivenUp)));
         assert!(ids.iter().all(|id| !forecasts.known.contains_key(id)));
         // What was made until it was too much is kept: the next one makes the rest.
-        let some = Arc::new(Work::new(200 * work::FORECAST, Duration::from_secs(1)));
+        let some = Arc::new(Work::new(200 * work::FORECAST, Arc::new(Answering::new(Duration::from_secs(1)))));
         assert!(forecasts.days_until_full(ids.clone(), days(0), Arc::clone(&some)).await.unwrap().is_err());
         assert!(some.is_exceeded());
         let made = ids.iter().filter(|id| forecasts.known.contains_key(*id)).count();
         assert_eq!(made, 200);
-        let again = Arc::new(Work::new(200 * work::FORECAST, Duration::from_secs(1)));
+        let again = Arc::new(Work::new(200 * work::FORECAST, Arc::new(Answering::new(Duration::from_secs(1)))));
         assert!(forecasts.days_until_full(ids, days(0), again).await.unwrap().is_ok());
     }
 

@@ -157,14 +157,15 @@ impl fmt::Write for Length {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::value;
-
     use std::time::Duration;
 
+    use async_graphql::value;
+
     use super::*;
+    use crate::store::Answering;
 
     fn of_bytes(limit: usize) -> Budget {
-        Budget::new(limit, Work::new(1000, Duration::from_secs(1)))
+        Budget::new(limit, Work::new(1000, Arc::new(Answering::new(Duration::from_secs(1)))))
     }
 
     #[test]

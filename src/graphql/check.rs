@@ -17,9 +17,9 @@ use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 
 use super::budget::Budget;
+use super::context::RequestContext;
 use super::entities::{ENTITIES, Repeats};
 use super::error::{code, shorten};
-use super::history::Shared;
 use super::known::{Kinds, KnownDocument, KnownDocuments};
 use super::limits::DocumentLimits;
 use super::tokens::too_complex;
@@ -35,7 +35,7 @@ pub struct DocumentCheck {
     /// The known document of the request, and the kinds of its variables.
     current: Mutex<Option<(Arc<KnownDocument>, Kinds)>>,
     /// What the answer to the request may take.
-    budget: OnceLock<Option<Arc<Budget>>>,
+    budget: OnceLock<Arc<Budget>>,
 }
 
 impl DocumentCheck {
@@ -44,8 +44,8 @@ impl DocumentCheck {
         Self { limits, known, current: Mutex::default(), budget: OnceLock::new() }
     }
 
-    fn budget(&self, ctx: &ExtensionContext<'_>) -> Option<&Budget> {
-        self.budget.get_or_init(|| ctx.data_opt::<Arc<Budget>>().cloned()).as_deref()
+    fn budget(&self, ctx: &ExtensionContext<'_>) -> &Budget {
+        self.budget.get_or_init(|| Arc::clone(&ctx.data_unchecked::<Arc<RequestContext>>().budget))
     }
 }
 
@@ -78,7 +78,7 @@ impl Extension for DocumentCheck {
     ) -> ServerResult<Request> {
         let current = KnownDocument::of(&request).and_then(|known| Some((Arc::clone(known), known.kinds(&request.variables)?)));
         *self.current.lock() = current;
-        next.run(ctx, request.data(Arc::<Shared>::default())).await
+        next.run(ctx, request).await
     }
 
     async fn resolve(
@@ -92,11 +92,11 @@ impl Extension for DocumentCheck {
         let key = if is_entry { "" } else { info.alias.unwrap_or(info.name) };
         let repeats = if info.name == ENTITIES { ctx.data_opt::<Repeats>() } else { None };
         // What is given up is dropped by whoever waits for it.
-        if budget.is_some_and(|budget| !budget.spend(0)) {
+        if !budget.spend(0) {
             return pending().await;
         }
         let mut made = next.run(ctx, info).await.map_err(|error| with_argument(error, field))?;
-        if budget.is_some_and(|budget| !budget.spend_field(key, made.as_ref())) {
+        if !budget.spend_field(key, made.as_ref()) {
             return pending().await;
         }
         if let Some((repeats, entities)) = repeats.zip(made.take_if(|_| repeats.is_some())) {

@@ -34,14 +34,14 @@ impl Repeats {
     }
 
     /// Puts what was made into each place. `None` when the answer becomes too large.
-    pub(super) fn put_in(&self, field: &Field, made: Value, budget: Option<&Budget>) -> Option<Value> {
+    pub(super) fn put_in(&self, field: &Field, made: Value, budget: &Budget) -> Option<Value> {
         let (Some(places), Value::List(made)) = (self.0.get(&field.response_key().node), &made) else { return Some(made) };
         let mut all = Vec::with_capacity(places.len());
         let mut seen = 0;
         for place in places {
             let entity = made.get(*place)?;
             // The first one of each has spent its own.
-            if *place < seen && budget.is_some_and(|budget| !budget.spend_copy(entity)) {
+            if *place < seen && !budget.spend_copy(entity) {
                 return None;
             }
             seen = seen.max(place + 1);
@@ -137,9 +137,9 @@ mod tests {
         let made = value!([{ "id": "a" }, { "id": "b" }]);
         let budget = |bytes| Budget::new(bytes, Work::endless(Duration::ZERO));
         let expected = value!([{ "id": "a" }, { "id": "b" }, { "id": "a" }, { "id": "a" }]);
-        assert_eq!(repeats.put_in(&field.node, made.clone(), None), Some(expected.clone()));
-        assert_eq!(repeats.put_in(&field.node, made.clone(), Some(&budget(80))), Some(expected));
-        assert_eq!(repeats.put_in(&field.node, made, Some(&budget(79))), None);
+        assert_eq!(repeats.put_in(&field.node, made.clone(), &budget(1000)), Some(expected.clone()));
+        assert_eq!(repeats.put_in(&field.node, made.clone(), &budget(80)), Some(expected));
+        assert_eq!(repeats.put_in(&field.node, made, &budget(79)), None);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
+use super::context::Asker;
 use super::error::ApiError;
-use super::history::Asker;
 use super::types::UsageRequest;
 use crate::allocations::{Allocations, Answer, Demand};
 use crate::computing::Computing;
@@ -341,7 +341,7 @@ impl Loader<FleetKey> for Loaders {
         let read = |asker: Asker, request: SeriesRequest, keys: Vec<FleetKey>| async move {
             let ids = |key: &FleetKey| key.members.iter().map(|watched| watched.tenant.id.clone()).collect();
             let fleets: Vec<Vec<TenantId>> = keys.iter().map(ids).collect();
-            let series = self.fleets.series(&fleets, &request, asker.shared_work()).await?;
+            let series = self.fleets.series(&fleets, &request, Arc::clone(asker.work())).await?;
             Ok(keys.into_iter().zip(series.into_iter().map(Arc::new)).collect())
         };
         let question = |key: &FleetKey| (key.asker.clone(), key.request.clone());

@@ -2,8 +2,10 @@
 
 mod budget;
 mod check;
+mod context;
 mod cost;
 mod cursor;
+mod delivery;
 mod entities;
 mod error;
 mod history;
@@ -28,7 +30,9 @@ mod types;
 
 pub use self::budget::{Budget, Waiting};
 use self::check::DocumentCheck;
+pub use self::context::RequestContext;
 pub use self::cost::Cost;
+pub use self::delivery::Delivery;
 pub use self::error::{ApiError, code, coded_error};
 pub use self::json::Json;
 pub use self::known::KnownDocuments;
@@ -39,10 +43,10 @@ pub use self::query::Query;
 use self::schema::builder;
 pub use self::schema::{Schema, federation_sdl, sdl};
 pub use self::services::Services;
-pub use self::subscription::{Delivery, Subscription};
+pub use self::subscription::Subscription;
 pub use self::tokens::TextLimits;
-/// The executable schema. A request brings its [`View`](crate::access::View) and an `Arc` of its [`Ingredients`](crate::answers::Ingredients) as data; a subscription
-/// its [`Delivery`], too.
+
+/// The executable schema. A request brings an `Arc` of its [`RequestContext`] as data.
 #[must_use]
 pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments) -> Schema {
     let loaders =

@@ -3,9 +3,10 @@
 use async_graphql::{Context, ID, Object};
 use tracing::info;
 
+use super::context::{ingredients, view};
 use super::error::ApiError;
 use super::history::wait_for_history;
-use super::services::{Services, ingredients};
+use super::services::Services;
 use super::types::SpaceAllocation;
 use crate::access::{Role, View};
 use crate::allocations::Answer;
@@ -23,7 +24,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The tenant's id.")] tenant_id: ID,
     ) -> Option<Result<SpaceAllocation, async_graphql::Error>> {
-        let view = ctx.data_unchecked::<View>();
+        let view = view(ctx);
         ingredients(ctx).never_keep();
         let outcome = refresh(ctx, view, tenant_id.as_str()).await;
         let told = outcome.as_ref().map_or_else(ApiError::code, |_| "OK");

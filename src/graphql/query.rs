@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
+use super::context::view;
 use super::error::ApiError;
 use super::history::null_alone;
 use super::scalars::Integer;
 use super::services::Services;
 use super::types::{Fleet, Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
-use crate::access::{Role, View};
+use crate::access::Role;
 
 /// What can be asked.
 pub struct Query;
@@ -24,7 +25,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The tenant's id.")] id: Option<ID>,
     ) -> Option<Result<Tenant, async_graphql::Error>> {
-        let view = ctx.data_unchecked::<View>();
+        let view = view(ctx);
         if let Err(forbidden) = view.require(Role::Read) {
             return Some(Err(ApiError::from(forbidden).into()));
         }
@@ -43,7 +44,7 @@ impl Query {
     /// A tenant that another subgraph of an Apollo Federation refers to.
     #[graphql(entity)]
     async fn find_tenant_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Option<Result<Tenant, async_graphql::Error>> {
-        let view = ctx.data_unchecked::<View>();
+        let view = view(ctx);
         if let Err(forbidden) = view.require(Role::Read) {
             return Some(Err(ApiError::from(forbidden).into()));
         }
@@ -64,7 +65,7 @@ impl Query {
         #[graphql(desc = "The order of the list; by id when not given.")] order_by: Option<TenantOrder>,
     ) -> Option<Result<TenantConnection, async_graphql::Error>> {
         null_alone(async {
-            ctx.data_unchecked::<View>().require(Role::Read)?;
+            view(ctx).require(Role::Read)?;
             let limit = ctx.data_unchecked::<Services>().page_size;
             let page = Page::parse(first, after.as_deref(), last, before.as_deref(), limit)?;
             list_tenants(ctx, page, &filter.unwrap_or_default(), order_by.unwrap_or_default()).await.map(Some)
@@ -80,7 +81,7 @@ impl Query {
         #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
     ) -> Option<Result<Fleet, async_graphql::Error>> {
         null_alone(async {
-            ctx.data_unchecked::<View>().require(Role::Read)?;
+            view(ctx).require(Role::Read)?;
             Fleet::of(ctx, &filter.unwrap_or_default()).await.map(Some)
         })
         .await

@@ -1,19 +1,14 @@
 //! What resolvers work with, besides the caller's [`View`](crate::access::View), which is the only way to a tenant.
 
-use std::sync::Arc;
-
-use async_graphql::Context;
-
 use crate::access::{Allowance, Presence};
 use crate::allocations::Allocations;
-use crate::answers::Ingredients;
 use crate::clock::SharedClock;
 use crate::computing::Computing;
 use crate::feed::Feed;
 use crate::fleet::Fleets;
 use crate::metrics::SubscriptionMetrics;
 use crate::quota::TenantId;
-use crate::store::{Answering, SharedStore};
+use crate::store::SharedStore;
 
 /// The parts that resolvers use, shared by all requests.
 pub struct Services {
@@ -27,8 +22,6 @@ pub struct Services {
     pub store: SharedStore,
     /// The time.
     pub clock: SharedClock,
-    /// How long a request waits for the database, in all of its fields together.
-    pub database: Arc<Answering>,
     /// The tenant that is meant when none is named.
     pub default_tenant: Option<TenantId>,
     /// Items on a page at most.
@@ -45,8 +38,3 @@ pub struct Services {
 
 /// Points of a series at most.
 pub const MAX_POINTS: usize = 10_000;
-
-/// Where the resolvers of a request note what they use.
-pub(super) fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
-    ctx.data_unchecked::<Arc<Ingredients>>()
-}

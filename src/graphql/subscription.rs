@@ -4,50 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Subscription as SubscriptionRoot};
 use futures_util::Stream;
-use jiff::Timestamp;
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
+use super::context::{RequestContext, ingredients};
 use super::error::ApiError;
-use super::history::Shared;
 use super::scalars::Instant;
-use super::services::{Services, ingredients};
+use super::services::Services;
 use super::types::SpaceAllocationChange;
-use crate::access::{Role, View};
-use crate::computing::Turn;
+use crate::access::Role;
 use crate::feed::Ended;
-
-/// How a subscription's events travel, and where they resume. A request brings it as data.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// The transport's name, for the figures.
-    pub transport: &'static str,
-    /// Where the subscriber stood when its connection broke, if the transport knows; it wins over `since`.
-    pub resume_after: Option<Timestamp>,
-    /// The place after which the events begin, as soon as the subscription has begun.
-    pub begins_after: Arc<Mutex<Option<Timestamp>>>,
-    /// The place of the event that was made last.
-    pub place: Arc<Mutex<Option<Timestamp>>>,
-    /// Where each event waits for its turn to be made.
-    pub turn: Turn,
-    /// Whoever shares a connection takes turns with what takes long.
-    pub lane: Arc<Semaphore>,
-}
-
-impl Delivery {
-    /// By a transport that knows of no places.
-    #[must_use]
-    pub fn by(transport: &'static str) -> Self {
-        Self {
-            transport,
-            resume_after: None,
-            begins_after: Arc::default(),
-            place: Arc::default(),
-            turn: Turn::default(),
-            lane: Arc::new(Semaphore::new(1)),
-        }
-    }
-}
 
 fn no_such_tenant() -> ApiError {
     ApiError::argument("tenantId", "there is no such tenant")
@@ -71,9 +35,9 @@ impl Subscription {
         )]
         since: Option<Instant>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<SpaceAllocationChange>> + use<>> {
-        let (services, view) = (ctx.data_unchecked::<Services>(), ctx.data_unchecked::<View>());
-        let delivery = ctx.data_unchecked::<Delivery>().clone();
-        let shared = Arc::clone(ctx.data_unchecked::<Arc<Shared>>());
+        let services = ctx.data_unchecked::<Services>();
+        let request = Arc::clone(RequestContext::of(ctx));
+        let (view, delivery) = (&request.view, request.delivery.clone());
         // Events are not kept, and there may be many.
         ingredients(ctx).never_keep();
         view.require(Role::Read).map_err(ApiError::from)?;
@@ -88,7 +52,7 @@ impl Subscription {
         Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {
             let (place, turn) = (Arc::clone(&delivery.place), delivery.turn.clone());
             // The event that was made last has been answered.
-            shared.renew();
+            request.renew();
             async move {
                 let (mut subscription, stay, open) = state?;
                 match subscription.next().await? {

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_graphql::parser::types::{DocumentOperations, OperationDefinition, OperationType};
-use async_graphql::{Name, Request, Response as GraphqlResponse, ServerError, Value};
+use async_graphql::parser::types::{DocumentOperations, OperationDefinition, OperationType, VariableDefinition};
+use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream, Stream};
@@ -24,7 +24,7 @@ use super::variables::weight;
 use crate::access::{Principal, View};
 use crate::answers::{AnswerKey, Ingredients};
 use crate::computing::{Computing, Turn};
-use crate::graphql::{Budget, Cost, Delivery, Schema, Waiting, code, coded_error};
+use crate::graphql::{Budget, Cost, Delivery, RequestContext, Schema, Waiting, code, coded_error};
 use crate::shown;
 
 /// An operation that can be executed, or whose document gets its error then.
@@ -48,8 +48,10 @@ impl Operation {
         Ok(match state.known.admit(&mut request, state.kept.clock.now()) {
             Ok(cost) => {
                 let of_type = find_operation_type(&mut request);
-                drop_undeclared(&mut request);
-                Self { request: Ok(request), of_type, cost }
+                match settle_variables(&mut request) {
+                    Ok(()) => Self { request: Ok(request), of_type, cost },
+                    Err(refused) => Self { request: Err(Box::new(refused)), of_type, cost: None },
+                }
             }
             Err(refused) => Self { request: Err(Box::new(refused)), of_type: None, cost: None },
         })
@@ -83,7 +85,6 @@ impl Operation {
     }
 
     fn try_stream(self, state: &Arc<HttpState>, view: View, mut delivery: Delivery) -> BoxStream<'static, Told> {
-        let ingredients = Arc::new(Ingredients::default());
         let is_subscription = self.is_subscription();
         let is_long = self.is_long(&view);
         if is_long {
@@ -91,9 +92,10 @@ impl Operation {
         }
         let principal = view.principal().clone();
         let (turn, lane) = (delivery.turn.clone(), Arc::clone(&delivery.lane));
-        let request = self.request.map(|request| request.data(view).data(ingredients).data(delivery));
+        let budget = Arc::new(state.budget());
+        let context = RequestContext::new(view, Arc::default(), Arc::clone(&budget), delivery);
+        let request = self.request.map(|request| request.data(Arc::new(context)));
         let state = Arc::clone(state);
-        let budget = Arc::new(state.limits.budget());
         match request {
             Ok(request) if is_subscription => {
                 state.metrics.http.requests.inc();
@@ -199,7 +201,7 @@ fn in_turn(answer: impl Future<Output = Told> + Send + 'static, lane: Arc<Semaph
 
 /// The events of a subscription, each within the budget. One that is larger is the last: it tells that.
 fn subscribe(state: Arc<HttpState>, request: Request, budget: Arc<Budget>) -> BoxStream<'static, GraphqlResponse> {
-    let responses = state.schema.execute_stream(request.data(Arc::clone(&budget)));
+    let responses = state.schema.execute_stream(request);
     let (renewed, ended) = (Arc::clone(&budget), Arc::clone(&budget));
     let responses = responses.inspect(move |_| renewed.renew()).take_until(async move { ended.ended().await });
     let refusal = stream::once(async move { budget.refusal() }).filter_map(|refused| ready(refused.map(refuse)));
@@ -236,8 +238,10 @@ pub(super) async fn answer_operation(
     }
     let ingredients = Arc::new(Ingredients::default());
     let is_long = operation.is_long(&view);
-    let request = operation.request.map(|request| request.data(view.clone()).data(Arc::clone(&ingredients)));
-    let mut answer = run(state, request, is_long, Arc::new(budget), move |response| write_answer(response, media_type)).await;
+    let budget = Arc::new(budget);
+    let context = RequestContext::new(view.clone(), Arc::clone(&ingredients), Arc::clone(&budget), Delivery::by("http"));
+    let request = operation.request.map(|request| request.data(Arc::new(context)));
+    let mut answer = run(state, request, is_long, budget, move |response| write_answer(response, media_type)).await;
     // Counting while it is made does not know of what is escaped, nor of commas.
     if answer.body.len() > state.limits.answer_bytes {
         answer = write_answer(refuse(Budget::too_large(state.limits.answer_bytes)), media_type);
@@ -268,15 +272,32 @@ fn make_request(document: String, params: Params) -> Result<Request, Refusal> {
 /// What a parsed document takes in memory, as a multiple of its text, about.
 const DOCUMENT_WEIGHT: usize = 16;
 
-/// Drops the variables that the operation does not declare: a text or a comment of the document may have named them.
-fn drop_undeclared(request: &mut Request) {
-    if request.variables.is_empty() {
-        return;
+/// Takes those of the variables that the operation declares: a text or a comment of the document may have named others. The library takes
+/// null and nothing for each other, and both for a default of the argument, so those that must be there are looked for here (GraphQL
+/// specification, section 6.1.2).
+fn settle_variables(request: &mut Request) -> Result<(), ServerError> {
+    let (name, mut given) = (request.operation_name.clone(), std::mem::take(&mut request.variables));
+    let Some(operation) = find_operation(request, name.as_deref()) else { return Ok(()) };
+    let mut taken = Variables::default();
+    for definition in &operation.variable_definitions {
+        let VariableDefinition { name, var_type, default_value, .. } = &definition.node;
+        let value = given.remove(&name.node);
+        let is_required = !var_type.node.nullable;
+        let fault = match value {
+            None if is_required && default_value.is_none() => "of required type {} was not provided",
+            Some(Value::Null) if is_required => "of non-null type {} must not be null",
+            None => continue,
+            Some(value) => {
+                taken.insert(name.node.clone(), value);
+                continue;
+            }
+        };
+        let fault = fault.replace("{}", &format!("\"{}\"", var_type.node));
+        let sentence = shown::cut(&format!("variable \"${}\" {fault}", name.node)).into_owned();
+        return Err(ServerError { locations: vec![definition.pos], ..coded_error(sentence, code::BAD_USER_INPUT) });
     }
-    let name = request.operation_name.clone();
-    let declared: Option<Vec<Name>> = find_operation(request, name.as_deref())
-        .map(|operation| operation.variable_definitions.iter().map(|definition| definition.node.name.node.clone()).collect());
-    request.variables.retain(|name, _| declared.as_ref().is_some_and(|declared| declared.contains(name)));
+    request.variables = taken;
+    Ok(())
 }
 
 /// The type of the operation that will be executed. The parsed document stays in the request.
@@ -340,7 +361,6 @@ async fn run<T: Send + 'static>(
 
 /// Executes a request until it is done, or the answer is given up.
 async fn execute(schema: Schema, request: Request, budget: Arc<Budget>) -> GraphqlResponse {
-    let request = request.data(Arc::clone(&budget));
     let response = tokio::select! {
         biased;
         response = schema.execute(request) => response,

@@ -104,13 +104,27 @@ impl Caller<'_> {
             Some(Err(key)) => Some(key),
             None => None,
         };
-        match parse(&request)? {
+        // On the heap: most requests find their answer finished, and shall not carry the room for making it.
+        Box::pin(self.make(state, view, parse(&request)?, media_type, key)).await
+    }
+
+    /// Makes an answer that is not among the finished ones.
+    async fn make(
+        &self,
+        state: &Arc<HttpState>,
+        view: View,
+        asked: Asked,
+        media_type: MediaType,
+        key: Option<AnswerKey>,
+    ) -> Result<Reply, Refusal> {
+        let method = &self.method;
+        match asked {
             Asked::One(params) => {
                 let operation = Operation::prepare(state, *params)?;
                 if self.accepted.events && operation.is_subscription() {
                     return self.answer_by_events(state, view, operation);
                 }
-                let budget = state.limits.budget();
+                let budget = state.budget();
                 answer_operation(state, view, operation, method, media_type, key, budget).await.map(Reply::Answer)
             }
             Asked::Batch(operations) => {
@@ -118,7 +132,7 @@ impl Caller<'_> {
                 for _ in 1..operations.len() {
                     self.admit(state).await?;
                 }
-                let budget = state.limits.budget();
+                let budget = state.budget();
                 let answers = operations.into_iter().map(async |Listed { params, text }| {
                     let key = match text.map(|text| find_finished(state, &view, method, media_type, text)) {
                         Some(Ok(answer)) => return answer,

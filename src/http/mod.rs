@@ -59,6 +59,7 @@ use crate::access::{Gate, Presence};
 use crate::computing::Computing;
 use crate::graphql::{Budget, KnownDocuments, Schema, TextLimits};
 use crate::metrics::Metrics;
+use crate::store::Answering;
 use crate::work::Work;
 
 /// What the routes work with.
@@ -81,6 +82,8 @@ pub struct HttpState {
     pub readiness: Arc<Readiness>,
     /// Limits on requests.
     pub limits: RequestLimits,
+    /// How long each operation waits for the database in all.
+    pub database: Arc<Answering>,
     /// Where answers are made that take long.
     pub computing: Computing,
     /// The origins whose pages may call.
@@ -112,18 +115,16 @@ pub struct RequestLimits {
     pub answer_bytes: usize,
     /// What may be read and computed for it, likewise: see [`crate::work`].
     pub work: usize,
-    /// How long the database is waited for, by each operation in all.
-    pub patience: Duration,
     /// The complexity of the operations of a list together.
     pub complexity: usize,
     /// How long a request may be worked on.
     pub timeout: Duration,
 }
 
-impl RequestLimits {
+impl HttpState {
     /// What the answer to a request may take.
     fn budget(&self) -> Budget {
-        Budget::new(self.answer_bytes, Work::new(self.work, self.patience))
+        Budget::new(self.limits.answer_bytes, Work::new(self.limits.work, Arc::clone(&self.database)))
     }
 }
 

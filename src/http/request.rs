@@ -162,7 +162,6 @@ mod tests {
         text: TextLimits { tokens: 100, nesting: 4 },
         answer_bytes: 1000,
         work: 1000,
-        patience: Duration::from_secs(1),
         complexity: 1000,
         timeout: Duration::from_secs(1),
     };

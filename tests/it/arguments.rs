@@ -263,3 +263,50 @@ async fn errors_of_arguments_say_what_to_mend() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_variable_that_must_be_there_and_is_not_is_named_before_anything_is_executed() {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 1, 2), tenant("other", 1, 2)]).await;
+    let app = world.start_with(|config| config.server.default_tenant = Some("acme".parse().unwrap())).await;
+    let one = "query ($id: ID!) { tenant(id: $id) { id } }";
+    let listed = "query ($w: TenantFilter!, $n: Int!) { tenants(where: $w, first: $n) { totalCount } }";
+    let chosen = "query A($id: ID!) { tenant(id: $id) { id } } query B($n: Int) { tenants(first: $n) { totalCount } }";
+    let null = |name: &str, of: &str| format!("variable \"${name}\" of non-null type \"{of}\" must not be null");
+    let missing = |name: &str, of: &str| format!("variable \"${name}\" of required type \"{of}\" was not provided");
+    for (query, operation, variables, sentence) in [
+        (one, "", json!({ "id": null }), null("id", "ID!")),
+        (one, "", json!({}), missing("id", "ID!")),
+        (one, "", json!({ "ID": "acme" }), missing("id", "ID!")),
+        (one, "", json!(null), missing("id", "ID!")),
+        (listed, "", json!({ "w": null, "n": 1 }), null("w", "TenantFilter!")),
+        (listed, "", json!({ "w": {} }), missing("n", "Int!")),
+        (chosen, "A", json!({ "n": 1 }), missing("id", "ID!")),
+        ("query ($n: Int! = 1) { tenants(first: $n) { totalCount } }", "", json!({ "n": null }), null("n", "Int!")),
+        ("query ($n: [ID!]!) { tenants(where: { ids: $n }) { totalCount } }", "", json!({}), missing("n", "[ID!]!")),
+        ("mutation ($t: ID!) { refreshSpaceAllocation(tenantId: $t) { source } }", "", json!({ "t": null }), null("t", "ID!")),
+    ] {
+        // Documents that are known are judged alike.
+        for _ in 0..2 {
+            let body = json!({ "query": query, "operationName": operation, "variables": variables });
+            let response = app.client.post(format!("{}/graphql", app.base)).header("Accept", "application/graphql-response+json");
+            let response = response.header("Content-Type", "application/json").body(body.to_string()).send().await.unwrap();
+            let status = response.status();
+            let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+            assert_eq!((status.as_u16(), answer.get("data")), (400, None), "{query} {variables}: {answer}");
+            assert_eq!(answer["errors"][0]["message"], json!(sentence), "{query} {variables}");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+            assert_eq!(answer["errors"][0]["locations"][0]["line"], 1);
+        }
+    }
+    for (query, operation, variables, expected) in [
+        (one, "", json!({ "id": "other" }), json!({ "tenant": { "id": "other" } })),
+        ("query ($id: ID) { tenant(id: $id) { id } }", "", json!({ "id": null }), json!({ "tenant": { "id": "acme" } })),
+        ("query ($id: ID) { tenant(id: $id) { id } }", "", json!({}), json!({ "tenant": { "id": "acme" } })),
+        ("query ($id: ID! = \"other\") { tenant(id: $id) { id } }", "", json!({}), json!({ "tenant": { "id": "other" } })),
+        (chosen, "B", json!({ "id": null }), json!({ "tenants": { "totalCount": 2 } })),
+    ] {
+        let body = json!({ "query": query, "operationName": operation, "variables": variables });
+        assert_eq!(app.post(&body).await.1, json!({ "data": expected }), "{query} {variables}");
+    }
+    app.stop().await;
+}

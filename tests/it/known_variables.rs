@@ -183,9 +183,9 @@ async fn random_variables_of_known_documents_are_answered_as_at_the_first_time()
         if first.1["errors"].is_null() { answered += 1 } else { refused += 1 }
     }
     assert!(answered > 1000 && refused > 1000, "{answered} {refused}");
-    // All documents of before, and at most a part of the known ones.
+    // Nearly all documents of before, and at most a part of the known ones.
     let validations = validations(&app).await;
-    assert!((4000..6500).contains(&validations), "{validations}");
+    assert!((3500..6500).contains(&validations), "{validations}");
     app.stop().await;
 }
 
@@ -216,7 +216,9 @@ async fn values_that_come_for_the_first_time_are_not_validated_when_others_of_th
         assert_eq!(validations(&app).await, before + 1, "{document}");
         let absent = Map::new();
         ask(&app, document, &absent, 0).await;
-        assert_eq!(validations(&app).await, before + 2, "without a value {document} is judged anew");
+        // One that must be there is missed before anything is validated.
+        let judged = before + if document.contains("!)") { 1 } else { 2 };
+        assert_eq!(validations(&app).await, judged, "without a value {document} is judged anew");
     }
     app.stop().await;
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object};
 
+use super::super::context::ingredients;
 use super::super::scalars::DateTime;
-use super::super::services::ingredients;
 use super::StorageUnit;
 use crate::allocations::{self, Answer, Stamp};
 use crate::quota;

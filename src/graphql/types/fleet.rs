@@ -6,10 +6,11 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 use jiff::Timestamp;
 
+use super::super::context::{Asker, ingredients, view};
 use super::super::error::ApiError;
-use super::super::history::{Asker, null_alone, wait_for_history};
+use super::super::history::{null_alone, wait_for_history};
 use super::super::scalars::{Duration, Instant, Integer};
-use super::super::services::{Services, ingredients};
+use super::super::services::Services;
 use super::fleet_allocation::FleetAllocation;
 use super::ranking::{self, RankedTenant, Ranking};
 use super::tenants::{TenantFilter, kept};
@@ -160,7 +161,7 @@ impl Fleet {
         first: Integer,
     ) -> Option<Result<Vec<FleetGroup>, async_graphql::Error>> {
         let first = first.read_count("first", ctx.data_unchecked::<Services>().page_size);
-        Some(first.and_then(|first| self.split(ctx.data_unchecked::<View>(), &label, first)).map_err(Into::into))
+        Some(first.and_then(|first| self.split(view(ctx), &label, first)).map_err(Into::into))
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_graphql::{Context, Object};
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
+use super::super::context::Asker;
 use super::super::error::ApiError;
-use super::super::history::{Asker, load_history};
+use super::super::history::load_history;
 use super::super::loaders::{DaysKey, days};
 use super::super::scalars::{DateTime, Duration, Integer};
 use super::forecast_points::{ForecastPoint, ForecastPoints};

@@ -1,14 +1,13 @@
 //! The points of a forecast, and how all of them are written in one go.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{Context, ContextSelectionSet, Object, OutputType, Positioned, ServerResult, Value};
 use jiff::Timestamp;
 
-use super::super::budget::Budget;
+use super::super::context::RequestContext;
 use super::super::scalars::DateTime;
 use super::StorageUnit;
 use super::written::{Document, Entry, Selected, write_instant, write_list, write_number, write_object};
@@ -94,7 +93,7 @@ impl OutputType for ForecastPoints {
                 OfPoint::Upper(unit) => write_number(json, unit.convert_gb(expected.upper)),
             });
         };
-        Ok(write_list(ctx.data_opt::<Arc<Budget>>(), self.points.iter(), write).await)
+        Ok(write_list(&RequestContext::of(ctx).budget, self.points.iter(), write).await)
     }
 }
 

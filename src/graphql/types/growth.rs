@@ -3,8 +3,9 @@
 use async_graphql::{Context, Object};
 use jiff::Timestamp;
 
+use super::super::context::Asker;
 use super::super::error::ApiError;
-use super::super::history::{Asker, load_history};
+use super::super::history::load_history;
 use super::super::loaders::GrowthKey;
 use super::super::scalars::{DateTime, Duration};
 use super::StorageUnit;

@@ -7,7 +7,7 @@ use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 
-use super::super::budget::Budget;
+use super::super::context::RequestContext;
 use super::written::{Document, Entry, Selected, write_instant, write_list, write_number, write_object};
 use super::{StorageUnit, UsagePoint};
 use crate::quota::usage;
@@ -64,7 +64,7 @@ impl OutputType for Points {
         let Some(plan) = &self.plan else {
             return self.series.points.iter().cloned().map(UsagePoint).collect::<Vec<_>>().resolve(ctx, field).await;
         };
-        let budget = ctx.data_opt::<Arc<Budget>>();
+        let budget = &RequestContext::of(ctx).budget;
         Ok(write_list(budget, self.series.points.iter(), |json, point| write_point(json, point, plan)).await)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Enum, SimpleObject};
 use jiff::Timestamp;
 
+use super::super::context::Asker;
 use super::super::error::ApiError;
-use super::super::history::Asker;
 use super::super::services::Services;
 use super::Tenant;
 use crate::quota::fleet::Standing;
@@ -63,11 +63,12 @@ pub async fn by_history(
 ) -> Result<Vec<Option<f64>>, ApiError> {
     let ids: Vec<TenantId> = members.iter().map(|watched| watched.tenant.id.clone()).collect();
     if by == Ranking::SoonestFull {
-        let days = services.fleets.days_until_full(&ids, now, asker.shared_work()).await.map_err(|failed| asker.explain(failed))?;
+        let days =
+            services.fleets.days_until_full(&ids, now, Arc::clone(asker.work())).await.map_err(|failed| asker.explain(failed))?;
         return Ok(ids.iter().map(|id| days.get(id).copied()).collect());
     }
     let standings =
-        services.fleets.standings(&ids, from, now, asker.shared_work()).await.map_err(|failed| asker.explain(failed))?;
+        services.fleets.standings(&ids, from, now, Arc::clone(asker.work())).await.map_err(|failed| asker.explain(failed))?;
     Ok(ids.iter().map(|id| measure(by, standings.get(id), now)).collect())
 }
 

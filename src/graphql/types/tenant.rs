@@ -6,11 +6,12 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use jiff::SignedDuration;
 
+use super::super::context::{Asker, ingredients};
 use super::super::error::ApiError;
-use super::super::history::{Asker, load_history, null_alone};
+use super::super::history::{load_history, null_alone};
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{Duration, Instant, Integer};
-use super::super::services::{Services, ingredients};
+use super::super::services::Services;
 use super::usage::Fill;
 use super::{
     CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageRequest,

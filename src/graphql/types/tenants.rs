@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, SimpleObject};
 
+use super::super::context::{ingredients, view};
 use super::super::cursor::Cursor;
 use super::super::error::ApiError;
 use super::super::history::wait_for_history;
-use super::super::services::{Services, ingredients};
+use super::super::services::Services;
 use super::page::Page;
 use super::{PageInfo, Tenant};
-use crate::access::View;
 use crate::quota::SpaceAllocation;
 use crate::tenants::WatchedTenant;
 
@@ -237,7 +237,7 @@ pub type Kept = (Arc<WatchedTenant>, Option<Arc<SpaceAllocation>>);
 /// The tenants of the view that the filter keeps, sorted by id. Their newest known allocations are there if the filter or the caller needs
 /// them.
 pub async fn kept(ctx: &Context<'_>, filter: &TenantFilter, needs_figures: bool) -> Result<Vec<Kept>, ApiError> {
-    let all = ctx.data_unchecked::<View>().all();
+    let all = view(ctx).all();
     let known = if needs_figures || filter.needs_figures() {
         let allocations = &ctx.data_unchecked::<Services>().allocations;
         ingredients(ctx).use_figures(allocations.figures_version());

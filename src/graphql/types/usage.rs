@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_graphql::{ComplexObject, Context, Enum, SimpleObject};
 use jiff::Timestamp;
 
+use super::super::context::Asker;
 use super::super::error::ApiError;
-use super::super::history::{Asker, load_history};
+use super::super::history::load_history;
 use super::super::loaders::{FleetKey, Same, SeriesKey};
 use super::super::scalars::{DateTime, Duration, Instant, Integer};
 use super::super::services::MAX_POINTS;

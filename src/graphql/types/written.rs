@@ -9,7 +9,6 @@
 
 use std::fmt::Write as _;
 use std::future::pending;
-use std::sync::Arc;
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{Context, InputType, Name, QueryPathSegment, Value};
@@ -133,7 +132,7 @@ impl<'a> Selected<'a> {
 }
 
 /// Writes a list, and spends its bytes. Never ends when the answer is given up.
-pub async fn write_list<P>(budget: Option<&Arc<Budget>>, points: impl Iterator<Item = P>, write: impl Fn(&mut String, P)) -> Value {
+pub async fn write_list<P>(budget: &Budget, points: impl Iterator<Item = P>, write: impl Fn(&mut String, P)) -> Value {
     let mut json = String::from("[");
     let mut spent = 0;
     for (place, point) in points.enumerate() {
@@ -142,14 +141,14 @@ pub async fn write_list<P>(budget: Option<&Arc<Budget>>, points: impl Iterator<I
         }
         write(&mut json, point);
         if json.len() - spent > PIECE {
-            if budget.is_some_and(|budget| !budget.spend(json.len() - spent)) {
+            if !budget.spend(json.len() - spent) {
                 return pending().await;
             }
             spent = json.len();
         }
     }
     json.push(']');
-    if budget.is_some_and(|budget| !budget.spend(json.len() - spent)) {
+    if !budget.spend(json.len() - spent) {
         return pending().await;
     }
     // Without the room that the text was given in excess.

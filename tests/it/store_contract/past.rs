@@ -1,12 +1,13 @@
 //! The past of tenants read piece by piece, against all of their runs at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use quotagraph::past::{Part, Pieces, read_past};
 use quotagraph::quota::usage::{Segment, segments};
 use quotagraph::quota::{TenantId, TimeRange};
-use quotagraph::store::{SharedStore, StoreError};
+use quotagraph::store::{Answering, SharedStore, StoreError};
 use quotagraph::work::Work;
 use rand::RngExt as _;
 
@@ -65,7 +66,7 @@ async fn reading_ends_when_it_is_too_much(home: Home) {
     store.insert_runs(&id("b"), &runs).await.unwrap();
     let part = Part { range: TimeRange { from: at(0), to: Timestamp::MAX }, space_type: None, now: Timestamp::MAX };
     for pieces in [Pieces { tenants: 1, runs: 1000 }, Pieces { tenants: 2, runs: 20 }] {
-        let work = Work::new(runs.len() + runs.len() / 2, Duration::from_secs(30));
+        let work = Work::new(runs.len() + runs.len() / 2, Arc::new(Answering::new(Duration::from_secs(30))));
         let mut tenants = Vec::new();
         let read = read_past(store.as_ref(), &[id("a"), id("b")], part, &work, pieces, |known| tenants.push(known.len())).await;
         assert!(matches!(read, Err(StoreError::GivenUp)) && work.is_exceeded());
