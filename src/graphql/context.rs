@@ -1,5 +1,6 @@
 //! What a request brings along, and what its fields share.
 
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -13,7 +14,6 @@ use super::budget::Budget;
 use super::delivery::Delivery;
 use super::error::ApiError;
 use super::services::Services;
-use super::types::UsageRequest;
 use crate::access::View;
 use crate::answers::Ingredients;
 use crate::store::StoreError;
@@ -38,8 +38,8 @@ pub struct RequestContext {
 #[derive(Default)]
 struct Moment {
     now: Option<Timestamp>,
-    /// The series that were asked for, by their arguments: those of a list are the same for all of its entries.
-    series: HashMap<String, Result<Arc<UsageRequest>, ApiError>>,
+    /// What fields have made of their arguments: those of a list are the same for all of its entries.
+    made: HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>,
 }
 
 impl RequestContext {
@@ -64,13 +64,16 @@ impl RequestContext {
         *self.moment.lock().now.get_or_insert_with(|| services.clock.now())
     }
 
-    /// What is asked by these arguments, made once.
-    pub(super) fn series(
-        &self,
-        arguments: String,
-        make: impl FnOnce() -> Result<UsageRequest, ApiError>,
-    ) -> Result<Arc<UsageRequest>, ApiError> {
-        self.moment.lock().series.entry(arguments).or_insert_with(|| make().map(Arc::new)).clone()
+    /// What is made of these arguments, made once for all fields that have the same ones.
+    pub(super) fn once<T: Clone + Send + Sync + 'static>(&self, arguments: String, make: impl FnOnce() -> T) -> T {
+        let mut moment = self.moment.lock();
+        let key = (TypeId::of::<T>(), arguments);
+        if let Some(known) = moment.made.get(&key).and_then(|known| known.downcast_ref::<T>()) {
+            return known.clone();
+        }
+        let value = make();
+        moment.made.insert(key, Box::new(value.clone()));
+        value
     }
 
     /// Begins anew: the next event of a subscription is an answer of its own.

@@ -69,6 +69,8 @@ impl Hash for AllocationKey {
 /// The series of a tenant.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SeriesKey {
+    /// Who asks.
+    pub asker: Asker,
     /// What is asked; the same one for all tenants of a list.
     pub request: Same,
     /// The tenant.
@@ -246,10 +248,10 @@ impl Loader<SeriesKey> for Loaders {
         let read = |asker: Asker, Same(request): Same, keys: Vec<SeriesKey>| async move {
             let tenants: Vec<_> = keys.into_iter().map(|key| key.tenant).collect();
             let made = self.read_past(&asker, &tenants, request.part(), |known| Arc::new(request.series(known))).await?;
-            let key = |tenant| SeriesKey { request: Same(Arc::clone(&request)), tenant };
+            let key = |tenant| SeriesKey { asker: asker.clone(), request: Same(Arc::clone(&request)), tenant };
             Ok(made.into_iter().map(|(tenant, series)| (key(tenant), series)).collect())
         };
-        let question = |key: &SeriesKey| (key.request.0.asker().clone(), key.request.clone());
+        let question = |key: &SeriesKey| (key.asker.clone(), key.request.clone());
         caught(async { Ok(self.read_together(keys, question, read).await) }).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod logging;
+mod memory;
 mod reloading;
 mod rights;
 mod secrets;

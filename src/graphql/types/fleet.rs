@@ -98,8 +98,7 @@ impl Fleet {
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {
-            let request =
-                UsageRequest::parse(Asker::of(ctx), &from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
+            let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
             request.answer_of_fleet(ctx, &self.members).await.map(Some)
         })
         .await

@@ -6,7 +6,7 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use jiff::SignedDuration;
 
-use super::super::context::{Asker, ingredients};
+use super::super::context::{Asker, RequestContext, ingredients};
 use super::super::error::ApiError;
 use super::super::history::{load_history, null_alone};
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
@@ -124,11 +124,11 @@ impl Tenant {
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         ingredients(ctx).never_keep();
         null_alone(async {
-            let asker = Asker::of(ctx);
-            let now = asker.now(ctx.data_unchecked::<Services>());
+            let context = RequestContext::of(ctx);
+            let now = context.now(ctx.data_unchecked::<Services>());
             let arguments = format!("{from:?} {to:?} {interval:?} {time_zone:?} {space_type:?} {fill:?}");
-            let request = asker.series(arguments, || {
-                UsageRequest::parse(asker.clone(), &from, to.as_ref(), &interval, time_zone, space_type, fill, now)
+            let request = context.once(arguments, || {
+                UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, fill, now).map(Arc::new)
             })?;
             request.answer(ctx, &self.watched.tenant.id).await.map(Some)
         })

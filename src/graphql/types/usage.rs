@@ -31,7 +31,6 @@ pub enum Fill {
 
 /// A well-formed request for a series.
 pub struct UsageRequest {
-    asker: Asker,
     range: TimeRange,
     interval: Interval,
     time_zone: String,
@@ -43,9 +42,7 @@ pub struct UsageRequest {
 
 impl UsageRequest {
     /// Reads the arguments of a series; `to` is `now` when it is not given.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     pub fn parse(
-        asker: Asker,
         from: &Instant,
         to: Option<&Instant>,
         interval: &Duration,
@@ -66,12 +63,7 @@ impl UsageRequest {
         let tz = time_zone(&zone).map_err(|unknown| ApiError::argument("timeZone", unknown))?;
         let space_type = Integer::read_optional(space_type, "spaceType")?;
         let buckets = buckets_within(range, interval, &tz, MAX_POINTS).map_err(|many| ApiError::argument("interval", many))?;
-        Ok(Self { asker, range, interval, time_zone: zone, buckets: buckets.into(), space_type, fill: fill.into(), now })
-    }
-
-    /// Who asks.
-    pub fn asker(&self) -> &Asker {
-        &self.asker
+        Ok(Self { range, interval, time_zone: zone, buckets: buckets.into(), space_type, fill: fill.into(), now })
     }
 
     /// What must be known of a tenant.
@@ -90,7 +82,9 @@ impl UsageRequest {
 
     /// The series of one tenant.
     pub async fn answer(self: Arc<Self>, ctx: &Context<'_>, tenant: &TenantId) -> Result<UsageSeries, ApiError> {
-        let series = load_history(ctx, SeriesKey { request: Same(Arc::clone(&self)), tenant: tenant.clone() }).await?;
+        let series =
+            load_history(ctx, SeriesKey { asker: Asker::of(ctx), request: Same(Arc::clone(&self)), tenant: tenant.clone() })
+                .await?;
         Ok(self.in_answer(series.unwrap_or_else(|| Arc::new(self.series(&[])))))
     }
 
@@ -98,7 +92,7 @@ impl UsageRequest {
     pub async fn answer_of_fleet(self, ctx: &Context<'_>, members: &Arc<[Arc<WatchedTenant>]>) -> Result<UsageSeries, ApiError> {
         let buckets = Arc::clone(&self.buckets);
         let request = SeriesRequest { buckets, asked: self.range, space_type: self.space_type, now: self.now };
-        let series = load_history(ctx, FleetKey { asker: self.asker.clone(), members: Arc::clone(members), request }).await?;
+        let series = load_history(ctx, FleetKey { asker: Asker::of(ctx), members: Arc::clone(members), request }).await?;
         let series = series.ok_or_else(|| ApiError::Internal("a fleet without its series".to_owned()))?;
         Ok(self.in_answer(series))
     }

@@ -74,9 +74,14 @@ impl Running {
         Self { child, stdout, stderr }
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("the process runs").to_string();
+        let pid = self.pid().to_string();
         let sent = std::process::Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid]).status();
         assert!(sent.unwrap().success());
     }
