@@ -26,9 +26,6 @@ const SAID_EVERY: Duration = Duration::from_mins(1);
 /// How long to wait after the system could not accept.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// The system gives up a connection no sooner than this because its client acknowledges nothing.
-const UNACKNOWLEDGED_AT_LEAST: Duration = Duration::from_secs(10);
-
 /// What accepts and serves.
 pub struct Listener<S> {
     /// Where.
@@ -45,9 +42,6 @@ impl<S: Routes> Listener<S> {
     /// Serves until `stop`; then closes, ends what is under way, and returns when all of it has ended. Dropping it cuts off what is left.
     pub async fn run(self, stop: CancellationToken) {
         let Self { mut bound, mut certificate, routes, settings } = self;
-        // Answers that are never acknowledged end with the time that clients have, even when nothing more is written. Connections inherit it.
-        let patience = settings.stall_timeout.max(UNACKNOWLEDGED_AT_LEAST);
-        bound.give_up_after(patience);
         let connections = Arc::new(Connections::new(&settings));
         let running = TaskTracker::new();
         let _cut_at_the_end = CutAtTheEnd(Arc::clone(&connections));

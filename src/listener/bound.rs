@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::task::Poll;
-use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
@@ -63,6 +62,18 @@ enum Listening {
     },
 }
 
+/// What the system holds of an answer that it cannot send yet, in bytes. It would take megabytes, of which nobody could tell whether the
+/// client takes them: it takes more when half of this is gone, so whoever takes as much within `limits.stall_timeout` does not stall. The
+/// system's own time-out (`TCP_USER_TIMEOUT`) is no substitute: it cuts off clients that take a little at a time.
+const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// Has the system take no more of an answer at once. Connections inherit it.
+fn limit_unsent(listener: &TcpListener) {
+    if let Err(cause) = SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        warn!(error = telemetry::explain(&cause), "the system takes as much of an answer at once as it likes");
+    }
+}
+
 impl Bound {
     /// Listens. A name is resolved, and all its addresses are listened on, less those of a family that the machine does not have; port 0
     /// takes a free one, the same for all. A socket in the file system is replaced when nobody listens on it any more. With `only_local`, all
@@ -107,6 +118,7 @@ impl Bound {
             }
             match TcpListener::bind(address).await {
                 Ok(listener) => {
+                    limit_unsent(&listener);
                     let address = listener.local_addr()?;
                     free_port = Some(address.port());
                     bound.addresses.push(Address::Tcp(address));
@@ -126,17 +138,6 @@ impl Bound {
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
-    }
-
-    /// Has the system give connections up of which nothing is acknowledged for so long. Connections inherit it.
-    pub(super) fn give_up_after(&self, patience: Duration) {
-        for socket in &self.sockets {
-            if let Listening::Tcp(listener) = socket
-                && let Err(cause) = SockRef::from(listener).set_tcp_user_timeout(Some(patience))
-            {
-                warn!(error = telemetry::explain(&cause), "connections keep the system's time-out for what is not acknowledged");
-            }
-        }
     }
 
     /// Stops listening, and gives what had connected by then and was not accepted: the system would reset it, and with it the requests that

@@ -57,6 +57,9 @@ impl Phase {
 /// What a WebSocket may send before its client has proved who it is: a token and what surrounds it, a few times over.
 const UNTRUSTED_BYTES: u32 = 64 * 1024;
 
+/// What may come by HTTP/2 between two requests: the head of the next one many times over.
+const IDLE_BYTES: u32 = 1024 * 1024;
+
 /// Of whom it is known who it is.
 const TRUSTED: u32 = u32::MAX;
 
@@ -89,6 +92,8 @@ pub(super) struct Pulse {
     /// The tick at which the order came.
     told: AtomicU32,
     is_http2: AtomicBool,
+    /// Bytes that came by HTTP/2 since a request began, while none was under way.
+    idle_bytes: AtomicU32,
     /// Whether an answer broke off by HTTP/1.1, where nothing else can be told after that.
     is_broken: AtomicBool,
     /// Where requests end in what is read; nothing by HTTP/2.
@@ -116,6 +121,7 @@ impl Pulse {
             order: AtomicU8::new(Order::Serve as u8),
             told: AtomicU32::new(0),
             is_http2: AtomicBool::new(false),
+            idle_bytes: AtomicU32::new(0),
             is_broken: AtomicBool::new(false),
             framing: Mutex::default(),
             has_more: AtomicBool::new(false),
@@ -151,7 +157,7 @@ impl Pulse {
             return self.allows(came.len());
         }
         if self.is_http2.load(Ordering::Relaxed) {
-            return true;
+            return self.is_serving() || self.idles_on(came.len());
         }
         let has_more = self.framing.lock().read(came);
         if self.is_serving() {
@@ -160,6 +166,12 @@ impl Pulse {
             self.enter(Phase::Head);
         }
         true
+    }
+
+    /// Whether so much more may come by HTTP/2 before the next request: pings and settings, which cost more than they bring.
+    fn idles_on(&self, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.idle_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= IDLE_BYTES
     }
 
     /// Whether the head of a request is waited for, of which something came, or whose client has only just connected.
@@ -181,6 +193,7 @@ impl Pulse {
     /// A request begins, with this body.
     pub(super) fn begin<B>(&self, request: &Request<B>, body: Announced) -> Beginning {
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.idle_bytes.store(0, Ordering::Relaxed);
         if self.is_http2.load(Ordering::Relaxed) {
             return Beginning { seen: Seen::Clear, is_whole: body == Announced::Length(0), has_more: false };
         }

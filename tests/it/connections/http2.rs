@@ -10,6 +10,7 @@ use h2::{Reason, RecvStream};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use crate::https::{new_certificate, write};
@@ -215,5 +216,36 @@ async fn our_tls_offers_both_and_prefers_http2() {
             assert_eq!(connection.get("/healthz").await.status(), 200);
         }
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn pings_without_end_between_two_requests_end_the_connection_also_when_their_answers_are_read() {
+    let app = World::new(Database::sqlite(), vec![tenant("a", 1, 2)]).await.start().await;
+    let mut stream = connect(&app).await;
+    // GET /healthz, as RFC 7541 writes it.
+    let fields = b"\x82\x86\x04\x08/healthz\x01\x09localhost";
+    let head = [&[0, 0, u8::try_from(fields.len()).unwrap(), 1, 5, 0, 0, 0, 1], &fields[..]].concat();
+    stream.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..], &head].concat()).await.unwrap();
+    let (mut reading, mut writing) = stream.split();
+    let pings = b"\0\0\x08\x06\0\0\0\0\0pingpong".repeat(500);
+    let flooding = async {
+        let mut sent = 0;
+        // Ends by the error that a closed connection gives.
+        while writing.write_all(&pings).await.is_ok() {
+            sent += pings.len();
+            assert!(sent < 50 << 20, "pings are taken without end");
+        }
+    };
+    let mut answers = vec![0; 64 * 1024];
+    let reading = async {
+        let mut taken = 0;
+        while let Ok(count @ 1..) = reading.read(&mut answers).await {
+            taken += count;
+        }
+        taken
+    };
+    let (taken, ()) = patiently("the end of the connection", async { tokio::join!(reading, flooding) }).await;
+    assert!(taken > 500 * 17, "the request and the first pings are answered");
     app.stop().await;
 }
