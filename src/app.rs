@@ -17,7 +17,6 @@ use tracing::{error, info, warn};
 use self::settings::{
     allowed_hosts, allowed_metrics_hosts, at_least_one, auth_settings, cache_settings, collector_settings, connection_settings,
     document_limits, gate_settings, longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits,
-    unsent_limit,
 };
 pub use self::settings::{document_settings, koodrive_settings};
 use crate::access::{Allowance, Gate, JwksError, Presence, ReplaceError};
@@ -236,7 +235,7 @@ impl App {
             stop: handle.stop.clone(),
             sockets: sockets.clone(),
             open_sockets: Presence::new(socket_limits(config)),
-            unsent: Unsent::new(unsent_limit(config)),
+            unsent: Unsent::new(config.limits.unsent_bytes),
         };
         let listener = listener(config, bound, certificate, http::routes(state, config.graphql.graphiql));
         let collector = config.collector.enabled.then_some(collector);

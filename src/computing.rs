@@ -56,6 +56,15 @@ impl Computing {
         AbortOnDropHandle::new(handle)
     }
 
+    /// Does work of some milliseconds on one of the threads, without waiting for a place. `None` when the process ends.
+    pub async fn briefly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        match self.begin(async move { work() }).await {
+            Ok(made) => Some(made),
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            Err(_) => None,
+        }
+    }
+
     /// Does long work on one of the threads, when there is a place for it. The work is dropped with whoever waits for it, at its next pause. `None`
     /// when the process ends.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {

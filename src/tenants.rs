@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use foldhash::fast::RandomState;
+
 use crate::koodrive::Account;
 use crate::quota::{Tenant, TenantId};
 
@@ -19,7 +21,7 @@ pub struct WatchedTenant {
 #[derive(Debug, Default)]
 pub struct TenantSet {
     sorted: Vec<Arc<WatchedTenant>>,
-    by_id: HashMap<TenantId, usize>,
+    by_id: HashMap<TenantId, usize, RandomState>,
     /// Larger than every generation ever given out, also to tenants that have left.
     next_generation: u64,
 }

@@ -130,11 +130,6 @@ pub(super) fn socket_limits(config: &Config) -> PresenceLimits {
     PresenceLimits { name: "sockets", total: config.limits.sockets, per_principal: config.limits.sockets_per_principal }
 }
 
-/// What answers may take that are not sent yet, those that are kept included.
-pub(super) fn unsent_limit(config: &Config) -> usize {
-    config.limits.unsent_bytes.saturating_add(usize::try_from(config.cache.answer_bytes).unwrap_or(usize::MAX))
-}
-
 pub(super) fn at_least_one(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }

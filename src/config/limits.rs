@@ -37,7 +37,7 @@ pub struct Limits {
     /// Bytes of an answer, or of the answers to a list of operations together, counted while they are made; a field counts at least 40. From 1024
     /// to 1 GiB. Default 33,554,432 (32 MiB).
     pub answer_bytes: usize,
-    /// Bytes of answers from 4 KiB on that their clients have not taken yet, besides those in the answer cache; those of one principal may
+    /// Bytes of answers from 16 KiB on that their clients have not taken yet, besides those in the answer cache; those of one principal may
     /// take half. At least twice `answer_bytes`. Default 268,435,456 (256 MiB).
     pub unsent_bytes: usize,
     /// What may be read and gone through for an answer, counted while it is made: a recorded run counts one, and so do fifty changes of the fleet's

@@ -11,6 +11,7 @@ use async_graphql::parser::types::{
     BaseType, ExecutableDocument, InputValueDefinition, ServiceDocument, Type, TypeKind, TypeSystemDefinition,
 };
 use async_graphql::{Any, ID, Positioned, ScalarType, Value};
+use foldhash::fast::RandomState;
 
 use super::placement::Placements;
 use super::scalars::{DateTime, Duration};
@@ -18,7 +19,7 @@ use super::scalars::{DateTime, Duration};
 /// The types of the schema that values can have.
 #[derive(Debug, Default)]
 pub(super) struct InputTypes {
-    types: HashMap<String, InputType>,
+    types: HashMap<String, InputType, RandomState>,
     placements: Placements,
 }
 
@@ -48,7 +49,7 @@ impl InputTypes {
     }
 
     fn new(schema: ServiceDocument) -> Self {
-        let mut types: HashMap<_, _> = BUILT_IN.into_iter().filter_map(InputType::scalar).collect();
+        let mut types: HashMap<_, _, _> = BUILT_IN.into_iter().filter_map(InputType::scalar).collect();
         let mut placements = Placements::default();
         for definition in schema.definitions {
             let TypeSystemDefinition::Type(definition) = definition else { continue };
@@ -74,6 +75,11 @@ impl InputTypes {
     /// Whether the validation compares the type of each variable of a document with the place where it stands, and not just its value.
     pub(super) fn compares_all(&self, document: &ExecutableDocument) -> bool {
         self.placements.compare_all(document)
+    }
+
+    /// Whether this is the name of an input object.
+    pub(super) fn is_object(&self, name: &str) -> bool {
+        matches!(self.types.get(name), Some(InputType::Object(_)))
     }
 
     /// Whether a value is valid wherever a variable of the type may stand.

@@ -18,7 +18,7 @@ use moka::sync::Cache;
 use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 
-use super::cost::{Cost, cost_of};
+use super::cost::{Cost, cost_of, has_large};
 use super::entities::{ENTITIES, Repeats};
 use super::inputs::InputTypes;
 use super::limits::DocumentLimits;
@@ -51,7 +51,7 @@ pub(super) struct KnownDocument {
     /// Its variables; `None` when validity may depend on more than the kinds of their values.
     variables: Option<Vec<Variable>>,
     /// The depth and the complexity of what was found valid, by the kinds of its variables.
-    valid: RwLock<HashMap<Kinds, (usize, usize)>>,
+    valid: RwLock<HashMap<Kinds, (usize, usize), RandomState>>,
 }
 
 /// A variable that a document declares.
@@ -96,7 +96,8 @@ impl KnownDocuments {
     pub fn admit(&self, request: &mut Request, now: Timestamp) -> Result<Option<Cost>, ServerError> {
         let nesting = self.limits.nesting();
         if let Some(known) = self.documents.get(request.query.as_str()) {
-            let cost = known.cost.unwrap_or_else(|| cost_of(&known.document, &request.variables, now, nesting));
+            let steady = known.cost.filter(|_| !has_large(&request.variables));
+            let cost = steady.unwrap_or_else(|| cost_of(&known.document, &request.variables, now, nesting));
             self.limits.check_cost(&cost)?;
             set_document(request, known.document.clone());
             request.data.insert(known);

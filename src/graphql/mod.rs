@@ -58,3 +58,8 @@ pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments)
         .extension(DocumentCheck::new(limits, known))
         .finish()
 }
+
+/// Whether this is the name of an input object of the schema.
+pub(crate) fn is_input_object(name: &str) -> bool {
+    inputs::InputTypes::of_schema().is_object(name)
+}

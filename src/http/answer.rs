@@ -59,6 +59,8 @@ pub(super) struct Told {
     pub errors: Option<Box<RawValue>>,
     /// What a large one takes of the memory for answers.
     pub share: Option<Share>,
+    /// Whether it stands for one that there was no room for.
+    pub is_lost: bool,
 }
 
 impl Told {
@@ -67,11 +69,11 @@ impl Told {
         let is_executed = is_executed(response);
         let written = to_raw_value(&Payload(response)).and_then(|payload| {
             let errors = (!is_executed).then(|| to_raw_value(&response.errors)).transpose()?;
-            Ok(Self { has_errors: !response.errors.is_empty(), payload, errors, share: None })
+            Ok(Self { has_errors: !response.errors.is_empty(), payload, errors, share: None, is_lost: false })
         });
         written.unwrap_or_else(|cause| {
             error!(error = explain(&cause), "cannot write an answer");
-            Self { has_errors: true, payload: RawValue::NULL.to_owned(), errors: None, share: None }
+            Self { has_errors: true, payload: RawValue::NULL.to_owned(), errors: None, share: None, is_lost: false }
         })
     }
 }

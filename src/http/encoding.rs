@@ -64,8 +64,7 @@ impl Encoding {
     /// When memory runs out, or the process ends; the encoders have no other failure.
     pub async fn encode(self, body: Bytes, computing: &Computing) -> io::Result<Bytes> {
         if body.len() < LONG {
-            // On the heap: encoders are large, and most answers are sent without one but would be moved with the room for it.
-            return Box::pin(self.encode_piecewise(&body, async || {})).await;
+            return self.encode_piecewise(&body, async || {}).await;
         }
         let encoding = async move { self.encode_piecewise(&body, tokio::task::yield_now).await };
         computing.run(encoding).await.unwrap_or_else(|| Err(io::Error::other("the process ends")))

@@ -59,10 +59,11 @@ pub(super) fn send_events(
         return Err(Refusal { code: code::QUERY_TOO_COMPLEX, ..Refusal::bad_request(sentence) });
     }
     let delivery = Delivery { resume_after: last_event(headers)?, ..Delivery::by("sse") };
+    let is_subscription = operation.is_subscription();
     let (begins_after, place) = (Arc::clone(&delivery.begins_after), Arc::clone(&delivery.place));
     let responses = operation.stream(state, view.clone(), delivery);
     let (gate, stop) = (Arc::clone(&state.gate), state.stop.clone());
-    let sending = Sending { responses, begins_after, place, gate, view, stop, is_over: false };
+    let sending = Sending { responses, begins_after, place, gate, view, stop, is_subscription, is_over: false };
     let events = stream::unfold(sending, Sending::next).take_until(state.stop.clone().cancelled_owned());
     let mut response = Response::new(Body::from_stream(events.map(Ok::<_, Infallible>)));
     response.headers_mut().insert(header::CONTENT_TYPE, EVENT_STREAM);
@@ -81,6 +82,7 @@ struct Sending {
     gate: Arc<Gate>,
     view: View,
     stop: CancellationToken,
+    is_subscription: bool,
     is_over: bool,
 }
 
@@ -98,6 +100,8 @@ impl Sending {
             // Some clients take the id of an event with data only, be it an empty line.
             Ok(Err(begins_after)) => format!("id: {begins_after}\ndata:\n\n").into(),
             Ok(Ok(Some(response))) if response.has_errors && self.gate.renew(&mut self.view).is_err() => return None,
+            // A subscription goes on after the last event that was told, when its client comes back.
+            Ok(Ok(Some(response))) if response.is_lost && self.is_subscription => return None,
             Ok(Ok(Some(response))) => self.tell(response),
             Ok(Ok(None)) if self.stop.is_cancelled() => return None,
             Ok(Ok(None)) => {

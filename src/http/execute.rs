@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_graphql::parser::types::{DocumentOperations, OperationDefinition, OperationType, VariableDefinition};
-use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value, Variables};
+use async_graphql::parser::types::{BaseType, DocumentOperations, OperationDefinition, OperationType, VariableDefinition};
+use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream, Stream};
@@ -18,19 +18,19 @@ use super::HttpState;
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping, Told, is_executed};
 use super::refusal::Refusal;
-use super::request::Params;
+use super::request::{Params, read_aside};
 use super::unsent::Unsent;
 use super::variables::weight;
 use crate::access::{Principal, View};
 use crate::answers::{AnswerKey, Ingredients};
 use crate::computing::{Computing, Turn};
-use crate::graphql::{Budget, Cost, Delivery, RequestContext, Schema, Waiting, code, coded_error};
+use crate::graphql::{self, Budget, Cost, Delivery, RequestContext, Schema, Waiting, code, coded_error};
 use crate::shown;
 
 /// An operation that can be executed, or whose document gets its error then.
 pub(super) struct Operation {
     /// An error when the document's text alone tells that it is refused.
-    request: Result<Request, Box<ServerError>>,
+    request: Result<Box<Request>, Box<ServerError>>,
     /// `None` when the document is refused, does not parse or has no such operation.
     of_type: Option<OperationType>,
     /// What its answer costs; `None` when it is refused or does not parse.
@@ -42,7 +42,12 @@ impl Operation {
     pub const HELD_BYTES: usize = 4 << 20;
 
     /// Finds the document that the parameters mean, and its operation.
-    pub fn prepare(state: &HttpState, mut params: Params) -> Result<Self, Refusal> {
+    pub async fn prepare(state: &Arc<HttpState>, params: Params) -> Result<Self, Refusal> {
+        let of_state = Arc::clone(state);
+        read_aside(&state.computing, params.length(), move || Self::read(&of_state, params)).await
+    }
+
+    fn read(state: &HttpState, mut params: Params) -> Result<Self, Refusal> {
         let document = state.documents.resolve(&mut params)?;
         let mut request = make_request(document, params)?;
         Ok(match state.known.admit(&mut request, state.kept.clock.now()) {
@@ -94,7 +99,7 @@ impl Operation {
         let (turn, lane) = (delivery.turn.clone(), Arc::clone(&delivery.lane));
         let budget = Arc::new(state.budget());
         let context = RequestContext::new(view, Arc::default(), Arc::clone(&budget), delivery);
-        let request = self.request.map(|request| request.data(Arc::new(context)));
+        let request = self.request.map(|request| with_context(request, context));
         let state = Arc::clone(state);
         match request {
             Ok(request) if is_subscription => {
@@ -200,8 +205,8 @@ fn in_turn(answer: impl Future<Output = Told> + Send + 'static, lane: Arc<Semaph
 }
 
 /// The events of a subscription, each within the budget. One that is larger is the last: it tells that.
-fn subscribe(state: Arc<HttpState>, request: Request, budget: Arc<Budget>) -> BoxStream<'static, GraphqlResponse> {
-    let responses = state.schema.execute_stream(request);
+fn subscribe(state: Arc<HttpState>, request: Box<Request>, budget: Arc<Budget>) -> BoxStream<'static, GraphqlResponse> {
+    let responses = state.schema.execute_stream(*request);
     let (renewed, ended) = (Arc::clone(&budget), Arc::clone(&budget));
     let responses = responses.inspect(move |_| renewed.renew()).take_until(async move { ended.ended().await });
     let refusal = stream::once(async move { budget.refusal() }).filter_map(|refused| ready(refused.map(refuse)));
@@ -213,7 +218,7 @@ fn tell(unsent: &Unsent, principal: &Principal, response: &GraphqlResponse) -> T
     let told = Told::of(response);
     match unsent.share(principal, told.payload.get().len()) {
         Ok(share) => Told { share, ..told },
-        Err(full) => Told::of(&refuse(coded_error(full.to_string(), code::RATE_LIMITED))),
+        Err(full) => Told { is_lost: true, ..Told::of(&refuse(coded_error(full.to_string(), code::RATE_LIMITED))) },
     }
 }
 
@@ -240,13 +245,12 @@ pub(super) async fn answer_operation(
     let is_long = operation.is_long(&view);
     let budget = Arc::new(budget);
     let context = RequestContext::new(view.clone(), Arc::clone(&ingredients), Arc::clone(&budget), Delivery::by("http"));
-    let request = operation.request.map(|request| request.data(Arc::new(context)));
+    let request = operation.request.map(|request| with_context(request, context));
     let mut answer = run(state, request, is_long, budget, move |response| write_answer(response, media_type)).await;
     // Counting while it is made does not know of what is escaped, nor of commas.
     if answer.body.len() > state.limits.answer_bytes {
         answer = write_answer(refuse(Budget::too_large(state.limits.answer_bytes)), media_type);
     }
-    let mut answer = answer.count(&state.unsent, view.principal())?;
     // What was not executed without errors is marked already.
     if answer.keeping != Keeping::Never {
         match (operation.of_type, key) {
@@ -255,18 +259,25 @@ pub(super) async fn answer_operation(
             _ => answer.keeping = Keeping::Never,
         }
     }
-    Ok(answer)
+    Ok(answer.count(&state.unsent, view.principal())?)
 }
 
 /// The extensions have said by now which document is meant, and are not kept.
-fn make_request(document: String, params: Params) -> Result<Request, Refusal> {
+fn make_request(document: String, params: Params) -> Result<Box<Request>, Refusal> {
     let variables = params.variables.read(&document);
     let variables = variables.map_err(|cause| {
         Refusal::bad_request(format!("the request is not understood: variables: {}", shown::cut(&cause.to_string())))
     })?;
-    let mut request = Request::new(document).variables(variables);
+    // On the heap: it is large, and is handed on many times.
+    let mut request = Box::new(Request::new(document));
+    request.variables = variables;
     request.operation_name = params.operation_name;
     Ok(request)
+}
+
+fn with_context(mut request: Box<Request>, context: RequestContext) -> Box<Request> {
+    request.data.insert(Arc::new(context));
+    request
 }
 
 /// What a parsed document takes in memory, as a multiple of its text, about.
@@ -278,17 +289,17 @@ const DOCUMENT_WEIGHT: usize = 16;
 fn settle_variables(request: &mut Request) -> Result<(), ServerError> {
     let (name, mut given) = (request.operation_name.clone(), std::mem::take(&mut request.variables));
     let Some(operation) = find_operation(request, name.as_deref()) else { return Ok(()) };
-    let mut taken = Variables::default();
+    let mut taken = 0;
     for definition in &operation.variable_definitions {
         let VariableDefinition { name, var_type, default_value, .. } = &definition.node;
-        let value = given.remove(&name.node);
         let is_required = !var_type.node.nullable;
-        let fault = match value {
+        let fault = match given.get(&name.node) {
             None if is_required && default_value.is_none() => "of required type {} was not provided",
             Some(Value::Null) if is_required => "of non-null type {} must not be null",
-            None => continue,
-            Some(value) => {
-                taken.insert(name.node.clone(), value);
+            // Where an input object is expected, the library finds it out while it executes.
+            Some(Value::List(_)) if is_input_object(&var_type.node.base) => "of type {} must not be a list",
+            value => {
+                taken += usize::from(value.is_some());
                 continue;
             }
         };
@@ -296,8 +307,15 @@ fn settle_variables(request: &mut Request) -> Result<(), ServerError> {
         let sentence = shown::cut(&format!("variable \"${}\" {fault}", name.node)).into_owned();
         return Err(ServerError { locations: vec![definition.pos], ..coded_error(sentence, code::BAD_USER_INPUT) });
     }
-    request.variables = taken;
+    if taken < given.len() {
+        given.retain(|name, _| operation.variable_definitions.iter().any(|definition| definition.node.name.node == *name));
+    }
+    request.variables = given;
     Ok(())
+}
+
+fn is_input_object(of_type: &BaseType) -> bool {
+    matches!(of_type, BaseType::Named(name) if graphql::is_input_object(name))
 }
 
 /// The type of the operation that will be executed. The parsed document stays in the request.
@@ -321,7 +339,7 @@ fn find_operation<'a>(request: &'a mut Request, name: Option<&str>) -> Option<&'
 /// takes long is made and finished by a thread of its own, and no further when nobody waits for it any more.
 async fn run<T: Send + 'static>(
     state: &Arc<HttpState>,
-    request: Result<Request, Box<ServerError>>,
+    request: Result<Box<Request>, Box<ServerError>>,
     is_long: bool,
     budget: Arc<Budget>,
     finish: impl Fn(GraphqlResponse) -> T + Clone + Send + 'static,
@@ -360,10 +378,10 @@ async fn run<T: Send + 'static>(
 }
 
 /// Executes a request until it is done, or the answer is given up.
-async fn execute(schema: Schema, request: Request, budget: Arc<Budget>) -> GraphqlResponse {
+async fn execute(schema: Schema, request: Box<Request>, budget: Arc<Budget>) -> GraphqlResponse {
     let response = tokio::select! {
         biased;
-        response = schema.execute(request) => response,
+        response = schema.execute(*request) => response,
         () = budget.ended() => GraphqlResponse::default(),
     };
     budget.refusal().map_or(response, refuse)

@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::events::send_events;
 use super::execute::{Operation, answer_operation};
 use super::refusal::Refusal;
-use super::request::{Asked, Listed, is_list, parse_body, parse_query_string, read_body};
+use super::request::{Asked, Listed, is_list, parse_body, parse_query_string, read_aside, read_body};
 use super::respond::{not_acceptable, respond};
 use super::socket;
 use crate::access::View;
@@ -36,7 +36,10 @@ pub async fn answer_post(
     let reply = async {
         let view = caller.admit(&state).await?;
         let body = read_body(&head.headers, body, state.limits.body_bytes, state.limits.timeout).await?;
-        caller.answer(&state, view, body, |body| parse_body(body, &state.limits)).await
+        {
+            let limits = state.limits;
+            caller.answer(&state, view, body, move |body| parse_body(body, &limits)).await
+        }
     };
     caller.reply(&state, reply.await).await
 }
@@ -56,7 +59,10 @@ pub async fn answer_get(
     let reply = async {
         let view = caller.admit(&state).await?;
         let query = head.uri.query().unwrap_or_default().to_owned();
-        caller.answer(&state, view, query.into(), |query| parse_query_string(query, state.limits.text)).await
+        {
+            let limits = state.limits.text;
+            caller.answer(&state, view, query.into(), move |query| parse_query_string(query, limits)).await
+        }
     };
     let reply = reply.await.map_err(|refusal| socket::explain_lost_upgrade(&head.headers, refusal));
     caller.reply(&state, reply).await
@@ -89,23 +95,27 @@ impl Caller<'_> {
         state: &Arc<HttpState>,
         view: View,
         request: Bytes,
-        parse: impl FnOnce(&Bytes) -> Result<Asked, Refusal>,
+        parse: impl FnOnce(&Bytes) -> Result<Asked, Refusal> + Send + 'static,
     ) -> Result<Reply, Refusal> {
         let method = &self.method;
         let Some(media_type) = self.accepted.media_type else {
-            let Asked::One(params) = parse(&request)? else {
+            let Asked::One(params) = read_aside(&state.computing, request.len(), move || parse(&request)).await? else {
                 return Err(Refusal::bad_request("events answer one operation; send the list with Accept: application/json"));
             };
-            return self.answer_by_events(state, view, Operation::prepare(state, *params)?);
+            return self.answer_by_events(state, view, Operation::prepare(state, *params).await?);
         };
         // The operations of a list are looked for one by one.
         let key = match (!is_list(&request)).then(|| find_finished(state, &view, method, media_type, request.clone())) {
-            Some(Ok(answer)) => return Ok(Reply::Answer(answer)),
+            Some(Ok(answer)) => return Ok(Reply::Answer(answer.count(&state.unsent, view.principal())?)),
             Some(Err(key)) => Some(key),
             None => None,
         };
         // On the heap: most requests find their answer finished, and shall not carry the room for making it.
-        Box::pin(self.make(state, view, parse(&request)?, media_type, key)).await
+        Box::pin(async {
+            let asked = read_aside(&state.computing, request.len(), move || parse(&request)).await?;
+            self.make(state, view, asked, media_type, key).await
+        })
+        .await
     }
 
     /// Makes an answer that is not among the finished ones.
@@ -120,7 +130,7 @@ impl Caller<'_> {
         let method = &self.method;
         match asked {
             Asked::One(params) => {
-                let operation = Operation::prepare(state, *params)?;
+                let operation = Operation::prepare(state, *params).await?;
                 if self.accepted.events && operation.is_subscription() {
                     return self.answer_by_events(state, view, operation);
                 }
@@ -139,7 +149,7 @@ impl Caller<'_> {
                         Some(Err(key)) => Some(key),
                         None => None,
                     };
-                    let answer = match Operation::prepare(state, params) {
+                    let answer = match Operation::prepare(state, params).await {
                         Ok(operation) => {
                             let operation = operation.within(&budget, state.limits.complexity);
                             answer_operation(state, view.clone(), operation, method, media_type, key, budget.shared()).await

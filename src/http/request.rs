@@ -19,6 +19,7 @@ use super::json_object::FromObject;
 use super::media_type::require_json;
 use super::refusal::Refusal;
 use super::variables::GivenVariables;
+use crate::computing::Computing;
 use crate::graphql::{TextLimits, code};
 use crate::shown;
 
@@ -37,6 +38,13 @@ pub(super) struct Params {
     /// A document that the server knows, instead of `query`.
     #[serde(deserialize_with = "not_empty")]
     pub document_id: Option<String>,
+}
+
+impl Params {
+    /// Bytes of what is still to be read.
+    pub fn length(&self) -> usize {
+        self.query.as_ref().map_or(0, String::len) + self.variables.length()
+    }
 }
 
 /// A text; an empty one is as good as none, as it is in an address.
@@ -82,6 +90,22 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize, pat
         Some(cause) if cause.is::<LengthLimitError>() => too_large(),
         _ => Refusal::bad_request("the request's body is malformed, or shorter than it says"),
     })
+}
+
+/// What is read from so many bytes and more is read by the threads for what takes long: it takes milliseconds.
+pub(super) const LONG: usize = 32 * 1024;
+
+/// Reads so many bytes where it holds up nobody.
+pub(super) async fn read_aside<T: Send + 'static>(
+    computing: &Computing,
+    bytes: usize,
+    read: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    if bytes < LONG {
+        return read();
+    }
+    let ends = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the service ends; try again");
+    computing.briefly(read).await.unwrap_or_else(|| Err(ends()))
 }
 
 /// Whether the body of a POST is a list of operations.

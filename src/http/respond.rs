@@ -1,5 +1,6 @@
 //! Writing an answer: media type, encoding, how long clients may keep it, and for GET by which tag (RFC 9110 section 13, RFC 9111 section 5.2).
 
+use std::io;
 use std::sync::LazyLock;
 
 use axum::body::{Body, Bytes};
@@ -12,6 +13,7 @@ use super::HttpState;
 use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
 use super::encoding::{Encoding, LONG};
+use crate::answers::Finished;
 use crate::telemetry::explain;
 
 /// What of a request decides about the answer to a GET, besides its address.
@@ -48,26 +50,28 @@ pub(super) async fn respond(
     }
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.content_type()));
     let Some(encoding) = encoding else { return write(status, to, body) };
-    let encode = async |body| {
-        let encoded = encoding.encode(body, &state.computing).await;
-        match share {
-            Some(share) => encoded.map(|encoded| share.attach(encoded)),
-            None => encoded,
-        }
-    };
-    let encoded = match &finished {
-        Some(finished) => state.kept.answers.encoded(finished, encoding as usize, encode).await,
-        None => encode(body).await,
-    };
-    match encoded {
+    // On the heap: encoders are large, and most answers are sent without one but would be moved with the room for it.
+    match Box::pin(encode(body, encoding, finished, state)).await {
         Ok(encoded) => {
             to.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
+            let encoded = match share {
+                Some(share) => share.attach(encoded),
+                None => encoded,
+            };
             write(status, to, encoded)
         }
         Err(cause) => {
             error!(error = explain(&cause), "an answer could not be encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+async fn encode(body: Bytes, encoding: Encoding, finished: Option<Finished>, state: &HttpState) -> io::Result<Bytes> {
+    let encode = async |body| encoding.encode(body, &state.computing).await;
+    match finished {
+        Some(finished) => state.kept.answers.encoded(&finished, encoding as usize, encode).await,
+        None => encode(body).await,
     }
 }
 

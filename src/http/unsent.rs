@@ -1,8 +1,8 @@
 //! The memory of answers that clients have not taken yet.
 //!
 //! Each answer has a limit, but a client may ask on a thousand connections, and then take a byte now and then. So what large answers take is
-//! counted from when they are written until the last of their bytes is sent, and one is refused when there is no room for it. The answer
-//! cache counts for as long as it keeps them.
+//! counted from when they are written until the last of their bytes is sent, and one is refused when there is no room for it. What the
+//! answer cache keeps besides has a limit of its own.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use crate::access::{Crowded, Presence, PresenceLimits, Principal, Stay};
 
 /// Answers of fewer bytes are not counted: what their connections take is as much.
-const COUNTED: usize = 4096;
+const COUNTED: usize = 16 * 1024;
 
 /// What large answers take that are not sent yet, and what they may take.
 #[derive(Debug)]
@@ -81,25 +81,25 @@ mod tests {
 
     #[test]
     fn what_is_not_sent_takes_room_until_its_last_part_is_dropped() {
-        let unsent = Unsent::new(40_000);
+        let unsent = Unsent::new(160_000);
         let hold = |bytes: usize| {
             let share = unsent.share(&Principal::anybody(), bytes)?;
             let body = Bytes::from(vec![0; bytes]);
             Ok::<_, Full>((share.as_ref().map_or(body.clone(), |share| share.attach(body)), share))
         };
-        let (first, share) = hold(12_000).unwrap();
+        let (first, share) = hold(48_000).unwrap();
         drop(share);
-        let part = first.slice(11_000..);
-        assert_eq!(hold(8_001).unwrap_err(), Full::Own);
+        let part = first.slice(44_000..);
+        assert_eq!(hold(32_001).unwrap_err(), Full::Own);
         drop(first);
-        assert_eq!(hold(8_001).unwrap_err(), Full::Own, "a part of it is left");
-        let small: Vec<_> = (0..100).map(|_| hold(4_095).unwrap()).collect();
+        assert_eq!(hold(32_001).unwrap_err(), Full::Own, "a part of it is left");
+        let small: Vec<_> = (0..100).map(|_| hold(16_383).unwrap()).collect();
         drop(part);
-        let (other, share) = hold(20_000).unwrap();
+        let (other, share) = hold(80_000).unwrap();
         let encoded = share.unwrap().attach(Bytes::from_static(b"short"));
         drop((other, small));
-        assert_eq!(hold(8_001).unwrap_err(), Full::Own, "its encoded form is left");
+        assert_eq!(hold(32_001).unwrap_err(), Full::Own, "its encoded form is left");
         drop(encoded);
-        hold(20_000).unwrap();
+        hold(80_000).unwrap();
     }
 }

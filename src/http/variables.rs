@@ -1,7 +1,6 @@
 //! The variables of an operation, as the request has them: read only as far as the document means them, because as values they take thirty
 //! times the memory of their text.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use async_graphql::{Name, Value, Variables};
@@ -23,6 +22,11 @@ impl<'de> Deserialize<'de> for GivenVariables {
 }
 
 impl GivenVariables {
+    /// Bytes of their text.
+    pub fn length(&self) -> usize {
+        self.0.as_ref().map_or(0, |text| text.get().len())
+    }
+
     /// Reads those that the document may declare.
     ///
     /// # Errors
@@ -33,8 +37,8 @@ impl GivenVariables {
     }
 }
 
-/// The names that stand behind a `$`, in texts and comments too.
-fn names(document: &str) -> HashSet<&str> {
+/// The names that stand behind a `$`, in texts and comments too, in order.
+fn names(document: &str) -> Vec<&str> {
     let behind = document.match_indices('$').map(|(place, dollar)| {
         let mut rest = &document[place + dollar.len()..];
         // What may stand between two tokens.
@@ -48,11 +52,14 @@ fn names(document: &str) -> HashSet<&str> {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         &rest[..end]
     });
-    behind.collect()
+    let mut names: Vec<_> = behind.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Reads the members of these names.
-struct Named<'a>(HashSet<&'a str>);
+struct Named<'a>(Vec<&'a str>);
 
 impl<'de> DeserializeSeed<'de> for Named<'_> {
     type Value = Variables;
@@ -72,7 +79,7 @@ impl<'de> Visitor<'de> for Named<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Variables, A::Error> {
         let mut variables = Variables::default();
         while let Some(name) = map.next_key::<String>()? {
-            if self.0.contains(name.as_str()) {
+            if self.0.binary_search(&name.as_str()).is_ok() {
                 variables.insert(Name::new(name), map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;

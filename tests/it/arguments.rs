@@ -197,9 +197,10 @@ async fn check(app: &TestApp, place: &str, field: &Value, argument: &Value, sele
             let message = error["message"].as_str().unwrap();
             let begins_with = |path: &str| message.starts_with(&format!("{path}: "));
             let is_named = message.contains(&format!("argument \"{path}")) || begins_with(path);
-            // What is no input object is told by the name of the argument and the object's; what can be read, but not used, may be told
+            // What is no input object is told by the name of the argument and the object's, or by the variable's; what can be read, but not used, may be told
             // by another argument that it does not go with.
-            let is_no_object = begins_with(&name(argument)) && message.contains("Expected input type");
+            let is_no_object = begins_with(&name(argument)) && message.contains("Expected input type")
+                || message.starts_with("variable \"$v\" of ");
             let does_not_go = !given.wrong && arguments.iter().any(|argument| begins_with(&name(argument)));
             let is_entity = name(field) == "_entities";
             assert!(is_named || is_no_object || does_not_go || is_entity, "{context}");
@@ -283,6 +284,7 @@ async fn a_variable_that_must_be_there_and_is_not_is_named_before_anything_is_ex
         (chosen, "A", json!({ "n": 1 }), missing("id", "ID!")),
         ("query ($n: Int! = 1) { tenants(first: $n) { totalCount } }", "", json!({ "n": null }), null("n", "Int!")),
         ("query ($n: [ID!]!) { tenants(where: { ids: $n }) { totalCount } }", "", json!({}), missing("n", "[ID!]!")),
+        (listed, "", json!({ "w": [], "n": 1 }), "variable \"$w\" of type \"TenantFilter!\" must not be a list".to_owned()),
         ("mutation ($t: ID!) { refreshSpaceAllocation(tenantId: $t) { source } }", "", json!({ "t": null }), null("t", "ID!")),
     ] {
         // Documents that are known are judged alike.

@@ -1,7 +1,8 @@
 //! The arguments by which fields count.
 
 use async_graphql::parser::types::{Field, VariableDefinition};
-use async_graphql::{Positioned, ScalarType, Value, Variables};
+use async_graphql::{Name, Positioned, ScalarType, Value, Variables};
+use async_graphql_value::Value as Given;
 use jiff::Timestamp;
 
 use super::super::scalars::{Duration, Instant, Integer};
@@ -15,17 +16,71 @@ const MAX_DAYS: usize = 731;
 /// What is given where there is no value of its type. It is refused by a better sentence when it is validated or resolved.
 const WRONG: usize = 0;
 
+/// Values of an argument, those within lists and objects included, that count one: they are read anew wherever they are used.
+const VALUES_OF_ONE: usize = 10;
+/// Bytes of a text that count as much as a value.
+const BYTES_OF_VALUE: usize = 100;
+
 /// Where arguments get their values from.
 pub(super) struct Arguments<'a> {
-    pub variables: &'a Variables,
-    pub definitions: &'a [Positioned<VariableDefinition>],
-    pub now: Timestamp,
+    variables: &'a Variables,
+    definitions: &'a [Positioned<VariableDefinition>],
+    now: Timestamp,
+    /// How many values each variable has that is large.
+    large: Vec<(&'a Name, usize)>,
 }
 
 /// A number, and whether it is a matter of variables or of the time.
 type Counted = (usize, bool);
 
-impl Arguments<'_> {
+/// Whether one of the variables has so many values that it counts by itself wherever it is used.
+pub(super) fn has_large(variables: &Variables) -> bool {
+    variables.values().any(|value| count_values(value) >= VALUES_OF_ONE)
+}
+
+/// How many values there are within a value and with it.
+fn count_values(value: &Value) -> usize {
+    1 + match value {
+        Value::String(text) => text.len() / BYTES_OF_VALUE,
+        Value::List(values) => values.iter().map(count_values).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() / BYTES_OF_VALUE + count_values(value)).sum(),
+        _ => 0,
+    }
+}
+
+impl<'a> Arguments<'a> {
+    pub(super) fn new(variables: &'a Variables, definitions: &'a [Positioned<VariableDefinition>], now: Timestamp) -> Self {
+        let large = definitions.iter().filter_map(|definition| {
+            let VariableDefinition { name, default_value, .. } = &definition.node;
+            let value = variables.get(&name.node).or(default_value.as_ref().map(|default| &default.node))?;
+            Some((&name.node, count_values(value))).filter(|(_, values)| *values >= VALUES_OF_ONE)
+        });
+        Self { variables, definitions, now, large: large.collect() }
+    }
+
+    /// What the values of a field's arguments count.
+    pub(super) fn weight(&self, field: &Field) -> Counted {
+        let mut is_variable = false;
+        let values: usize = field.arguments.iter().map(|(_, given)| self.count_given(&given.node, &mut is_variable)).sum();
+        (values / VALUES_OF_ONE, is_variable)
+    }
+
+    fn count_given(&self, given: &Given, is_variable: &mut bool) -> usize {
+        1 + match given {
+            Given::Variable(name) => match self.large.iter().find(|(large, _)| *large == name) {
+                Some((_, values)) => {
+                    *is_variable = true;
+                    *values
+                }
+                None => 0,
+            },
+            Given::String(text) => text.len() / BYTES_OF_VALUE,
+            Given::List(values) => values.iter().map(|value| self.count_given(value, is_variable)).sum(),
+            Given::Object(members) => members.values().map(|value| self.count_given(value, is_variable)).sum(),
+            _ => 0,
+        }
+    }
+
     /// The value of an argument; `None` when it is not given. Besides: whether it is a variable's.
     fn value(&self, field: &Field, name: &str) -> (Option<Value>, bool) {
         let Some(given) = field.get_argument(name) else { return (None, false) };

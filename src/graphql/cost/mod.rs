@@ -1,7 +1,7 @@
 //! What the answer to a document costs: the complexity that `limits.complexity` limits.
 //!
 //! Every field counts one, and what it holds as often as it may be there: entries of pages, groups, steps, representations of entities, and
-//! points of series, each with the fields that are asked of it. It is counted on the parsed document before it is validated and executed,
+//! points of series, each with the fields that are asked of it; and the values of its arguments where there are many. It is counted on the parsed document before it is validated and executed,
 //! which takes longer, and saturates instead of overflowing. What is wrong in a document counts little, for it is refused afterwards.
 //!
 //! The library counts too, while it validates, but does not know the fields that it makes itself (`_entities`), nor the time.
@@ -47,12 +47,17 @@ pub(super) fn cost_of(document: &ExecutableDocument, variables: &Variables, now:
     let mut cost = Cost { complexity: 0, is_steady: true, sweeps: 0, introspects_deep: false };
     for (_, operation) in document.operations.iter() {
         let operation = &operation.node;
-        let arguments = Arguments { variables, definitions: &operation.variable_definitions, now };
+        let arguments = Arguments::new(variables, &operation.variable_definitions, now);
         let mut walk = Walk { document, arguments, types: FieldTypes::of_schema(), known: HashMap::new(), cost: &mut cost };
         let sum = walk.set(root_of(operation), &operation.selection_set.node, 0, nesting);
         cost.complexity = cost.complexity.max(sum.fields);
     }
     cost
+}
+
+/// Whether one of the variables has so many values that a document costs more with it.
+pub(super) fn has_large(variables: &Variables) -> bool {
+    arguments::has_large(variables)
 }
 
 fn root_of(operation: &OperationDefinition) -> &'static str {
@@ -162,8 +167,9 @@ impl<'a> Walk<'a> {
                 Sum { fields: fields.saturating_add(own).saturating_add(points_cost(days, of_point)), of_point: 0 }
             }
         };
+        let weight = steady(arguments.weight(field));
         self.cost.is_steady &= is_steady;
-        sum
+        Sum { fields: sum.fields.saturating_add(weight), ..sum }
     }
 }
 

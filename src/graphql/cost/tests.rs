@@ -67,7 +67,7 @@ fn every_field_counts_as_often_as_it_may_be_in_the_answer() {
                 "{{ _entities(representations: [{}]) {{ ... on Tenant {{ {hours} {{ coverage }} }} }} }}",
                 "{id: 1} ".repeat(400)
             ),
-            3 + 400 * (20 + 876 + 1),
+            3 + 400 * (20 + 876 + 1) + 400 * 2 / 10,
         ),
         ("{ tenants(first: 10) { __typename nodes { __typename id __typename } } }".to_owned(), 3 + 10 * (1 + 1 + 1)),
         // What is wrong counts little.
@@ -150,4 +150,32 @@ fn introspection_that_goes_round_in_circles_is_told() {
     ] {
         assert_eq!(cost_with(&document, json!({})).introspects_deep, introspects_deep, "{document}");
     }
+}
+
+#[test]
+fn the_values_of_arguments_count_wherever_they_are_used() {
+    let ids = |count: usize| json!({ "ids": vec!["a"; count] });
+    let uses = |times: usize| {
+        let fields: Vec<_> = (0..times).map(|n| format!("a{n}: tenants(where: $w, first: 1) {{ totalCount }}")).collect();
+        format!("query($w: TenantFilter) {{ {} }}", fields.join(" "))
+    };
+    let of = |times: usize, variable: serde_json::Value| cost_with(&uses(times), json!({ "w": variable }));
+    let one = of(1, json!(null)).complexity;
+    // Few count nothing, whatever they are.
+    assert_eq!([of(1, ids(3)), of(5, ids(3))].map(|cost| (cost.complexity, cost.is_steady)), [(one, true), (5 * one, true)]);
+    assert_eq!([of(1, ids(1000)), of(50, ids(1000))].map(|cost| cost.complexity), [one + 100, 50 * (one + 100)]);
+    assert!(!of(1, ids(1000)).is_steady, "with another list it costs something else");
+    let label = json!({ "key": "", "value": "" });
+    assert_eq!(of(50, json!({ "labels": vec![label; 1000] })).complexity, 50 * (one + 300));
+    assert_eq!(of(50, json!({ "nameContains": "x".repeat(100_000) })).complexity, 50 * (one + 100));
+    // Written in the document, and as a default.
+    let list = vec!["\"a\""; 1000].join(" ");
+    assert_eq!(complexity(&format!("{{ tenants(where: {{ ids: [{list}] }}, first: 1) {{ totalCount }} }}")), one + 100);
+    let by_default = format!("query($i: [ID!] = [{list}]) {{ tenants(where: {{ ids: $i }}, first: 1) {{ totalCount }} }}");
+    assert_eq!(complexity(&by_default), one + 100);
+    // Where a field is there often, so are its arguments.
+    let zone = "query($z: String) { tenants(first: 10) { nodes { usageOverTime(from: \"2026-03-01T00:00:00Z\", timeZone: $z) { coverage } } } }";
+    let (short, long) =
+        (cost_with(zone, json!({ "z": "UTC" })).complexity, cost_with(zone, json!({ "z": "x".repeat(10_000) })).complexity);
+    assert_eq!(long, short + 10 * 10);
 }

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use serde_json::value::to_raw_value;
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use super::super::answer::Told;
 use super::super::credentials::HeldCredentials;
 use super::super::execute::Operation;
 use super::super::refusal::Refusal;
-use super::super::request::Params;
+use super::super::request::{LONG, Params};
 use super::operations::Operations;
 use super::protocol::{ClientMessage, Close, ServerMessage, parse};
 use crate::access::{self, Lapse, Stay, View};
@@ -137,7 +137,7 @@ impl Session {
                 message = socket.recv() => {
                     was_heard = true;
                     match message {
-                        Some(Ok(Message::Text(text))) => self.take(socket, parse(&text, self.state.limits.text)?).await?,
+                        Some(Ok(Message::Text(text))) => self.read(socket, text).await?,
                         Some(Ok(Message::Binary(_))) => return Err(Close::Invalid("messages are text".to_owned()).into()),
                         // Nothing more is read until the answer is sent: whoever takes no answers must not fill memory with them.
                         Some(Ok(Message::Ping(_))) => socket.flush().await.map_err(|_| End::Gone)?,
@@ -160,6 +160,16 @@ impl Session {
                 }
             }
         }
+    }
+
+    async fn read(&mut self, socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
+        let limits = self.state.limits.text;
+        let message = if text.len() < LONG {
+            parse(&text, limits)
+        } else {
+            self.state.computing.briefly(move || parse(&text, limits)).await.unwrap_or(Err(Close::GoingAway))
+        };
+        self.take(socket, message?).await
     }
 
     /// Looks at what the caller may see now; ends when what it was let in by counts no longer.
@@ -207,7 +217,14 @@ impl Session {
         if self.operations.contains(&id) {
             return Err(Close::Taken(id).into());
         }
-        let prepared = self.prepare(view, params);
+        let admitted = self.admit_again(view);
+        let prepared = match admitted {
+            Ok(view) => {
+                let prepared = Operation::prepare(&self.state, params).await;
+                prepared.and_then(|operation| self.check_room(&operation).map(|()| (operation, view)))
+            }
+            Err(refusal) => Err(refusal),
+        };
         let (operation, view) = match prepared {
             Ok(prepared) => prepared,
             Err(refusal) => {
@@ -227,19 +244,24 @@ impl Session {
         Ok(())
     }
 
-    fn prepare(&self, view: &View, params: Params) -> Result<(Operation, View), Refusal> {
+    /// Counts an operation, and lets the caller in again.
+    fn admit_again(&self, view: &View) -> Result<View, Refusal> {
         let view = self.state.gate.admit_again(view)?;
         if self.operations.len() >= OPERATIONS {
             let sentence = format!("{OPERATIONS} operations are under way on this connection, as many as may be");
             return Err(Refusal { code: code::RATE_LIMITED, ..Refusal::bad_request(sentence) });
         }
-        let operation = Operation::prepare(&self.state, params)?;
-        if self.operations.weight() + operation.weight() > Operation::HELD_BYTES {
-            let sentence = "the documents and the variables of the operations under way on this connection hold more than is kept; end one \
-                            first, or send fewer values";
-            return Err(Refusal { code: code::RATE_LIMITED, ..Refusal::bad_request(sentence) });
+        Ok(view)
+    }
+
+    /// Whether there is room for an operation besides those that are under way.
+    fn check_room(&self, operation: &Operation) -> Result<(), Refusal> {
+        if self.operations.weight() + operation.weight() <= Operation::HELD_BYTES {
+            return Ok(());
         }
-        Ok((operation, view))
+        let sentence = "the documents and the variables of the operations under way on this connection hold more than is kept; end one \
+                        first, or send fewer values";
+        Err(Refusal { code: code::RATE_LIMITED, ..Refusal::bad_request(sentence) })
     }
 
     /// Passes a response of an operation on; `None` when the operation is over.
@@ -252,11 +274,17 @@ impl Session {
             // Whoever was let in by what counts no longer is told by the end of the connection, and by nothing else: so its client comes back.
             self.renew()?;
         }
-        if let Some(errors) = &response.errors {
+        let Told { payload, errors, share, .. } = response;
+        if let Some(errors) = &errors {
             self.operations.remove(id);
             return say(socket, &ServerMessage::Error { id, payload: errors }).await;
         }
-        say(socket, &ServerMessage::Next { id, payload: &response.payload }).await
+        let message = write(&ServerMessage::Next { id, payload: &payload })?;
+        // It is held once while it is sent.
+        drop(payload);
+        let sent = send(socket, message).await;
+        drop(share);
+        sent
     }
 }
 
@@ -284,8 +312,11 @@ async fn finish(mut socket: WebSocket, end: End) {
 }
 
 async fn say(socket: &mut WebSocket, message: &ServerMessage<'_>) -> Result<(), End> {
-    let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
-    send(socket, Message::Text(text.into())).await
+    send(socket, write(message)?).await
+}
+
+fn write(message: &ServerMessage<'_>) -> Result<Message, End> {
+    serde_json::to_string(message).map(|text| Message::Text(text.into())).map_err(|_| End::Gone)
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {

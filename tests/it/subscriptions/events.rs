@@ -2,11 +2,13 @@
 
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use super::{at, changes_of, record, since, told};
 use crate::support::app::{Database, START, TestApp, World, tenant};
-use crate::support::process::until;
+use crate::support::process::{patiently, until};
 use crate::support::subscriber::{Events, SentEvent, open};
+use crate::support::wire::{connect, head};
 
 async fn start() -> (World, TestApp) {
     let world = World::new(Database::sqlite(), vec![tenant("acme", 10, 100)]).await;
@@ -118,5 +120,46 @@ async fn a_list_of_operations_is_not_answered_by_events() {
     let request = app.client.post(format!("{}/graphql", app.base)).header(CONTENT_TYPE, "application/json");
     let response = request.header(ACCEPT, "text/event-stream").body("[{\"query\":\"{ __typename }\"}]").send().await.unwrap();
     assert_eq!(response.status(), 400);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_finds_no_room_is_told_when_the_client_comes_back() {
+    let world = World::new(Database::sqlite(), vec![tenant("acme", 10, 100)]).await;
+    let app = world
+        .start_with(|config| {
+            config.limits.answer_bytes = 1 << 20;
+            config.limits.unsent_bytes = 2 << 20;
+            config.limits.aliases = 2000;
+        })
+        .await;
+    let names: Vec<_> = (0..30).map(|number| format!("{}{number:03}:id", "x".repeat(797))).collect();
+    let names = format!("fragment N on Tenant {{ {} }}", names.join(" "));
+    let large = format!("subscription {{ spaceAllocationChanged {{ tenant {{ ...N }} after {{ allocated }} }} }} {names}");
+    let mut events = Events::of(Events::post(&app, &large, &[]).await);
+    record(&app, "acme", 0, 10).await;
+    let place = events.next().await.unwrap().id.unwrap();
+    // Somebody of the same name takes all but five kilobytes, and does not read them.
+    let tenants: Vec<_> = (0..43).map(|number| format!("a{number:02}: tenant {{ ...N }}")).collect();
+    let body = json!({ "query": format!("{{ {} }} {names}", tenants.join(" ")) }).to_string();
+    let mut slow = connect(&app).await;
+    let request = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    slow.write_all(format!("{request}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+    assert!(head(&mut slow).await.starts_with("HTTP/1.1 200 "));
+    record(&app, "acme", 300, 11).await;
+    assert!(events.next().await.is_none(), "nothing is told of it, and nothing after it");
+    drop(slow);
+    let event = patiently("the event", async {
+        loop {
+            // The other one's end is noticed a moment later.
+            let mut events = Events::of(Events::post(&app, &large, &[("last-event-id", &place)]).await);
+            if let Some(event) = events.next().await {
+                return event;
+            }
+        }
+    })
+    .await;
+    let data: Value = serde_json::from_str(&event.data.unwrap()).unwrap();
+    assert_eq!(data["data"]["spaceAllocationChanged"]["after"]["allocated"], 11.0);
     app.stop().await;
 }
