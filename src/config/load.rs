@@ -210,7 +210,13 @@ pub(super) fn collect_tenants(config: &Config, empty: Empty) -> Result<Vec<Place
     let own = config.tenants.iter().map(|tenant| PlacedTenant { config: tenant.clone(), file: config.place() });
     let mut tenants: Vec<PlacedTenant> = own.collect();
     if let Some(file) = &config.tenants_file {
-        let mut table = read_table(file)?;
+        let mut table = parse_table(
+            file,
+            &read_file(file).map_err(|problem| {
+                let mend = format!("tenants_file: {} {problem}", shown::path(file));
+                ConfigError::within(config.place().display(), mend)
+            })?,
+        )?;
         if empty == Empty::IsRefused {
             table = not_empty(table, file)?;
         }
@@ -266,16 +272,43 @@ pub(super) fn read_config(table: &Dict, file: &Path, overrides: &Overrides) -> R
 }
 
 pub(super) fn read_table(file: &Path) -> Result<Dict, ConfigError> {
-    let text = files::read_text(file, files::MAX_TABLES).map_err(|problem| ConfigError::within(file.display(), problem))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = read_file(file).map_err(|problem| ConfigError::within(file.display(), problem))?;
+    parse_table(file, &text)
+}
+
+fn read_file(file: &Path) -> Result<String, String> {
+    files::read_text(file, files::MAX_TABLES)
+}
+
+fn parse_table(file: &Path, text: &str) -> Result<Dict, ConfigError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     Toml::from_str(text).map_err(|error| {
         // The parser's own display repeats the line, which may hold a secret.
         let line = error.span().map_or(1, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
         let message: Vec<&str> = error.message().lines().map(str::trim).collect();
-        // The parser says nothing of a value that is missing.
-        let message = if message.is_empty() { "this is no TOML; is a value missing?".to_owned() } else { message.join(", ") };
+        let unquoted = text.lines().nth(line - 1).and_then(unquoted_field);
+        let message = match (unquoted, message.as_slice()) {
+            (Some(field), _) => format!("{field}: a string must be in quotes"),
+            // The parser says nothing of a value that is missing.
+            (None, []) => "this is no TOML; is a value missing?".to_owned(),
+            (None, message) => message.join(", "),
+        };
         ConfigError::within(file.display(), format!("line {line}: {message}"))
     })
+}
+
+/// The field of a line whose value looks like a string without its quotes, of which the parser only says that it expected something else.
+fn unquoted_field(line: &str) -> Option<&str> {
+    let (field, value) = line.split_once('=')?;
+    let field = field.trim().trim_matches('"');
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let word = value.split('#').next()?.trim();
+    let is_value = || {
+        Toml::from_str::<Dict>(&format!("value = {word}")).is_ok()
+            || ["true", "false"].contains(&word.to_ascii_lowercase().as_str())
+    };
+    let is_string = word.starts_with(|c: char| c.is_ascii_alphanumeric()) && !word.contains(char::is_whitespace) && !is_value();
+    (!field.is_empty() && field.len() <= 64 && field.bytes().all(is_name) && is_string).then_some(field)
 }
 
 /// Refuses a file that says nothing: it is being written just now, or somebody's mistake, and would take all tenants away.

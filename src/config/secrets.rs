@@ -13,14 +13,18 @@ use crate::{files, shown};
 /// Reads the secret that an environment variable holds. The error never repeats what stands in the config unless it looks like a name,
 /// since people put the secret itself there by mistake.
 pub(super) fn from_variable(name: &str, env: &HashMap<String, String>) -> Result<SecretString, String> {
+    let is_name = looks_like_variable(name);
     let value = env.get(name).ok_or_else(|| {
-        if looks_like_variable(name) {
+        if is_name {
             format!("the environment variable {name} is not set")
         } else {
             "must be the name of an environment variable that is set; the secret itself does not belong here".to_owned()
         }
     })?;
-    non_empty(value, || format!("the environment variable {name}")).ok_or_else(|| "the environment variable is empty".to_owned())
+    non_empty(value, || format!("the environment variable {name}")).ok_or_else(|| {
+        let shown = if is_name { format!(" {name}") } else { String::new() };
+        format!("the environment variable{shown} is empty")
+    })
 }
 
 /// Reads the secret that a file holds, without the line break at its end.

@@ -23,7 +23,7 @@ pub struct TenantConfig {
     pub id: TenantId,
     /// Its name for people. Default: the id.
     pub name: Option<String>,
-    /// The upstream's address: `https`, or `http` on loopback or where `upstream.allow_http` is set. A path is put before the API's own.
+    /// The upstream's address: `https`, or `http` on loopback or where `upstream.allow_http` is set. Scheme, host and port only.
     #[serde(deserialize_with = "text::url")]
     pub endpoint: Url,
     /// The user on whose behalf the upstream is asked; in quotes, since its 19 digits do not survive a double.
@@ -206,8 +206,9 @@ fn read_secret(
 fn validate_endpoint(endpoint: &Url, allow_http: bool) -> Result<(), Invalid> {
     let refuse = |mend: &str| Err(Invalid::new("endpoint", mend));
     let plain = !endpoint.username().is_empty() || endpoint.password().is_some();
-    if plain || endpoint.query().is_some() || endpoint.fragment().is_some() {
-        return refuse("must be scheme, host and port only, without user, password, query and fragment");
+    let has_path = !matches!(endpoint.path(), "" | "/");
+    if plain || has_path || endpoint.query().is_some() || endpoint.fragment().is_some() {
+        return refuse("must be scheme, host and port only, without user, password, path, query and fragment");
     }
     match endpoint.scheme() {
         "https" => Ok(()),

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use super::error::Invalid;
 use crate::quota::TenantId;
@@ -72,7 +72,11 @@ pub(super) fn require_visible_ascii(field: &str, value: &str) -> Result<(), Inva
 /// Reads a URL. It is not repeated in the error: it may hold a password.
 pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| D::Error::custom(format!("must be a URL such as \"https://koodrive.example\": {error}")))
+    text.parse().map_err(|error| {
+        // "relative URL without a base" says to nobody that the scheme is missing.
+        let why = if error == ParseError::RelativeUrlWithoutBase { String::new() } else { format!(": {error}") };
+        D::Error::custom(format!("must be a URL such as \"https://koodrive.example\"{why}"))
+    })
 }
 
 /// Reads a URL where there may be none.

@@ -25,7 +25,7 @@ pub(super) fn explain(error: &Error, root: &Dict) -> Invalid {
         }
         Kind::UnknownVariant(found, known) => format!("must be {}, found {}", known.join(" or "), shown::quoted(found)),
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            format!("must be {}, found {}", describe_expected(expected), describe_found(found, secretive))
+            format!("must be {}, found {}", describe_expected(expected, &path), describe_found(found, secretive))
         }
         Kind::Message(sentence) => sentence.clone(),
         other => other.to_string(),
@@ -52,14 +52,19 @@ fn describe_tenant(root: &Dict, index: &str) -> String {
     id.map_or_else(|| format!("tenant number {}", index + 1), |id| format!("tenant {id}"))
 }
 
-fn describe_expected(expected: &str) -> &str {
+/// What a field takes. Of the lists, which hold tables or strings, only the path tells which.
+fn describe_expected<'a>(expected: &'a str, path: &[String]) -> &'a str {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match expected {
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number of 0 or more",
         "a boolean" => "true or false",
         "a string" | "path string" => "a text in quotes",
         "a duration" => "a duration such as \"30s\" or \"5m\"",
-        "a sequence" => "a list of tables",
+        "a sequence" if path == ["tenants"] => "a list of tables, each under [[tenants]]",
+        "a sequence" if path == ["auth", "keys"] => "a list of tables, each under [[auth.keys]]",
+        "a sequence" if path.last() == Some(&"tenants") => "a list of ids, such as [\"acme\"], or [\"*\"] for all",
+        "a sequence" => "a list of strings, such as [\"a\", \"b\"]",
         "a map" => "a table",
         _ if expected.starts_with("struct ") => "a table",
         _ => expected,

@@ -37,9 +37,9 @@ pub struct Upstream {
     pub proxy: ProxySetting,
     /// Whether endpoints may be plain `http` on other hosts than loopback. Default false.
     pub allow_http: bool,
-    /// Failures in a row after which a host is left alone; at least 1. Default 5.
+    /// Failures in a row after which a tenant is not asked for a while; at least 1. Default 5.
     pub breaker_failures: u32,
-    /// How long a host is left alone. Default 5 s.
+    /// How long it is not asked. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub breaker_open_for: Duration,
 }

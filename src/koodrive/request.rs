@@ -7,7 +7,7 @@ use url::Url;
 use super::account::{Account, Credential};
 use super::signing;
 
-/// Where the allocation is asked, below the endpoint's own path.
+/// Where the allocation is asked, whatever path the endpoint has.
 pub const ALLOCATION_PATH: &str = "/koodrive/ose/v1/space/allocation/get";
 
 /// How long an `X-Traceid` is.
@@ -78,7 +78,7 @@ fn allocation_url(endpoint: &Url) -> Url {
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
-    url.set_path(&format!("{}{ALLOCATION_PATH}", endpoint.path().trim_end_matches('/')));
+    url.set_path(ALLOCATION_PATH);
     url
 }
 
@@ -131,11 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoints_path_stays_in_front_and_only_an_unusual_port_is_named() {
+    fn only_the_endpoints_scheme_and_host_count_and_only_an_unusual_port_is_named() {
         for (endpoint, url, host) in [
             ("https://k.example:443/", "https://k.example/koodrive/ose/v1/space/allocation/get", "k.example"),
             ("http://k.example:8080", "http://k.example:8080/koodrive/ose/v1/space/allocation/get", "k.example:8080"),
-            ("https://me:pw@K.example/a/b/?x#y", "https://k.example/a/b/koodrive/ose/v1/space/allocation/get", "k.example"),
+            ("https://me:pw@K.example/a/b/?x#y", "https://k.example/koodrive/ose/v1/space/allocation/get", "k.example"),
             ("http://[::1]:81/", "http://[::1]:81/koodrive/ose/v1/space/allocation/get", "[::1]:81"),
         ] {
             let request = sign(&account(endpoint, app()));

@@ -117,7 +117,7 @@ async fn answer(State(tenants): State<Arc<Tenants>>, request: Request) -> Respon
 
 fn find_tenant<'a>(tenants: &'a Tenants, request: &'a Parts) -> Result<(&'a Entry, Claim<'a>), Refusal> {
     let uri = &request.uri;
-    if !uri.path().ends_with(ALLOCATION_PATH) {
+    if uri.path() != ALLOCATION_PATH {
         return Err(verify::refusal(404, "APIGW.0101", "The API does not exist or has not been published."));
     }
     if request.method != Method::GET {

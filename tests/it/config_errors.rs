@@ -121,7 +121,18 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ),
         ("[auth]\nmode = \"none\"\n[[auth.keys]]\nname = \"portal\"", "auth.keys.0.sha256: is missing"),
         ("[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"", "line 3: duplicate key `listen` in table `server`"),
-        ("tenants = 5", "tenants: must be a list of tables, found 5"),
+        ("tenants = 5", "tenants: must be a list of tables, each under [[tenants]], found 5"),
+        ("[tenants]\nid = \"acme\"", "tenants: must be a list of tables, each under [[tenants]], found a table"),
+        ("auth = { mode = \"keys\", keys = {} }", "auth.keys: must be a list of tables, each under [[auth.keys]], found a table"),
+        (
+            "[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"a\"\nsha256 = \"HUSH\"\nroles = \"READ\"",
+            "auth.keys.0.roles: must be a list of strings, such as [\"a\", \"b\"], found a text",
+        ),
+        (
+            "[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"a\"\nsha256 = \"HUSH\"\nroles = [\"READ\"]\ntenants = \"acme\"",
+            "auth.keys.0.tenants: must be a list of ids, such as [\"acme\"], or [\"*\"] for all, found a text",
+        ),
+        ("[cors]\nallowed_origins = 5", "cors.allowed_origins: must be a list of strings, such as [\"a\", \"b\"], found 5"),
     ];
     for (text, expected) in cases {
         assert_eq!(error_of(&[("quotagraph.toml", text)], &[]), format!("quotagraph.toml: {expected}"));
@@ -207,6 +218,10 @@ fn tenants_that_break_a_rule_are_named_by_id() {
             format!("{TENANT}{app}app_secret_env = \"ACME_SECRET\""),
             "tenant acme: auth.app_secret_env: the environment variable ACME_SECRET is not set",
         ),
+        (
+            format!("{TENANT}{app}app_secret_env = \"EMPTY_SECRET\""),
+            "tenant acme: auth.app_secret_env: the environment variable EMPTY_SECRET is empty",
+        ),
         (format!("{TENANT}{app}app_secret_env = \"EMPTY\""), "tenant acme: auth.app_secret_env: the environment variable is empty"),
         (
             format!("{TENANT}{app}app_secret_env = \"HUSH\""),
@@ -242,11 +257,15 @@ fn tenants_that_break_a_rule_are_named_by_id() {
         ),
         (
             TENANT.replace("k.example", "me:HUSH@k.example"),
-            "tenant acme: endpoint: must be scheme, host and port only, without user, password, query and fragment",
+            "tenant acme: endpoint: must be scheme, host and port only, without user, password, path, query and fragment",
+        ),
+        (
+            TENANT.replace("k.example", "k.example/koodrive/ose/v1/space/allocation/get"),
+            "tenant acme: endpoint: must be scheme, host and port only, without user, password, path, query and fragment",
         ),
         (
             TENANT.replace("https://k.example", "k.example"),
-            "tenant acme: endpoint: must be a URL such as \"https://koodrive.example\": relative URL without a base",
+            "tenant acme: endpoint: must be a URL such as \"https://koodrive.example\"",
         ),
         (format!("{TENANT}labels = {{ rank = 1 }}"), "tenant acme: labels.rank: must be a text in quotes, found 1"),
         (
@@ -254,7 +273,7 @@ fn tenants_that_break_a_rule_are_named_by_id() {
             "tenant acme: colour: is not known; known are id, name, endpoint, user_id, labels, auth",
         ),
     ];
-    let env = [("SECRET", "s"), ("EMPTY", "\n"), ("TWO_LINES", "HUSH\nHUSH")];
+    let env = [("SECRET", "s"), ("EMPTY_SECRET", "\n"), ("EMPTY", ""), ("TWO_LINES", "HUSH\nHUSH")];
     for (text, expected) in cases {
         // The cases about one field have no credential; give them one where they are not about that.
         let needs_auth = !expected.contains("auth") && !text.contains("[tenants.auth]");
@@ -371,6 +390,19 @@ fn a_syntax_error_does_not_repeat_the_line_since_a_secret_may_stand_on_it() {
 }
 
 #[test]
+fn a_string_without_quotes_is_named_by_its_field() {
+    for (line, field) in [("listen = 127.0.0.1:80", "listen"), ("  \"listen\"=0.0.0.0:80 # HUSH", "listen"), ("a.b = HUSH", "a.b")]
+    {
+        let error = error_of(&[("quotagraph.toml", &format!("[server]\n{line}"))], &[]);
+        assert_eq!(error, format!("quotagraph.toml: line 2: {field}: a string must be in quotes"));
+    }
+    for line in ["listen = \"127", "listen = [1", "listen = 5 5", "HUSH HUSH = x", "a = True", "a = 1.5\na = 1.5"] {
+        let error = error_of(&[("quotagraph.toml", &format!("[server]\n{line}"))], &[]);
+        assert!(error.starts_with("quotagraph.toml: line ") && !error.contains("quotes") && !error.contains("HUSH"), "{error}");
+    }
+}
+
+#[test]
 fn tenants_of_two_files_are_one_list_with_ids_unique_over_both() {
     let more = |id: &str| {
         format!("[[tenants]]\nid = \"{id}\"\nendpoint = \"https://k.example\"\nuser_id = \"2\"\nauth.token_file = \"token\"")
@@ -388,7 +420,7 @@ fn tenants_of_two_files_are_one_list_with_ids_unique_over_both() {
     let error = files("[server]").unwrap_err();
     assert_eq!(error, "more.toml: server: is not known; known are tenants");
     let error = load(&[("quotagraph.toml", &own)], &env).unwrap_err();
-    assert_eq!(error, "more.toml: cannot be read: No such file or directory (os error 2)");
+    assert_eq!(error, "quotagraph.toml: tenants_file: more.toml cannot be read: No such file or directory (os error 2)");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use quotagraph::quota::{SpaceAllocation, SpaceTypeAllocation};
 use quotagraph::simulator::{Behaviour, Form, SimulatedTenant};
 
 use super::{World, healthy, now, quick, tenant};
+use crate::support::site::client;
 
 fn value(space_type: i32, allocated_gb: i64, total_gb: i64) -> SpaceTypeAllocation {
     SpaceTypeAllocation { space_type, allocated_gb, total_gb }
@@ -61,12 +62,12 @@ async fn every_request_has_a_trace_id_of_its_own_and_the_language() {
 }
 
 #[tokio::test]
-async fn an_endpoint_may_have_a_path_of_its_own() {
+async fn the_simulator_has_the_api_at_its_own_path_alone() {
     let world = World::of(1, quick()).await;
-    for path in ["/", "/proxy", "/proxy/a%20b/"] {
-        let endpoint = world.simulator.endpoint().join(path).unwrap();
-        let account = Account { endpoint, ..world.account(0) };
-        assert!(world.client.space_allocation(&account).await.is_ok(), "{path}");
+    for path in ["/", "/proxy/koodrive/ose/v1/space/allocation/get", "/koodrive/ose/v1/space/allocation/get/"] {
+        let answer = client().get(world.simulator.endpoint().join(path).unwrap()).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+        assert!(answer.text().await.unwrap().contains("APIGW.0101"), "{path}");
     }
 }
 
