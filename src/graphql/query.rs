@@ -33,12 +33,12 @@ impl Query {
             return view.get(id.as_str()).map(|watched| Ok(Tenant::new(Arc::clone(watched))));
         }
         let default = ctx.data_unchecked::<Services>().default_tenant.as_ref();
-        let meant = default.and_then(|id| view.get(id.as_str()).cloned()).or_else(|| match view.all().as_ref() {
-            [only] => Some(Arc::clone(only)),
-            _ => None,
-        });
-        let mend = "give one: there is no default tenant that you may see, and not exactly one tenant that you may see";
-        Some(meant.map(Tenant::new).ok_or_else(|| ApiError::argument("id", mend).into()))
+        let why = match (default.and_then(|id| view.get(id.as_str())), view.all().as_ref()) {
+            (Some(meant), _) | (None, [meant]) => return Some(Ok(Tenant::new(Arc::clone(meant)))),
+            (None, []) => "you may see no tenant",
+            (None, _) => "you may see several tenants, and none of them is server.default_tenant",
+        };
+        Some(Err(ApiError::BadUserInput(format!("id is required: {why}")).into()))
     }
 
     /// A tenant that another subgraph of an Apollo Federation refers to.

@@ -202,8 +202,10 @@ async fn without_an_id_the_only_tenant_that_the_caller_may_see_is_meant() {
     for (name, expected) in [("a", "a"), ("a-and-gone", "a")] {
         assert_eq!(ask_as(&app, name, "{ tenant { id } }").await.body["data"]["tenant"]["id"], expected);
     }
-    for name in ["all", "nothing"] {
-        assert_eq!(ask_as(&app, name, "{ tenant { id } }").await.code(), "BAD_USER_INPUT");
+    for (name, seen) in [("all", "several tenants, and none of them is server.default_tenant"), ("nothing", "no tenant")] {
+        let answer = ask_as(&app, name, "{ tenant { id } }").await;
+        assert_eq!(answer.code(), "BAD_USER_INPUT");
+        assert_eq!(answer.body["errors"][0]["message"], format!("id is required: you may see {seen}"));
     }
     app.stop().await;
 }
