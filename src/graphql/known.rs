@@ -23,6 +23,7 @@ use super::entities::{ENTITIES, Repeats};
 use super::inputs::InputTypes;
 use super::limits::DocumentLimits;
 use super::reader::read;
+use super::syntax::explain_syntax;
 
 /// What is kept at most: bytes of text, of which the parsed document takes a multiple.
 const CAPACITY: u64 = 2 << 20;
@@ -89,10 +90,10 @@ impl KnownDocuments {
 
     /// Puts the parsed document into a request, with what is known of it, and gets to know one that parses. This is the one way of a document to
     /// its parser and to the schema: its text is looked at before it is parsed, its size before what it costs is counted, and that before it is
-    /// validated. Gives what it costs; nothing for one that does not parse, which gets its error when it is executed.
+    /// validated. Gives what it costs.
     ///
     /// # Errors
-    /// When the document is over one of the limits.
+    /// When the document does not parse, or is over one of the limits.
     pub fn admit(&self, request: &mut Request, now: Timestamp) -> Result<Option<Cost>, ServerError> {
         let nesting = self.limits.nesting();
         if let Some(known) = self.documents.get(request.query.as_str()) {
@@ -107,8 +108,8 @@ impl KnownDocuments {
         if let Some(document) = read(&request.query) {
             request.set_parsed_query(document);
         }
-        if request.parsed_query().is_err() {
-            return Ok(None);
+        if let Err(error) = request.parsed_query() {
+            return Err(explain_syntax(error));
         }
         let is_short = request.query.len() <= LONGEST;
         let variables = std::mem::take(&mut request.variables);
@@ -306,7 +307,7 @@ mod tests {
         known.admit(&mut request, NOW).unwrap();
         assert_eq!(request.parsed_query().unwrap().operations.iter().count(), 1);
         assert!(known.get("{ b").is_none());
-        known.admit(&mut Request::new("{ b"), NOW).unwrap();
+        known.admit(&mut Request::new("{ b"), NOW).unwrap_err();
         assert!(known.get("{ b").is_none(), "what does not parse is not kept");
         let nested = "{ a(b: [[[[[[[[[]]]]]]]]]) }";
         assert_eq!(

@@ -25,6 +25,7 @@ mod scalars;
 mod schema;
 mod services;
 mod subscription;
+mod syntax;
 mod tokens;
 mod types;
 
