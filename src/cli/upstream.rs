@@ -15,8 +15,8 @@ pub(super) fn open(config: Option<&Path>) -> Result<(Config, Client, Vec<Watched
     let config = config::load(config, config::process_environment())?;
     let mut log = config.log.clone();
     if log.filter == Log::default().filter {
-        // The command says itself what failed. Who asks for a log gets it.
-        "error".clone_into(&mut log.filter);
+        // The command says itself what failed. Of secrets and certificates it warns. Who asks for a log gets it.
+        "warn,quotagraph::koodrive=error".clone_into(&mut log.filter);
     }
     start_log(&log)?;
     let watched = load_tenants(&config)?;
@@ -39,15 +39,53 @@ pub(super) fn open_one(config: Option<&Path>, tenant: &str) -> Result<(Client, W
     Ok((client, watched))
 }
 
-/// What failed, what to look at, and by which id the upstream's people find the request.
+/// What failed, what the gateway itself says of it, what to look at, and by which id the upstream's people find the request.
 pub(super) fn describe(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    if matches!(failure.verdict, Verdict::Refused(_)) {
-        text.push_str("; are the endpoint, user_id and the credential right?");
+    let Failure { verdict, trace_id, .. } = failure;
+    let mut text = verdict.to_string();
+    if let Some(message) = verdict.gateway_message() {
+        text.extend([": ", message]);
     }
-    if let Some(trace_id) = &failure.trace_id {
-        text.push_str(" X-Traceid ");
-        text.push_str(trace_id);
+    if let Some(hint) = hint(verdict) {
+        text.extend(["; ", hint]);
+    }
+    if let Some(trace_id) = trace_id {
+        text.extend(["; X-Traceid ", trace_id]);
     }
     text
+}
+
+/// What to look at when a request was turned away. The gateway's codes are those that the simulator gives, too.
+fn hint(verdict: &Verdict) -> Option<&'static str> {
+    let Verdict::Refused(fault) = verdict else { return None };
+    match fault.gateway_code.as_deref()? {
+        "APIGW.0301" => Some("are app_id or the token, and user_id right?"),
+        "APIGW.0303" => Some("is the secret right?"),
+        "APIGW.0304" => Some("is the clock of this machine right?"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::koodrive::HttpFault;
+
+    #[test]
+    fn a_refusal_is_told_with_the_gateways_words_and_a_hint_by_its_code() {
+        for (code, said, hint) in [
+            (Some("APIGW.0301"), None, ", APIGW.0301; are app_id or the token, and user_id right?"),
+            (Some("APIGW.0303"), Some("\"no\""), ", APIGW.0303: \"no\"; is the secret right?"),
+            (Some("APIGW.0304"), Some("\"no\""), ", APIGW.0304: \"no\"; is the clock of this machine right?"),
+            (Some("APIGW.0101"), Some("\"no\""), ", APIGW.0101: \"no\""),
+            (None, None, ""),
+        ] {
+            let fault = HttpFault { status: 400, gateway_code: code.map(Into::into), gateway_message: said.map(Into::into) };
+            let (verdict, took) = (Verdict::Refused(fault), Duration::ZERO);
+            let failure = Failure { verdict, trace_id: Some("f00".into()), attempts: 1, took };
+            assert_eq!(describe(&failure), format!("refused: HTTP 400{hint}; X-Traceid f00"));
+        }
+    }
 }

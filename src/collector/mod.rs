@@ -248,7 +248,10 @@ impl Inner {
 
 /// A failure in words that may be shown to whoever may see the tenant.
 fn describe(failure: &Failure) -> CollectionError {
-    let upstream_code = failure.verdict.upstream_code().map(|code| format!(" ({code})")).unwrap_or_default();
-    let message = format!("{}{upstream_code}", failure.verdict.sentence());
+    let sentence = failure.verdict.sentence();
+    let message = match failure.verdict.upstream_code() {
+        Some(code) => format!("{} ({code}).", sentence.trim_end_matches('.')),
+        None => sentence.to_owned(),
+    };
     CollectionError { code: failure.verdict.code().to_owned(), message }
 }

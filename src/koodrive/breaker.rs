@@ -171,7 +171,7 @@ mod tests {
     fn an_asked_for_pause_holds_until_it_is_over_or_an_hour_has_passed() {
         let breaker = Breaker::new(3, OPEN_FOR);
         let overloaded = |seconds| Verdict::Overloaded {
-            by: Limit::Upstream(super::super::verdict::HttpFault { status: 429, gateway_code: None }),
+            by: Limit::Upstream(super::super::verdict::HttpFault { status: 429, gateway_code: None, gateway_message: None }),
             retry_after: Some(Duration::from_secs(seconds)),
         };
         let pass = breaker.enter(at(0)).unwrap();

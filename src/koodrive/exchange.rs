@@ -190,10 +190,21 @@ fn describe(error: &reqwest::Error) -> String {
     let mut text = if error.is_connect() { "no connection".to_owned() } else { "the connection broke".to_owned() };
     let mut source = error.source();
     while let Some(error) = source {
-        let _ = write!(text, ": {error}");
+        let cause = error.to_string();
+        if !is_chatter(&cause) {
+            let _ = write!(text, ": {}", if cause.contains(NO_TLS) { "it does not speak TLS" } else { &cause });
+        }
         source = error.source();
     }
     text
+}
+
+/// What the TLS library finds when a plain HTTP server answers.
+const NO_TLS: &str = "received corrupt message of type InvalidContentType";
+
+/// The layers of the library that only pass on what lies behind them.
+fn is_chatter(cause: &str) -> bool {
+    cause.starts_with("client error (") || cause == "tcp connect error"
 }
 
 #[cfg(test)]

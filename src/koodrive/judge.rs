@@ -23,8 +23,8 @@ pub(super) fn judge(answer: Answer) -> Result<Vec<SpaceTypeAllocation>, Verdict>
 }
 
 fn fault(status: u16, body: &Body) -> HttpFault {
-    let gateway_code = if let Body::Whole(body) = body { wire::decode_gateway_code(body) } else { None };
-    HttpFault { status, gateway_code }
+    let (gateway_code, gateway_message) = if let Body::Whole(body) = body { wire::decode_gateway(body) } else { (None, None) };
+    HttpFault { status, gateway_code, gateway_message }
 }
 
 #[cfg(test)]
@@ -45,7 +45,8 @@ mod tests {
         let gateway = br#"{"error_code":"APIGW.0308","error_msg":"m","request_id":"r"}"#;
         for status in (100..=599).filter(|s| *s != 200) {
             for (body, gateway_code) in [(gateway.to_vec(), Some("APIGW.0308".to_owned())), (b"<html>".to_vec(), None)] {
-                let fault = HttpFault { status, gateway_code };
+                let gateway_message = gateway_code.as_ref().map(|_| "\"m\"".to_owned());
+                let fault = HttpFault { status, gateway_code, gateway_message };
                 let retry_after = Some(Duration::from_secs(7));
                 let expected = match status {
                     429 => Verdict::Overloaded { by: Limit::Upstream(fault), retry_after },

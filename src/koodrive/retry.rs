@@ -38,7 +38,7 @@ mod tests {
     }
 
     fn overloaded(seconds: Option<u64>) -> Verdict {
-        let fault = HttpFault { status: 429, gateway_code: None };
+        let fault = HttpFault { status: 429, gateway_code: None, gateway_message: None };
         Verdict::Overloaded { by: Limit::Upstream(fault), retry_after: seconds.map(Duration::from_secs) }
     }
 
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(wait_before(&settings(), &overloaded(Some(3)), 0, LEFT, 0.5), Some(Duration::from_secs(3)));
         assert_eq!(wait_before(&settings(), &overloaded(Some(0)), 0, LEFT, 1.0), Some(Duration::from_millis(100)));
         assert_eq!(wait_before(&settings(), &overloaded(Some(10)), 0, LEFT, 0.5), None);
-        let unavailable = HttpFault { status: 503, gateway_code: None };
+        let unavailable = HttpFault { status: 503, gateway_code: None, gateway_message: None };
         let unavailable = Verdict::Unreachable { cause: Cause::Status(unavailable), retry_after: Some(Duration::from_secs(4)) };
         assert_eq!(wait_before(&settings(), &unavailable, 0, LEFT, 0.5), Some(Duration::from_secs(4)));
     }

@@ -40,6 +40,8 @@ pub struct HttpFault {
     pub status: u16,
     /// The `error_code` of the gateway's body, such as `APIGW.0301`; at most 64 characters.
     pub gateway_code: Option<String>,
+    /// The `error_msg` beside it, in quotes and fit to be shown; at most 200 characters. For those who try a credential, not for the log.
+    pub gateway_message: Option<String>,
 }
 
 /// Who says that too much was asked.
@@ -126,6 +128,17 @@ impl Verdict {
         }
     }
 
+    /// The gateway's own words, in quotes, where it gave some.
+    #[must_use]
+    pub fn gateway_message(&self) -> Option<&str> {
+        match self {
+            Self::Refused(fault)
+            | Self::Overloaded { by: Limit::Upstream(fault), .. }
+            | Self::Unreachable { cause: Cause::Status(fault), .. } => fault.gateway_message.as_deref(),
+            Self::Business { .. } | Self::Overloaded { .. } | Self::Unreachable { .. } | Self::Invalid(_) => None,
+        }
+    }
+
     /// How long to wait before the next call; `None` when nobody says so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -164,6 +177,8 @@ impl fmt::Display for Verdict {
             }
             Self::Overloaded { by: Limit::Own, .. } => f.write_str("overloaded: our own limit for the host is reached"),
             Self::Invalid(reason) => write!(f, "invalid answer: {reason}"),
+            // It was reached, and says that it does not work.
+            Self::Unreachable { cause: Cause::Status(fault), .. } => write!(f, "unavailable: {fault}"),
             Self::Unreachable { cause, .. } => write!(f, "unreachable: {cause}"),
         }
     }
@@ -194,8 +209,8 @@ mod tests {
 
     #[test]
     fn code_sentence_and_retry_of_each_verdict() {
-        let fault = |status| HttpFault { status, gateway_code: None };
-        let gateway = HttpFault { status: 403, gateway_code: Some("APIGW.0301".into()) };
+        let fault = |status| HttpFault { status, gateway_code: None, gateway_message: None };
+        let gateway = HttpFault { status: 403, gateway_code: Some("APIGW.0301".into()), gateway_message: None };
         let overloaded = |by| Verdict::Overloaded { by, retry_after: None };
         let table = [
             (Verdict::Business { code: "13000301".into(), msg: "no".into() }, "UPSTREAM_REJECTED", Some("13000301"), false),

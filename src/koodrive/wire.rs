@@ -41,8 +41,11 @@ struct Item<'a> {
 }
 
 #[derive(Deserialize)]
-struct GatewayBody {
-    error_code: Option<String>,
+struct GatewayBody<'a> {
+    #[serde(borrow)]
+    error_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_msg: Option<&'a RawValue>,
 }
 
 /// Decodes the body of an answer with status 200.
@@ -60,10 +63,12 @@ pub(super) fn decode_allocation(body: &[u8]) -> Result<Vec<SpaceTypeAllocation>,
     decode_data(envelope.data).map_err(Verdict::Invalid)
 }
 
-/// The gateway's own error code, if a body of a failure has one.
-pub(super) fn decode_gateway_code(body: &[u8]) -> Option<String> {
-    let code = serde_json::from_slice::<GatewayBody>(body).ok()?.error_code?;
-    Some(fit_code(code.trim())).filter(|code| !code.is_empty())
+/// The gateway's own error code and its message, in quotes, if a body of a failure has them.
+pub(super) fn decode_gateway(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(GatewayBody { error_code, error_msg }) = serde_json::from_slice(body) else { return (None, None) };
+    let code = error_code.and_then(string_of).map(|code| fit_code(code.trim()));
+    let message = error_msg.and_then(string_of).filter(|message| !message.trim().is_empty());
+    (code.filter(|code| !code.is_empty()), message.map(|message| shown::quoted(message.trim())))
 }
 
 fn decode_data(data: Option<&RawValue>) -> Result<Vec<SpaceTypeAllocation>, String> {

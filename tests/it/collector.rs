@@ -89,7 +89,7 @@ async fn a_failure_is_recorded_and_leaves_a_gap() {
     assert_eq!(status["lastSuccessAt"], success.to_string());
     assert_eq!(status["lastAttemptAt"], world.now().to_string());
     let error =
-        json!({ "code": "UPSTREAM_REJECTED", "message": "KooDrive reported an error. (13000301)", "at": world.now().to_string() });
+        json!({ "code": "UPSTREAM_REJECTED", "message": "KooDrive reported an error (13000301).", "at": world.now().to_string() });
     assert_eq!(status["lastError"], error);
 
     world.set_behaviour("acme", json!({}));

@@ -136,12 +136,23 @@ fn a_code_other_than_zero_is_a_business_error_whatever_the_data() {
 
 #[test]
 fn the_gateways_code_is_kept_if_there_is_one() {
-    let code = |body: &str| decode_gateway_code(body.as_bytes());
+    let code = |body: &str| decode_gateway(body.as_bytes()).0;
     assert_eq!(code(r#"{"error_code":"APIGW.0301","error_msg":"x","request_id":"y"}"#).as_deref(), Some("APIGW.0301"));
     assert_eq!(code(r#"{"error_code":301}"#), None);
     assert_eq!(code(r#"{"error_code":"A\u202e\n"}"#).as_deref(), Some(r"A\u{202e}"));
     assert_eq!(code("<html>"), None);
     assert_eq!(code(&format!(r#"{{"error_code":"{}"}}"#, "x".repeat(500))).map(|c| c.len()), Some(64));
+}
+
+#[test]
+fn the_gateways_message_is_kept_in_quotes_and_cut() {
+    let message = |body: &str| decode_gateway(body.as_bytes()).1;
+    assert_eq!(message(r#"{"error_code":"APIGW.0301","error_msg":" x \"y\" "}"#).as_deref(), Some(r#""x \"y\"""#));
+    assert_eq!(message(r#"{"error_msg":"a\u001b[31m\u202e"}"#).as_deref(), Some(r#""a\u{1b}[31m\u{202e}""#));
+    for none in [r#"{"error_code":"A"}"#, r#"{"error_msg":" "}"#, r#"{"error_msg":5}"#, "<html>"] {
+        assert_eq!(message(none), None, "{none}");
+    }
+    assert_eq!(message(&format!(r#"{{"error_msg":"{}"}}"#, "ü".repeat(500))).map(|m| m.chars().count()), Some(203));
 }
 
 /// One answer in one of the forms that are accepted.

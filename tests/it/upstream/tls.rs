@@ -66,3 +66,20 @@ async fn a_server_that_nobody_vouches_for_gets_no_request() {
         assert!(text.contains("certificate"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn why_there_is_no_connection_is_said_in_few_words() {
+    let world = World::of(1, quick()).await;
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let plain = world.simulator.addr();
+    for (endpoint, expected) in [
+        (format!("https://{plain}"), "no connection: it does not speak TLS"),
+        (format!("http://{unused}"), "no connection: Connection refused (os error 111)"),
+    ] {
+        let failure = world.client.space_allocation(&Account { endpoint: endpoint.parse().unwrap(), ..world.account(0) }).await;
+        let Verdict::Unreachable { cause: Cause::Connection(text), .. } = failure.unwrap_err().verdict else {
+            panic!("{endpoint}")
+        };
+        assert_eq!(text, expected, "{endpoint}");
+    }
+}
