@@ -2,7 +2,9 @@
 //! functions, so that the tests cannot drift from what is shipped.
 
 mod settings;
+mod unknown_tenants;
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,24 +54,24 @@ const FIGURES_CONNECTIONS: usize = 50;
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; stop what listens there or choose another address with server.listen")]
+    #[error("cannot listen on {address}: {source}; {} with server.listen", advise(source))]
     Listen {
         /// What was to be listened on.
         address: Listen,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The address for the figures cannot be listened on.
-    #[error("cannot listen on {address}: {source}; stop what listens there or choose another address with metrics.listen")]
+    #[error("cannot listen on {address}: {source}; {} with metrics.listen", advise(source))]
     ListenForMetrics {
         /// The address.
         address: SocketAddr,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The threads for what takes long cannot be started.
     #[error("cannot start threads: {0}; raise the limit on processes")]
-    Threads(#[source] std::io::Error),
+    Threads(#[source] io::Error),
     /// The upstream client cannot be made.
     #[error(transparent)]
     Client(#[from] koodrive::BuildError),
@@ -91,6 +93,16 @@ pub enum AppError {
     /// Not everything could be written before the time to shut down was over.
     #[error("the service stopped before everything observed was written, because the database did not answer in time")]
     Unwritten,
+}
+
+/// What to do about an address that cannot be listened on.
+fn advise(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::AddrInUse => "stop what listens there or choose another address",
+        ErrorKind::AddrNotAvailable => "choose an address that this machine has",
+        ErrorKind::PermissionDenied => "only a privileged user may do that: choose another address, such as a port from 1024 on,",
+        _ => "choose another address",
+    }
 }
 
 /// A service that is built and bound, but does not run yet.
@@ -139,7 +151,7 @@ impl App {
         clock: SharedClock,
     ) -> Result<Self, AppError> {
         let tls = config.server.tls.as_ref();
-        let certificate = tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()?;
+        let certificate = load_certificate(config)?;
         let documents = Arc::new(Documents::open(document_settings(config))?);
         let bound = bind(config).await?;
         let figures_bound = bind_figures(config).await?;
@@ -150,6 +162,7 @@ impl App {
         let (recorder, writer) = recorder(Arc::clone(&store), metrics.collector.clone(), supervisor.clone());
         let tenants = Arc::new(Tenants::new(watched));
         let gate = Arc::new(Gate::open(gate_settings(config), Arc::clone(&tenants), &clock)?);
+        unknown_tenants::warn_of_them(&gate);
         let allocations = Allocations::new(
             cache_settings(config),
             client,
@@ -348,6 +361,25 @@ impl App {
     }
 }
 
+/// Reads the certificate, the trusted documents and the issuer's keys that stand in files, and warns of what is odd, as the service does when
+/// it starts. Starts nothing.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn check_parts(config: &Config, watched: Vec<WatchedTenant>, clock: &SharedClock) -> Result<(), AppError> {
+    load_certificate(config)?;
+    Documents::open(document_settings(config))?;
+    let gate = Gate::open(gate_settings(config), Arc::new(Tenants::new(watched)), clock)?;
+    unknown_tenants::warn_of_them(&gate);
+    Ok(())
+}
+
+/// The certificate to serve https with, if there is one.
+fn load_certificate(config: &Config) -> Result<Option<Certificate>, CertificateError> {
+    let tls = config.server.tls.as_ref();
+    tls.map(|tls| Certificate::load(&tls.certificate_file, &tls.key_file)).transpose()
+}
+
 /// What serves the figures alone.
 fn figures_listener(config: &Config, bound: Bound, routes: Edge) -> Listener<Edge> {
     let settings = listener::Settings { connections: FIGURES_CONNECTIONS, ..connection_settings(config) };
@@ -467,6 +499,7 @@ impl AppHandle {
     pub fn watch_tenants(&self, watched: Vec<WatchedTenant>) -> Replacement {
         let replacement = self.gate.replace_tenants(|| self.tenants.replace(watched));
         self.tell_of_tenants(replacement);
+        unknown_tenants::warn_of_them(&self.gate);
         replacement
     }
 
@@ -477,6 +510,7 @@ impl AppHandle {
     pub fn replace_auth(&self, auth: Option<&Auth>) -> Result<(), ReplaceError> {
         self.gate.replace(auth_settings(auth, &self.environment_proxies), || ())?;
         tell_of_auth(auth);
+        unknown_tenants::warn_of_them(&self.gate);
         Ok(())
     }
 
@@ -490,6 +524,7 @@ impl AppHandle {
         let replacement = self.gate.replace(settings, || self.tenants.replace(watched))?;
         tell_of_auth(auth);
         self.tell_of_tenants(replacement);
+        unknown_tenants::warn_of_them(&self.gate);
         Ok(())
     }
 

@@ -16,8 +16,9 @@ use super::grant::{Basis, Grant};
 use super::jwks::IssuerState;
 use super::keys::find;
 use super::rules::{ReplaceError, Rules};
-use super::{JwksError, Lapse, Principal, PrincipalName, Proof, Settings, View};
+use super::{JwksError, Lapse, Principal, PrincipalName, Proof, Scope, Settings, View};
 use crate::clock::SharedClock;
+use crate::quota::TenantId;
 use crate::tenants::{TenantSet, Tenants};
 
 /// How often the issuer's keys are looked after when nobody comes.
@@ -187,6 +188,17 @@ impl Gate {
         let rules = self.rules.load();
         let by_token = || rules.tokens.as_ref().is_some_and(|tokens| tokens.issuer().lets_in());
         rules.proof.is_none() || !rules.keys.is_empty() || by_token()
+    }
+
+    /// The tenants that API keys name and that are not watched, each with the name of its key.
+    #[must_use]
+    pub fn unknown_tenants(&self) -> Vec<(PrincipalName, TenantId)> {
+        let rules = self.rules.load();
+        let named = rules.keys.iter().flat_map(|(_, grant)| match &grant.principal.scope {
+            Scope::All => Vec::new(),
+            Scope::Only(ids) => ids.iter().map(|id| (grant.principal.name.clone(), id.clone())).collect(),
+        });
+        named.filter(|(_, id)| rules.tenants.get(id.as_str()).is_none()).collect()
     }
 
     /// Lets a caller in, with what it may see.

@@ -102,7 +102,7 @@ impl Means {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Nothing => "nothing",
+            Self::Nothing => "none",
             Self::Key => "key",
             Self::Token => "token",
         }

@@ -7,16 +7,15 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{Failed, output, upstream};
-use crate::app::{AppError, document_settings};
-use crate::http::Documents;
+use super::{Failed, check_store, output, system_clock, upstream};
+use crate::app;
 
 /// Calls at once; the client's own limits per host come on top.
 const AT_ONCE: usize = 16;
 
 pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let (config, client, watched) = upstream::open(config)?;
-    Documents::open(document_settings(&config)).map_err(AppError::from)?;
+    app::check_parts(&config, watched.clone(), &system_clock())?;
     let client = &client;
     if watched.is_empty() {
         return Err("the config is good, but it has no tenants: add a [[tenants]] table or a tenants_file".into());
@@ -43,6 +42,8 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
             }
         }
     }
+    drop(calls);
+    check_store(&config).await?;
     let (all, file) = (watched.len(), config.file.unwrap_or_default());
     output::print_line(format_args!("{}: the config is good; {} of {all} calls succeeded", file.display(), all - failed))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

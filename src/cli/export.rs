@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::progress::progress_bar;
-use super::{Failed, load_config, open_store, output, system_clock};
+use super::{Failed, load_config, open_existing_store, output, system_clock};
 use crate::export::{ExportError, Format, InvalidParam, Kind, Params, Piece};
 use crate::shown;
 
@@ -78,7 +78,7 @@ pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, F
     if params.format.is_none() {
         params.format = output.as_deref().and_then(format_of_ending).map(|format| format.name().to_owned());
     }
-    let store = open_store(&config).await?;
+    let store = open_existing_store(&config).await?;
     store.ping().await?;
     let tenants = store.tenants().await?;
     let visible: Vec<_> = tenants.iter().collect();

@@ -16,7 +16,7 @@ pub(super) fn run() -> Result<ExitCode, Failed> {
     let key = if given.is_empty() {
         let key = generate_key();
         output::say(format_args!(
-            "a new key, to be given to its user and kept nowhere else:\n\n  {key}\n\nand its SHA-256, for sha256 under [[auth.keys]]:\n"
+            "a new key; give it to its user, since it is kept nowhere:\n\n  {key}\n\nand its SHA-256, for sha256 under [[auth.keys]]:\n"
         ));
         key
     } else {

@@ -51,6 +51,7 @@ pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, F
 fn describe(granted: &AnalystRole) -> String {
     match (granted.all, granted.tenants.as_slice()) {
         (true, _) => "all tenants".into(),
+        (false, []) if !granted.unknown.is_empty() => "no tenant yet".into(),
         (false, []) => "no tenant yet: name some with --analyst-tenants".into(),
         (false, tenants) => tenants.join(", "),
     }

@@ -77,9 +77,10 @@ enum Command {
     /// It verifies signatures and dates as the real one does, and can be told to fail. Its tenants are those of the config; when there is
     /// none, it makes some up and prints a config for them.
     Simulate(simulate::Args),
-    /// Validate the config, then make one signed call per tenant.
+    /// Validate the config, then make one signed call per tenant and look at the database.
     ///
-    /// Prints a table of results. The exit code is 1 if the config is not valid or any call failed.
+    /// Reads all files that the config names. Prints a table of results. Changes nothing: the database is neither made nor migrated. The exit
+    /// code is 1 if the config is not valid, any call failed, or the database cannot be used.
     Check,
     /// Make one call for a tenant and print the answer as JSON.
     Fetch(TenantArg),
@@ -182,19 +183,37 @@ fn load_tenants(config: &Config) -> Result<Vec<WatchedTenant>, Failed> {
     Ok(config::load_tenants(config, config::process_environment())?)
 }
 
+/// Opens the database; makes a `SQLite` file that is not there.
 async fn open_store(config: &Config) -> Result<store::SharedStore, Failed> {
-    let settings = store::Settings {
+    store::open(&store_settings(config)).await.map_err(explain_store)
+}
+
+/// Opens a database that is there.
+async fn open_existing_store(config: &Config) -> Result<store::SharedStore, Failed> {
+    store::open_existing(&store_settings(config)).await.map_err(explain_store)
+}
+
+/// Looks whether `serve` can use the database, and changes nothing.
+async fn check_store(config: &Config) -> Result<(), Failed> {
+    store::check(&store_settings(config), !config.database.migrate).await.map_err(explain_store)
+}
+
+fn store_settings(config: &Config) -> store::Settings {
+    store::Settings {
         url: config.database.url.clone(),
         max_connections: config.database.max_connections,
         acquire_timeout: config.database.acquire_timeout,
         listen: config.database.listen,
-    };
-    store::open(&settings).await.map_err(|cause| match cause {
+    }
+}
+
+fn explain_store(cause: StoreError) -> Failed {
+    match cause {
         StoreError::Database { .. } | StoreError::Slow(_) | StoreError::GivenUp => {
             format!("{}; see that the server runs and that database.url is right", telemetry::explain(&cause)).into()
         }
         StoreError::Unusable(_) => cause.into(),
-    })
+    }
 }
 
 fn system_clock() -> SharedClock {

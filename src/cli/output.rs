@@ -27,3 +27,9 @@ pub(super) fn say(text: impl Display) {
     let text = text.to_string();
     let _ = writeln!(std::io::stderr().lock(), "{}", shown::escape_all_but(&text, |c| matches!(c, '\n' | '\t')));
 }
+
+/// `1 day`, `2 days`.
+pub(super) fn count<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}

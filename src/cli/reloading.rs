@@ -36,6 +36,8 @@ pub(super) struct Reload {
 /// What was taken over last.
 struct InForce {
     auth: Option<Auth>,
+    /// Whether there was `[auth]` at the start, by which the hosts and the limit on requests were set.
+    began_with_auth: bool,
     /// How the file of authorities was by which an issuer is trusted.
     authorities: Option<FileStamp>,
     /// The settings that were named last, because they need a restart.
@@ -46,7 +48,7 @@ impl Reload {
     /// For a service with these settings. `watch` began before anything was read.
     pub(super) fn new(config: &Config, watch: Watch, hang_up: Signal) -> Self {
         let (auth, authorities) = (config.auth.clone(), authorities_of(config.auth.as_ref()));
-        Self { watch, hang_up, in_force: InForce { auth, authorities, named: Vec::new() } }
+        Self { watch, hang_up, in_force: InForce { began_with_auth: auth.is_some(), auth, authorities, named: Vec::new() } }
     }
 }
 
@@ -149,10 +151,27 @@ impl InForce {
             let former = if has_tenants { ", and the tenants were not replaced" } else { "" };
             error!(%refusal, "who may call was not replaced; the former rules stay in force{former}");
         } else {
+            let has_auth = version.auth.is_some();
+            if asked || has_auth != self.auth.is_some() {
+                self.warn_of_hosts(has_auth);
+            }
             (self.auth, self.authorities) = (version.auth, authorities);
         }
         self.name_restarts(version.need_restart, version.would_not_start, asked);
         replaced.is_ok() && has_tenants
+    }
+
+    /// What was made of whether there is `[auth]` stays as it was at the start.
+    fn warn_of_hosts(&self, has_auth: bool) {
+        match (self.began_with_auth, has_auth) {
+            (false, true) => warn!(
+                "[auth] is in force, but the service began without it: until a restart it may be called only by the hosts that count without [auth] (server.hosts), and limits.requests_per_second does not count"
+            ),
+            (true, false) => warn!(
+                "the service began with [auth], which is gone: until a restart it may be called by the same hosts as before (server.hosts)"
+            ),
+            _ => {}
+        }
     }
 
     fn name_restarts(&mut self, need_restart: Vec<String>, would_not_start: Option<config::ConfigError>, asked: bool) {

@@ -17,7 +17,7 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     let config = load_config(config)?;
     let watch = Watch::new(&config);
     let watched = load_tenants(&config)?;
-    let has_tenants = !watched.is_empty();
+    let tenants = watched.len();
     let store = open_store(&config).await?;
     if config.database.migrate {
         for migration in store.migrate().await? {
@@ -29,13 +29,13 @@ pub(super) async fn run(config: Option<&Path>) -> Result<ExitCode, Failed> {
     // Before anybody is told that it serves, so that a signal from then on finds somebody who listens.
     let signals = Signals::listen(&END)?;
     let hang_up = signal(SignalKind::hangup())?;
-    if !has_tenants {
+    if tenants == 0 {
         warn!("the config has no tenants; add a [[tenants]] table or a tenants_file");
     }
     if let Some(address) = app.metrics_address() {
         info!(%address, "serving metrics");
     }
     let addresses: Vec<String> = app.addresses().iter().map(ToString::to_string).collect();
-    info!(address = %addresses.join(", "), "serving");
+    info!(address = %addresses.join(", "), tenants, "serving");
     run_service(app, signals, Some(Reload::new(&config, watch, hang_up))).await
 }

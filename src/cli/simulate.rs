@@ -31,7 +31,7 @@ pub(super) struct Args {
 pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, Failed> {
     let configured = config.is_some() || Path::new(DEFAULT_FILE).exists();
     let tenants = if configured { configured_tenants(config)? } else { made_up_tenants(args.tenants)? };
-    let count = tenants.len();
+    let count = output::count(tenants.len(), "tenant");
     let made_up = (!configured).then(|| tenants.clone());
     let simulator = start(&args.listen, tenants)
         .await
@@ -39,7 +39,7 @@ pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, F
     let address = simulator.addr();
     let mut signals = Signals::listen(&END_OR_HANG_UP)?;
     output::print_line(format_args!(
-        "simulated KooDrive with {count} tenants on http://{address}
+        "simulated KooDrive with {count} on http://{address}
 
 It verifies signatures, dates and users as the real one does. To see the tenants and to tell one to fail:
 

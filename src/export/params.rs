@@ -99,7 +99,7 @@ impl Params {
         let format = parse("format", self.format.as_deref())?.unwrap_or_default();
         let space_type = self.space_type.as_deref().map(|text| {
             text.parse().map_err(|_| {
-                InvalidParam::new("spaceType", format!("{} is no space type; the upstream's numbers are", shown::quoted(text)))
+                InvalidParam::new("spaceType", format!("must be the number of a space type, found {}", shown::quoted(text)))
             })
         });
         let from = self.from.as_deref().map(|text| instant("from", text)).transpose()?;
@@ -124,7 +124,9 @@ impl Params {
         }
         require_order(from, until)?;
         let interval: Interval = match &self.interval {
-            Some(text) => text.parse().map_err(|refused| InvalidParam::new("interval", refused))?,
+            Some(text) => {
+                text.parse().map_err(|refused| InvalidParam::new("interval", format!("{}: {refused}", shown::quoted(text))))?
+            }
             None => "P1D".parse().map_err(|refused| InvalidParam::new("interval", refused))?,
         };
         let zone = self.time_zone.as_deref().unwrap_or("UTC");

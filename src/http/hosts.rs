@@ -100,7 +100,7 @@ fn shows_certificate(request: &Request, named: &Authority) -> bool {
 
 fn refuse(host: &str) -> Refusal {
     let host: String = host.chars().take(REPEATED).collect();
-    info!(target: "quotagraph::audit", ?host, outcome = "FORBIDDEN", "request refused");
+    info!(target: "quotagraph::audit", host, outcome = "FORBIDDEN", "request refused");
     let message = format!(
         "the service may not be called by the host {host:?}; call it by localhost or 127.0.0.1, or add the host to server.hosts to allow it"
     );

@@ -19,6 +19,7 @@ use super::forwarded::{is_trusted, told_host, told_scheme_is};
 use super::media_type;
 use super::refusal::Refusal;
 use crate::origin::{AllowedOrigin, Authority, Origin};
+use crate::shown;
 
 /// What browsers tell of the page: whether it is of the server that it calls. Only to servers over TLS and on this machine.
 pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -72,7 +73,8 @@ pub(super) fn refuse_foreign_page(state: &HttpState, connection: &Connection, he
     if is_own || state.origins.find(headers).is_some() || asked() {
         return Ok(());
     }
-    info!(target: "quotagraph::audit", ?origin, outcome = "FORBIDDEN", "request refused");
+    let origin = origin.map(|origin| shown::cut(&String::from_utf8_lossy(origin.as_bytes())).into_owned());
+    info!(target: "quotagraph::audit", origin, outcome = "FORBIDDEN", "request refused");
     Err(Refusal::of_foreign_page())
 }
 

@@ -12,6 +12,9 @@ use crate::quota::{MAX_SPACE_TYPES, MAX_SPACE_TYPES_EVER, Run, Sample, SpaceAllo
 /// Some tools write it before anything else.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
+/// How files of Parquet begin.
+const PARQUET: &[u8] = b"PAR1";
+
 /// A whole file, checked.
 ///
 /// Samples take about 50 bytes of memory a line, snapshots 90: ten million samples take 0.5 GB.
@@ -82,6 +85,9 @@ pub fn read_file(from: impl Read, tenants: &[TenantId], interval_s: u32, now: Ti
         from.consume(BYTE_ORDER_MARK.len());
     }
     let beginning = from.fill_buf().map_err(unreadable)?;
+    if beginning.starts_with(PARQUET) {
+        return Err(FileError::new(1, "is Parquet; CSV and NDJSON can be imported"));
+    }
     let is_json = beginning.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let mut reading = Reading { tenants, now, kind: Kind::Samples, lines: 0, samples: BTreeMap::new(), runs: BTreeMap::new() };
     let mut kind = None;

@@ -410,3 +410,30 @@ pub async fn open(settings: &Settings) -> Result<SharedStore, StoreError> {
         Err(StoreError::Unusable("the database URL is not understood: write postgres://USER@HOST/DATABASE or sqlite:PATH".into()))
     }
 }
+
+/// The same of a database that is there: a `SQLite` file is not created.
+///
+/// # Errors
+/// As [`open`], and [`StoreError::Unusable`] with the whole path of a file that is not there.
+pub async fn open_existing(settings: &Settings) -> Result<SharedStore, StoreError> {
+    if settings.url.expose_secret().starts_with("sqlite:") {
+        sqlite::require_file(settings)?;
+    }
+    open(settings).await
+}
+
+/// Looks whether the database can be used, and changes nothing: no migration is applied, and no `SQLite` file is created. Of a file that is not
+/// there it looks whether it could be. With `migrated` the database must have all migrations already.
+///
+/// # Errors
+/// As [`open_existing`], and as [`Store::ping`] with `migrated`.
+pub async fn check(settings: &Settings, migrated: bool) -> Result<(), StoreError> {
+    let is_file = settings.url.expose_secret().starts_with("sqlite:");
+    if is_file && !migrated {
+        return sqlite::check(settings).await;
+    }
+    let store = open_existing(settings).await?;
+    let pinged = if migrated { store.ping().await } else { Ok(()) };
+    store.close().await;
+    pinged
+}

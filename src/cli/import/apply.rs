@@ -47,13 +47,12 @@ pub(super) async fn run(config: &Config, store: &SharedStore, args: &Args, file:
         write(store, &given, &plan.changing, import, args.replace).await?;
         output::print_line(format_args!("import {import} is done; `quotagraph import --undo {import}` takes it back"))?;
     } else {
-        output::print_line(format_args!("nothing was written: add --apply to change {}", count(plan.changing.len())))?;
+        output::print_line(format_args!(
+            "nothing was written: add --apply to change {}",
+            output::count(plan.changing.len(), "tenant")
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn count(tenants: usize) -> String {
-    if tenants == 1 { "1 tenant".to_owned() } else { format!("{tenants} tenants") }
 }
 
 /// What an import would do.

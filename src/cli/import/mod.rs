@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Failed, load_config, open_store, output};
+use super::{Failed, load_config, open_existing_store, output};
 use crate::shown;
 use crate::store::SharedStore;
 
@@ -44,7 +44,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, Failed> {
     let config = load_config(config)?;
-    let store = open_store(&config).await?;
+    let store = open_existing_store(&config).await?;
     store.ping().await?;
     let code = match (args.undo, args.list, &args.file) {
         (Some(id), ..) => undo::run(&store, id).await?,
@@ -61,10 +61,9 @@ async fn list(store: &SharedStore) -> Result<ExitCode, Failed> {
         output::print_line("there are no imports")?;
     }
     for import in imports {
-        let state = match (import.undone_at, import.tenants.len()) {
-            (Some(at), _) => format!("taken back {at}"),
-            (None, 1) => "1 tenant".to_owned(),
-            (None, tenants) => format!("{tenants} tenants"),
+        let state = match import.undone_at {
+            Some(at) => format!("taken back {at}"),
+            None => output::count(import.tenants.len(), "tenant"),
         };
         output::print_line(format_args!("{}  {}  {}  {state}", import.id, import.imported_at, import.source))?;
     }
@@ -81,7 +80,8 @@ fn open(file: &Path) -> Result<Box<dyn Read + Send>, Failed> {
 
 /// The interval in seconds.
 fn parse_interval(text: &str) -> Result<u32, String> {
-    let interval = humantime_serde::re::humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let read = humantime_serde::re::humantime::parse_duration(text);
+    let interval = read.map_err(|_| "must be a duration such as 30s or 5m".to_owned())?;
     let seconds = u32::try_from(interval.as_secs()).unwrap_or(u32::MAX);
     if interval.subsec_nanos() == 0 && (1..=86_400).contains(&seconds) && interval <= Duration::from_hours(24) {
         Ok(seconds)

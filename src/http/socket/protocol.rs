@@ -121,7 +121,7 @@ impl From<Close> for CloseFrame {
             Close::Invalid(why) => (4400, why),
             Close::Unauthorized => (4401, "Unauthorized".to_owned()),
             Close::Forbidden(why) => (4403, why),
-            Close::Subprotocol => (4406, "Subprotocol not acceptable".to_owned()),
+            Close::Subprotocol => (4406, "Subprotocol not acceptable; graphql-transport-ws is".to_owned()),
             Close::InitTimeout => (4408, "Connection initialisation timeout".to_owned()),
             Close::Taken(id) => (4409, format!("Subscriber for {id} already exists")),
             Close::InitTwice => (4429, "Too many initialisation requests".to_owned()),

@@ -30,7 +30,11 @@ pub(super) async fn lock(tx: &mut Tx<'_>, what: Lock) -> Result<(), sqlx::Error>
 }
 
 pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Database { action, source: Box::new(source) }
+    move |source| {
+        // The driver's own text adds the line of the server's source that refuses.
+        let refusal = source.as_database_error().map(|refusal| refusal.message().to_owned());
+        StoreError::Database { action, source: refusal.map_or_else(|| Box::new(source) as _, Into::into) }
+    }
 }
 
 /// One column of what is bound as arrays.

@@ -42,6 +42,8 @@ async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx
     writer.begin_with("begin immediate").await
 }
 
+pub(super) use self::connection::{check, require_file};
+
 fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Database { action, source: Box::new(source) }
 }

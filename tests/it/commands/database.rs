@@ -73,7 +73,7 @@ async fn a_database_that_cannot_be_reached_is_a_sentence_without_its_password() 
     for (settings, part) in [
         (
             "url = \"postgres://quota:hunter2@127.0.0.1:1/x\"\nacquire_timeout = \"500ms\"",
-            "see that the server runs and that database.url is right",
+            "onnection refused (os error 111); see that the server runs and that database.url is right",
         ),
         ("url = \"postgres://quota:hunter2@127.0.0.1:port/x\"", "the database URL is not understood"),
         ("url = \"mysql://quota:hunter2@127.0.0.1/x\"", "database.url: must start with sqlite: or postgres://"),

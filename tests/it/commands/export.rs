@@ -112,8 +112,8 @@ async fn what_is_wrong_is_named_as_on_the_command_line() {
     let site = site().await;
     for (args, sentence) in [
         (&["usage", "--time-zone", "Mars"][..], "--time-zone: there is no time zone \"Mars\""),
-        (&["usage", "--interval", "PT7H"], "--interval: an interval of hours"),
-        (&["usage", "--space-type", "x"], "--space-type: \"x\" is no space type"),
+        (&["usage", "--interval", "PT7H"], "--interval: \"PT7H\": an interval of hours"),
+        (&["usage", "--space-type", "x"], "--space-type: must be the number of a space type, found \"x\""),
         (&["snapshots", "--tenant", "nobody"], "--tenant: there is no tenant \"nobody\""),
         (&["snapshots", "--label", "tier=1"], "--label: no tenant has a label \"tier\""),
         (&["snapshots", "--from", TO, "--to", FROM], "--to: must be after from"),
@@ -129,6 +129,21 @@ async fn what_is_wrong_is_named_as_on_the_command_line() {
 #[tokio::test]
 async fn a_database_that_is_not_migrated_is_not_exported() {
     let site = Site::new("database.url = \"sqlite:empty.db\"", &[tenant("acme", 1, 2)]).await;
+    site.write("empty.db", "");
     let finished = site.run(&["export", "usage"]).await;
     assert!(finished.sentence().contains("run `quotagraph migrate`"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_database_file_that_is_not_there_is_named_by_its_whole_path_and_not_made() {
+    let site = Site::new("", &[tenant("acme", 1, 2)]).await;
+    site.write("samples.csv", "tenant,space_type,observed_at,allocated_gb,total_gb\nacme,0,2026-03-01T00:10:00Z,1,9\n");
+    let file = site.path().canonicalize().unwrap().join("quotagraph.db");
+    for args in [&["export", "usage"][..], &["import", "--list"], &["import", "--undo", "1"], &["import", "samples.csv", "--apply"]]
+    {
+        let finished = site.run(args).await;
+        let sentence = format!("there is no database file {}: run the command where the file is, ", file.display());
+        assert!(finished.sentence().starts_with(&sentence), "{args:?}: {finished:?}");
+        assert!(!file.exists(), "{args:?}");
+    }
 }

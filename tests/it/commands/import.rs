@@ -177,6 +177,7 @@ async fn a_bad_line_is_named_and_nothing_is_written() {
         ("tenant,space_type,observed_at,allocated_gb,total_gb,note\n", "line 1: there is no use for the column \"note\""),
         ("{\"tenant\":\"acme\"}\n", "line 1: there is no column space_type"),
         ("{\"tenant\":\n", "line 1: is no JSON object"),
+        ("PAR1\u{0}", "line 1: is Parquet; CSV and NDJSON can be imported"),
         (
             "tenant,space_type,first_observed_at,last_observed_at,interval_s,observations,allocated_gb,total_gb\n\
              acme,0,2026-03-01T00:00:00Z,2026-03-01T00:10:00Z,300,3,1,2\nacme,0,2026-03-01T00:10:00Z,2026-03-01T00:10:00Z,300,1,1,2\n",
@@ -191,6 +192,8 @@ async fn a_bad_line_is_named_and_nothing_is_written() {
     assert!(refused(&site, &["nowhere.csv"]).await.starts_with("cannot read nowhere.csv"));
     let finished = process::run(site.command(&["import", "samples.csv", "--interval", "90ms"])).await;
     assert_eq!(finished.code, Some(2));
+    let finished = process::run(site.command(&["import", "samples.csv", "--interval", "PT5M"])).await;
+    assert!(finished.code == Some(2) && finished.stderr.contains("must be a duration such as 30s or 5m"), "{finished:?}");
 }
 
 #[tokio::test]

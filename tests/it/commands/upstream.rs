@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use crate::support::app::tenant;
 use crate::support::site::Site;
+use crate::support::{postgres, process};
 
 async fn two_tenants() -> Site {
     Site::new("", &[tenant("acme", 812, 2048), tenant("aurora-foods", 1, 3)]).await
@@ -39,7 +40,9 @@ async fn check_says_in_its_row_what_is_wrong_with_a_tenant_and_goes_on() {
     let finished = site.run(&["check"]).await;
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "{finished:?}");
     let row = finished.stdout.lines().find(|line| line.starts_with("acme ")).unwrap();
-    assert!(row.contains("refused: HTTP 400, APIGW.0303; are the endpoint, user_id and the credential right?"), "{row}");
+    let refusal =
+        "refused: HTTP 400, APIGW.0303: \"Incorrect app authentication information: the signature does not match the request\"";
+    assert!(row.contains(&format!("{refusal}; is the secret right?; X-Traceid ")), "{row}");
     let trace_id = site.upstream("acme").requests()[0].trace_id.clone().unwrap();
     assert!(row.ends_with(&format!(" X-Traceid {trace_id}")), "{row}");
     assert!(
@@ -47,6 +50,77 @@ async fn check_says_in_its_row_what_is_wrong_with_a_tenant_and_goes_on() {
         "{}",
         finished.stdout
     );
+}
+
+#[tokio::test]
+async fn check_repeats_what_the_gateway_says_and_hints_by_its_code() {
+    let site = two_tenants().await;
+    let config = std::fs::read_to_string(site.path().join("quotagraph.toml")).unwrap();
+    site.write("bad.toml", &config.replacen("user_id = \"", "user_id = \"9", 1));
+    let finished = site.run(&["check", "--config", "bad.toml"]).await;
+    let refusal = "APIGW.0301: \"Incorrect authentication information: X-User-Id is not a user of this credential\"";
+    assert!(
+        finished.stdout.contains(&format!("{refusal}; are app_id or the token, and user_id right?; X-Traceid ")),
+        "{finished:?}"
+    );
+
+    site.upstream("acme").set_behaviour(serde_json::from_value(json!({ "status": 404 })).unwrap()).unwrap();
+    let finished = site.run(&["check"]).await;
+    let refusal = "refused: HTTP 404, APIGW.0101: \"The simulator was told to fail.\"; X-Traceid ";
+    assert!(finished.stdout.contains(refusal), "{finished:?}");
+}
+
+#[tokio::test]
+async fn check_fails_where_serve_would_not_start_and_makes_no_database() {
+    let site = two_tenants().await;
+    let config = std::fs::read_to_string(site.path().join("quotagraph.toml")).unwrap();
+    let mut missing = reqwest::Url::parse(&postgres::database().await.url).unwrap();
+    let mut stranger = missing.clone();
+    missing.set_path("/nosuch");
+    stranger.set_username("stranger").unwrap();
+    std::fs::create_dir(site.path().join("folder.db")).unwrap();
+    for (settings, sentence) in [
+        ("server.tls = { certificate_file = \"c.pem\", key_file = \"k.pem\" }", "server.tls: c.pem cannot be read: "),
+        ("database.url = \"sqlite:nowhere/q.db\"", "the database file nowhere/q.db cannot be opened: its folder must exist"),
+        ("database.url = \"sqlite:folder.db\"", "the database file folder.db is a folder: name a file"),
+        ("database.url = \"sqlite:bad.toml\"", "the file bad.toml is no SQLite database"),
+        ("database.migrate = false", "there is no database file /"),
+        (&format!("database.url = \"{missing}\""), "database \"nosuch\" does not exist: create it"),
+        (&format!("database.url = \"{stranger}\""), "role \"stranger\" does not exist: look at the user and the password"),
+        (
+            "database.url = \"postgres://quota:hunter2@127.0.0.1:1/x\"\ndatabase.acquire_timeout = \"500ms\"",
+            "the database connection failed: ",
+        ),
+    ] {
+        site.write("bad.toml", &format!("{settings}\n{config}"));
+        let finished = site.run(&["check", "--config", "bad.toml"]).await;
+        assert!(finished.sentence().starts_with(sentence), "{settings}: {finished:?}");
+        assert!(!finished.stderr.contains("hunter2"), "{finished:?}");
+    }
+    assert_eq!(site.run(&["check"]).await.code, Some(0));
+    let made = std::fs::read_dir(site.path())
+        .unwrap()
+        .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("quotagraph.db"));
+    assert!(!made, "check makes no database");
+
+    assert_eq!(site.run(&["migrate"]).await.code, Some(0));
+    site.write("migrated.toml", &format!("database.migrate = false\n{config}"));
+    assert_eq!(site.run(&["check", "--config", "migrated.toml"]).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn check_warns_of_secrets_and_keys_as_serve_does() {
+    let site = two_tenants().await;
+    let config = std::fs::read_to_string(site.path().join("quotagraph.toml")).unwrap();
+    let key = format!("[[auth.keys]]\nname = \"portal\"\nsha256 = \"{}\"\n", "0".repeat(64));
+    let auth = format!("[auth]\nmode = \"keys\"\n{key}tenants = [\"acme\", \"acem\"]\nroles = [\"READ\"]\n");
+    site.write("quotagraph.toml", &format!("{auth}{config}"));
+    site.write("acme.secret", "another secret of acme \n");
+    let finished = process::run(site.command(&["check"])).await;
+    assert_eq!((finished.code, finished.stderr.lines().count()), (Some(1), 2), "{finished:?}");
+    assert!(finished.stderr.contains("a secret begins or ends with blanks"), "{finished:?}");
+    let unknown = "an API key names a tenant that the config does not have (auth.keys) key=portal tenant=acem\n";
+    assert!(finished.stderr.contains(unknown), "{finished:?}");
 }
 
 #[tokio::test]

@@ -137,6 +137,34 @@ async fn who_may_call_and_the_tenants_of_one_version_are_taken_over_together_or_
 }
 
 #[tokio::test]
+async fn a_key_for_a_tenant_that_is_not_there_is_warned_of_at_the_start_and_at_a_reload() {
+    let named = |id: &str| keys(&["k"]).replace("[\"*\"]", &format!("[\"acme\", \"{id}\"]"));
+    let site = site("", &named("acem")).await;
+    let mut service = site.serve().await;
+    for id in ["acem", "northwind"] {
+        write(&site, "", &named(id));
+        let line = service.process.stderr.line(&format!("key=k tenant={id}")).await;
+        assert!(line.contains("WARN") && line.contains("an API key names a tenant that the config does not have"), "{line}");
+    }
+    let finished = service.terminate().await;
+    assert!(!finished.stderr.contains("tenant=acme"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn what_follows_from_having_auth_at_all_is_said_to_need_a_restart() {
+    let site = site("", "").await;
+    let mut service = site.serve().await;
+    write(&site, "", &keys(&["k"]));
+    let line = service.process.stderr.line("[auth] is in force, but the service began without it").await;
+    assert!(line.contains("WARN") && line.contains("(server.hosts)") && line.contains("limits.requests_per_second"), "{line}");
+    assert_eq!((status_of(&service, "k").await, status_of(&service, "other").await), (200, 401));
+    write(&site, "", &keys(&["k", "other"]));
+    service.process.stderr.line("who may call was replaced keys=2").await;
+    let finished = service.terminate().await;
+    assert_eq!(finished.stderr.matches("the service began without it").count(), 1, "{}", finished.stderr);
+}
+
+#[tokio::test]
 async fn a_hang_up_reads_who_may_call_again() {
     let site = site("", &keys(&["k"])).await;
     let mut service = site.serve().await;
