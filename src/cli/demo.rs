@@ -17,8 +17,8 @@ use crate::clock::SharedClock;
 use crate::config::{Config, Listen};
 use crate::listener::Address;
 use crate::quota::TimeRange;
-use crate::simulator::Simulator;
 use crate::simulator::demo::{DemoTenant, demo_tenants};
+use crate::simulator::{CHANGE_EVERY, LiveChanges, Simulator};
 use crate::store::SharedStore;
 use crate::telemetry;
 use crate::tenants::WatchedTenant;
@@ -27,6 +27,8 @@ use crate::tenants::WatchedTenant;
 const HISTORY_INTERVAL_S: u32 = 300;
 /// How long closing the database may take after a second signal.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Tenants whose ids are printed.
+const NAMED: usize = 8;
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 
 #[derive(Debug, clap::Args)]
@@ -63,9 +65,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failed> {
         prepared = prepare(&args, folder.path()) => prepared?,
         _ = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let Prepared { app, simulator, store } = prepared;
-    explain(&args, app.address(), simulator.addr())?;
-    let code = run_service(app, signals, None).await?;
+    let Prepared { app, simulator, store, tenants } = prepared;
+    explain(&args, &tenants, app.address(), simulator.addr())?;
+    let changing = tenants.into_iter().filter_map(|demo| Some((simulator.tenant(demo.tenant.id.as_str())?, demo.model)));
+    let code = tokio::select! {
+        code = run_service(app, signals, None) => code?,
+        never = LiveChanges::new(changing).keep(system_clock()) => match never {},
+    };
     simulator.stop().await;
     // Closed already, except after a second signal; an open file would come back while the folder is removed.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
@@ -77,6 +83,7 @@ struct Prepared {
     app: App,
     simulator: Simulator,
     store: SharedStore,
+    tenants: Vec<DemoTenant>,
 }
 
 async fn prepare(args: &Args, folder: &Path) -> Result<Prepared, Failed> {
@@ -106,7 +113,7 @@ async fn prepare(args: &Args, folder: &Path) -> Result<Prepared, Failed> {
             }
             other => Failed::from(other),
         })?;
-    Ok(Prepared { app, simulator, store })
+    Ok(Prepared { app, simulator, store, tenants })
 }
 
 /// Builds the service; where the default port is taken, on any free one.
@@ -151,17 +158,20 @@ async fn record_history(store: &SharedStore, tenants: &[DemoTenant], days: u32, 
     Ok(())
 }
 
-fn explain(args: &Args, address: &Address, upstream: SocketAddr) -> Result<(), Failed> {
-    let (tenants, days) = (args.tenants, args.days);
+fn explain(args: &Args, tenants: &[DemoTenant], address: &Address, upstream: SocketAddr) -> Result<(), Failed> {
+    let ids: Vec<&str> = tenants.iter().take(NAMED).map(|demo| demo.tenant.id.as_str()).collect();
+    let (ids, more) = (ids.join(", "), if tenants.len() > NAMED { ", …" } else { "" });
+    let (count, days) = (output::count(args.tenants, "simulated tenant"), output::count(args.days, "day"));
+    let change_every = CHANGE_EVERY.as_secs();
     let from = (system_clock().now() - SignedDuration::from_hours(24 * 28)).strftime("%Y-%m-%dT00:00:00Z");
     output::print_line(format_args!(
-        "quotagraph demo: {tenants} simulated tenants with {days} days of history, asked every 10 s.
+        "quotagraph demo: {count} with {days} of history, asked every 10 s: {ids}{more}
 
   GraphQL     http://{address}/graphql
   GraphiQL    http://{address}/graphiql
   metrics     http://{address}/metrics
   readiness   http://{address}/readyz
-  upstream    http://{upstream}/simulator/tenants   (a KooDrive that verifies every signature; it can be told to fail)
+  upstream    http://{upstream}/simulator/tenants   (a KooDrive that verifies every signature)
 
 Try:
 
@@ -182,6 +192,13 @@ Try:
 
   # The same tenant day by day, as a file; also format=ndjson and format=parquet.
   curl -s 'http://{address}/v1/export/usage?tenant=acme&format=csv'
+
+  # What changes from now on: here a tenant does every {change_every} s.
+  curl -sNG http://{address}/graphql -H 'Accept: text/event-stream' --data-urlencode 'query=subscription
+    {{ spaceAllocationChanged {{ tenant {{ id }} before {{ allocated }} after {{ allocated total }} recordedAt }} }}'
+
+  # The upstream fails for a tenant, whose last known value is then served as STALE. DELETE in place of PUT ends that.
+  curl -s -X PUT http://{upstream}/simulator/tenants/acme -d '{{\"status\": 503}}'
 
 Ctrl-C ends it; nothing is left behind."
     ))

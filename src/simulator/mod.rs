@@ -7,6 +7,7 @@ mod behaviour;
 mod control;
 pub mod demo;
 mod index;
+mod live_changes;
 pub mod model;
 mod noise;
 mod respond;
@@ -16,6 +17,7 @@ mod tenant;
 mod verify;
 
 pub use behaviour::{Behaviour, Form, Garbage, InvalidBehaviour, SpaceTypeValue};
+pub use live_changes::{CHANGE_EVERY, LiveChanges};
 pub use server::Simulator;
 pub use space::{Space, Total};
 pub use tenant::{SeenRequest, SimulatedTenant, TenantHandle, Values};

@@ -121,6 +121,11 @@ impl TenantHandle {
         self.entry.live.lock().behaviour.clone()
     }
 
+    /// Whether it behaves so.
+    pub(super) fn behaves_as(&self, behaviour: &Behaviour) -> bool {
+        self.entry.live.lock().behaviour == *behaviour
+    }
+
     /// Answers with these values from now on and behaves otherwise as before.
     ///
     /// # Errors

@@ -61,14 +61,21 @@ async fn the_demo_answers_the_queries_that_it_prints_and_leaves_nothing_behind()
     let mut demo = Demo::start(&["--tenants", "3", "--days", "7", "--listen", "127.0.0.1:0"]);
     let printed = demo.ready().await;
     assert!(printed.starts_with("quotagraph demo: 3 simulated tenants with 7 days of history"), "{printed}");
+    assert!(printed.contains("asked every 10 s: acme, aurora-foods, bluewater\n"), "{printed}");
     let graphql = address(&printed, "GraphQL");
     assert!(!graphql.contains(":0/"), "{graphql}");
     let client = client();
     let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().await.is_ok();
     let commands = commands(&printed);
-    let (files, queries): (Vec<_>, Vec<_>) = commands.into_iter().partition(|line| line.contains("/v1/export/"));
-    assert_eq!((files.len(), queries.len()), (1, 4), "{printed}");
-    let url = files[0].split('\'').nth(1).unwrap();
+    let (queries, others): (Vec<_>, Vec<_>) = commands.into_iter().partition(|line| line.contains("'query={"));
+    assert_eq!((queries.len(), others.len()), (4, 3), "{printed}");
+    let [files, changes, failing] = &others[..] else { unreachable!() };
+    // A tenant changes at once, and the collector asks each of them every ten seconds.
+    let subscription = changes.split_once("'query=").unwrap().1.split_once('\'').unwrap().0;
+    let mut url = reqwest::Url::parse(graphql).unwrap();
+    url.query_pairs_mut().append_pair("query", subscription);
+    let mut stream = client.get(url).header("Accept", "text/event-stream").send().await.unwrap();
+    let url = files.split('\'').nth(1).unwrap();
     let file = client.get(url).send().await.unwrap().text().await.unwrap();
     assert!(file.starts_with("tenant,space_type,start,") && file.lines().count() == 32, "{file}");
     for line in &queries {
@@ -82,6 +89,15 @@ async fn the_demo_answers_the_queries_that_it_prints_and_leaves_nothing_behind()
             assert_good(&String::from_utf8(output.stdout).unwrap(), line);
         }
     }
+
+    let mut told = String::new();
+    while !told.contains("\"spaceAllocationChanged\":{\"tenant\":{\"id\":\"") {
+        let piece = patiently("an event", stream.chunk()).await.unwrap().expect("the stream goes on");
+        told.push_str(&String::from_utf8_lossy(&piece));
+    }
+    let (url, body) = (failing.split_whitespace().nth(4).unwrap(), failing.split('\'').nth(1).unwrap());
+    assert_eq!(client.put(url).body(body.to_owned()).send().await.unwrap().status(), 200, "{failing}");
+    assert_eq!(client.delete(url).send().await.unwrap().status(), 200, "{failing}");
 
     let base = graphql.strip_suffix("/graphql").unwrap();
     let from = SystemClock.now() - SignedDuration::from_hours(6 * 24);
