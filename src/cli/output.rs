@@ -29,7 +29,7 @@ pub(super) fn say(text: impl Display) {
 }
 
 /// `1 day`, `2 days`.
-pub(super) fn count<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+pub(super) fn count<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     let ending = if count == N::from(1) { "" } else { "s" };
     format!("{count} {what}{ending}")
 }

@@ -58,6 +58,7 @@ fn assert_good(answer: &str, query: &str) {
 
 #[tokio::test]
 async fn the_demo_answers_the_queries_that_it_prints_and_leaves_nothing_behind() {
+    let began = SystemClock.now();
     let mut demo = Demo::start(&["--tenants", "3", "--days", "7", "--listen", "127.0.0.1:0"]);
     let printed = demo.ready().await;
     assert!(printed.starts_with("quotagraph demo: 3 simulated tenants with 7 days of history"), "{printed}");
@@ -70,10 +71,12 @@ async fn the_demo_answers_the_queries_that_it_prints_and_leaves_nothing_behind()
     let (queries, others): (Vec<_>, Vec<_>) = commands.into_iter().partition(|line| line.contains("'query={"));
     assert_eq!((queries.len(), others.len()), (4, 3), "{printed}");
     let [files, changes, failing] = &others[..] else { unreachable!() };
-    // A tenant changes at once, and the collector asks each of them every ten seconds.
+    // A tenant changes at once, and the collector asks each of them every ten seconds. Whoever comes later sees it by `since`.
     let subscription = changes.split_once("'query=").unwrap().1.split_once('\'').unwrap().0;
+    let since = format!("spaceAllocationChanged(since: \"{began}\")");
+    let subscription = subscription.replace("spaceAllocationChanged", &since);
     let mut url = reqwest::Url::parse(graphql).unwrap();
-    url.query_pairs_mut().append_pair("query", subscription);
+    url.query_pairs_mut().append_pair("query", &subscription);
     let mut stream = client.get(url).header("Accept", "text/event-stream").send().await.unwrap();
     let url = files.split('\'').nth(1).unwrap();
     let file = client.get(url).send().await.unwrap().text().await.unwrap();
