@@ -54,6 +54,7 @@ pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
 pub use self::metrics::metrics_routes;
 pub use self::origin::AllowedOrigins;
+use self::refusal::Refusal;
 pub use self::unsent::Unsent;
 use crate::access::{Gate, Presence};
 use crate::computing::Computing;
@@ -140,6 +141,7 @@ pub fn routes(state: HttpState, with_graphiql: bool) -> Edge {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show_metrics))
+        .fallback(async || Refusal::of_no_route().respond())
         .with_state(Arc::clone(&state));
     let router = if with_graphiql {
         router.merge(graphiql::routes()).route("/", get(home::show_with_graphiql))

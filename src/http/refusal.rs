@@ -38,6 +38,14 @@ impl Refusal {
         Self { code: code::FORBIDDEN, ..Self::new(StatusCode::FORBIDDEN, message) }
     }
 
+    /// There is nothing at a path.
+    pub fn of_no_route() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "there is nothing at this path; GraphQL is at /graphql, and files of history are at /v1/export/usage and /v1/export/snapshots",
+        )
+    }
+
     /// A fault of ours.
     pub fn of_panic() -> Self {
         Self { code: code::INTERNAL, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "An internal error occurred.") }

@@ -159,6 +159,8 @@ async fn no_answer_may_be_taken_for_another_media_type_than_it_says() {
         assert_eq!(values, ["nosniff"], "{method} {path}");
         assert!(!response.headers().contains_key("strict-transport-security"), "plain http");
     }
+    let (status, body) = app.get("/v1/export/usages").await;
+    assert!(status == 404 && body.contains("there is nothing at this path; GraphQL is at /graphql, "), "{body}");
     app.stop().await;
 }
 
