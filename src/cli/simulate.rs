@@ -109,17 +109,19 @@ fn example_config(tenants: &[SimulatedTenant], mut address: SocketAddr) -> Resul
         let (id, user_id) = (&tenant.id, &tenant.user_id);
         let variable = id.as_str().to_ascii_uppercase().replace(['-', '.'], "_");
         write!(config, "[[tenants]]\nid = \"{id}\"\nendpoint = \"{endpoint}\"\nuser_id = \"{user_id}\"\n[tenants.auth]\n")?;
-        let secret = match &tenant.credential {
+        let (variable, secret) = match &tenant.credential {
             Credential::App { app_id, app_secret } => {
-                writeln!(config, "app_id = \"{app_id}\"\napp_secret_env = \"{variable}_SECRET\"\n")?;
-                app_secret
+                let variable = variable + "_APP_SECRET";
+                writeln!(config, "app_id = \"{app_id}\"\napp_secret_env = \"{variable}\"\n")?;
+                (variable, app_secret)
             }
             Credential::Token { token, prefix } => {
-                writeln!(config, "token_env = \"{variable}_SECRET\"\ntoken_prefix = \"{prefix}\"\n")?;
-                token
+                let variable = variable + "_TOKEN";
+                writeln!(config, "token_env = \"{variable}\"\ntoken_prefix = \"{prefix}\"\n")?;
+                (variable, token)
             }
         };
-        writeln!(secrets, "export {variable}_SECRET={}", secret.expose_secret())?;
+        writeln!(secrets, "export {variable}={}", secret.expose_secret())?;
     }
     Ok(config + &secrets)
 }

@@ -78,10 +78,9 @@ export async function openSite(program) {
   const env = { PATH: `${bin}:${process.env.PATH}`, HOME: home, CURL_HOME: home, LC_ALL: "C", TMPDIR: tmpdir() };
 
   const simulator = start(program, ["simulate", "--listen", "127.0.0.1:0"], { cwd: home, env });
-  await simulator.until(/^export BLUEWATER_SECRET=.*\n/m);
+  await simulator.until(/^export BLUEWATER_APP_SECRET=.*\n/m);
   const [tenants, secrets] = simulator.text().split("A quotagraph.toml for them:")[1].split("and their secrets");
   for (const [, name, value] of secrets.matchAll(/^export (\w+)=(.*)$/gm)) env[name] = value;
-  env.ACME_APP_SECRET = env.ACME_SECRET;
 
   const demo = start(program, ["demo", "--listen", "127.0.0.1:0"], { cwd: home, env });
   const [, address] = await demo.until(/GraphQL +http:\/\/(127\.0\.0\.1:\d+)\/graphql\b[^]*Ctrl-C ends it/);
