@@ -37,7 +37,7 @@ pub(super) fn from_file(path: &Path) -> Result<SecretString, String> {
 fn non_empty(text: &str, place: impl FnOnce() -> String) -> Option<SecretString> {
     let secret = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end_matches(['\r', '\n']);
     if secret.trim() != secret {
-        warn!(place = place(), "a secret begins or ends with blanks; they count as a part of it");
+        warn!(place = place(), "a secret begins or ends with spaces; they count as a part of it");
     }
     (!secret.is_empty()).then(|| SecretString::from(secret))
 }

@@ -108,7 +108,7 @@ impl TenantAuth {
         for (inline, name) in [(&self.app_secret, "app_secret"), (&self.token, "token")] {
             if inline.is_some() {
                 let mend = format!(
-                    "must not stand in the config; put the value into an environment variable and name it in {name}_env, or into a file and name it in {name}_file"
+                    "must not be in the config; put the value into an environment variable and name it in {name}_env, or into a file and name it in {name}_file"
                 );
                 return Err(Invalid::new(format!("auth.{name}"), mend));
             }
@@ -136,7 +136,7 @@ impl TenantAuth {
         let app_id = self.app_id.as_ref().ok_or_else(|| Invalid::new("auth.app_id", "is missing"))?;
         // It stands in a header between commas. It is not repeated: the secret may stand here by mistake.
         if app_id.is_empty() || !app_id.bytes().all(|b| b.is_ascii_graphic() && b != b',') {
-            return Err(Invalid::new("auth.app_id", "must be one or more visible ASCII characters without blanks and commas"));
+            return Err(Invalid::new("auth.app_id", "must be one or more visible ASCII characters without spaces and commas"));
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl TenantAuth {
         let reference = self.token()?;
         let token = read_secret("token", &reference, folder, env)?;
         if !token.expose_secret().bytes().all(|b| b.is_ascii_graphic()) {
-            let mend = "the token must be visible ASCII characters without blanks and line breaks";
+            let mend = "the token must be visible ASCII characters without spaces and line breaks";
             return Err(Invalid::new(reference.field("token"), mend));
         }
         Ok(Credential::Token { token, prefix: self.token_prefix.clone().unwrap_or_else(|| "Bearer+".to_owned()) })

@@ -39,7 +39,7 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
 /// Reads a tenant's id.
 pub(super) fn tenant_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TenantId, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let rule = "must be 1 to 64 characters out of A-Z a-z 0-9 . _ -";
+    let rule = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -";
     text.parse().map_err(|_| D::Error::custom(format!("{rule}, found {}", shown::quoted(&text))))
 }
 
@@ -66,7 +66,7 @@ pub(super) fn require_visible_ascii(field: &str, value: &str) -> Result<(), Inva
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(Invalid::found(field, "must be one or more visible ASCII characters without blanks", shown::quoted(value)))
+    Err(Invalid::found(field, "must be one or more visible ASCII characters without spaces", shown::quoted(value)))
 }
 
 /// Reads a URL. It is not repeated in the error: it may hold a password.

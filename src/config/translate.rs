@@ -59,7 +59,7 @@ fn describe_expected<'a>(expected: &'a str, path: &[String]) -> &'a str {
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number of 0 or more",
         "a boolean" => "true or false",
-        "a string" | "path string" => "a text in quotes",
+        "a string" | "path string" => "a string in quotes",
         "a duration" => "a duration such as \"30s\" or \"5m\"",
         "a sequence" if path == ["tenants"] => "a list of tables, each under [[tenants]]",
         "a sequence" if path == ["auth", "keys"] => "a list of tables, each under [[auth.keys]]",
@@ -76,7 +76,7 @@ fn describe_found(found: &Actual, secretive: bool) -> String {
     match found {
         Actual::Bool(_) if secretive => "a truth value".to_owned(),
         Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) if secretive => "a number".to_owned(),
-        Actual::Str(_) | Actual::Char(_) if secretive => "a text".to_owned(),
+        Actual::Str(_) | Actual::Char(_) if secretive => "a string".to_owned(),
         Actual::Bool(value) => value.to_string(),
         Actual::Unsigned(value) => value.to_string(),
         Actual::Signed(value) => value.to_string(),

@@ -9,7 +9,7 @@ pub struct TenantId(Arc<str>);
 
 /// Why a text is no tenant id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a tenant id has 1 to 64 characters out of A-Z a-z 0-9 . _ -")]
+#[error("a tenant id has 1 to 64 characters of A-Z a-z 0-9 . _ -")]
 pub struct InvalidTenantId;
 
 impl TenantId {

@@ -56,7 +56,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[upstream]\nretries = 5000000000", "upstream.retries: must be a whole number from 0 to 4294967295, found 5000000000"),
         (
             "[upstream]\nlanguage = \"en US\"",
-            "upstream.language: must be one or more visible ASCII characters without blanks, found \"en US\"",
+            "upstream.language: must be one or more visible ASCII characters without spaces, found \"en US\"",
         ),
         ("[upstream]\nconnect_timeout = \"0s\"", "upstream.connect_timeout: must be between 1 ms and 100 days, found 0 s"),
         ("[limits]\ndepth = 1", "limits.depth: must be between 3 and 100, found 1"),
@@ -73,7 +73,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("[graphql]\ntrusted_documents = \"some\"", "graphql.trusted_documents: must be off or allow or only, found \"some\""),
         ("[database]\nurl = \"mysql://root:pw@h/d\"", "database.url: must start with sqlite: or postgres://"),
         ("[database]\nchanges_kept_for = \"5m\"", "database.changes_kept_for: must be at least 1h, found 5 min"),
-        ("[database]\nurl = 5", "database.url: must be a text in quotes, found a number"),
+        ("[database]\nurl = 5", "database.url: must be a string in quotes, found a number"),
         ("[log]\nformat = \"xml\"", "log.format: must be text or json, found \"xml\""),
         (
             "[log]\nfilter = \"inof\"",
@@ -89,7 +89,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ),
         (
             "[server]\ndefault_tenant = \"a b\"",
-            "server.default_tenant: must be 1 to 64 characters out of A-Z a-z 0-9 . _ -, found \"a b\"",
+            "server.default_tenant: must be 1 to 64 characters of A-Z a-z 0-9 . _ -, found \"a b\"",
         ),
         ("[server]\ndefault_tenant = \"nobody\"", "server.default_tenant: must be the id of a tenant; there is no tenant nobody"),
         (
@@ -126,11 +126,11 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ("auth = { mode = \"keys\", keys = {} }", "auth.keys: must be a list of tables, each under [[auth.keys]], found a table"),
         (
             "[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"a\"\nsha256 = \"HUSH\"\nroles = \"READ\"",
-            "auth.keys.0.roles: must be a list of strings, such as [\"a\", \"b\"], found a text",
+            "auth.keys.0.roles: must be a list of strings, such as [\"a\", \"b\"], found a string",
         ),
         (
             "[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"a\"\nsha256 = \"HUSH\"\nroles = [\"READ\"]\ntenants = \"acme\"",
-            "auth.keys.0.tenants: must be a list of ids, such as [\"acme\"], or [\"*\"] for all, found a text",
+            "auth.keys.0.tenants: must be a list of ids, such as [\"acme\"], or [\"*\"] for all, found a string",
         ),
         ("[cors]\nallowed_origins = 5", "cors.allowed_origins: must be a list of strings, such as [\"a\", \"b\"], found 5"),
     ];
@@ -208,11 +208,11 @@ fn tenants_that_break_a_rule_are_named_by_id() {
         ),
         (
             format!("{TENANT}{app}app_secret = \"HUSH\""),
-            "tenant acme: auth.app_secret: must not stand in the config; put the value into an environment variable and name it in app_secret_env, or into a file and name it in app_secret_file",
+            "tenant acme: auth.app_secret: must not be in the config; put the value into an environment variable and name it in app_secret_env, or into a file and name it in app_secret_file",
         ),
         (
             format!("{TENANT}[tenants.auth]\ntoken = \"HUSH\""),
-            "tenant acme: auth.token: must not stand in the config; put the value into an environment variable and name it in token_env, or into a file and name it in token_file",
+            "tenant acme: auth.token: must not be in the config; put the value into an environment variable and name it in token_env, or into a file and name it in token_file",
         ),
         (
             format!("{TENANT}{app}app_secret_env = \"ACME_SECRET\""),
@@ -234,20 +234,20 @@ fn tenants_that_break_a_rule_are_named_by_id() {
         (format!("{TENANT}{app}app_secret_file = \"blank\""), "tenant acme: auth.app_secret_file: blank is empty"),
         (
             format!("{TENANT}{app}app_secret_env = [\"HUSH\"]"),
-            "tenant acme: auth.app_secret_env: must be a text in quotes, found a list",
+            "tenant acme: auth.app_secret_env: must be a string in quotes, found a list",
         ),
-        (format!("{TENANT}auth = \"HUSH\""), "tenant acme: auth: must be a table, found a text"),
+        (format!("{TENANT}auth = \"HUSH\""), "tenant acme: auth: must be a table, found a string"),
         (
             format!("{TENANT}[tenants.auth]\ntoken_env = \"TWO_LINES\""),
-            "tenant acme: auth.token_env: the token must be visible ASCII characters without blanks and line breaks",
+            "tenant acme: auth.token_env: the token must be visible ASCII characters without spaces and line breaks",
         ),
         (
             format!("{TENANT}[tenants.auth]\napp_id = \"a,b\"\napp_secret_env = \"SECRET\""),
-            "tenant acme: auth.app_id: must be one or more visible ASCII characters without blanks and commas",
+            "tenant acme: auth.app_id: must be one or more visible ASCII characters without spaces and commas",
         ),
         (
             TENANT.replace("\"1\"", "1505084218764547200"),
-            "tenant acme: user_id: must be a text in quotes, found 1505084218764547200",
+            "tenant acme: user_id: must be a string in quotes, found 1505084218764547200",
         ),
         (TENANT.replace("id = \"acme\"\n", ""), "tenant number 1: id: is missing"),
         (TENANT.replace("https://", "ftp://"), "tenant acme: endpoint: must be an https URL"),
@@ -267,7 +267,7 @@ fn tenants_that_break_a_rule_are_named_by_id() {
             TENANT.replace("https://k.example", "k.example"),
             "tenant acme: endpoint: must be a URL such as \"https://koodrive.example\"",
         ),
-        (format!("{TENANT}labels = {{ rank = 1 }}"), "tenant acme: labels.rank: must be a text in quotes, found 1"),
+        (format!("{TENANT}labels = {{ rank = 1 }}"), "tenant acme: labels.rank: must be a string in quotes, found 1"),
         (
             format!("{TENANT}colour = \"red\""),
             "tenant acme: colour: is not known; known are id, name, endpoint, user_id, labels, auth",

@@ -118,7 +118,7 @@ async fn check_warns_of_secrets_and_keys_as_serve_does() {
     site.write("acme.secret", "another secret of acme \n");
     let finished = process::run(site.command(&["check"])).await;
     assert_eq!((finished.code, finished.stderr.lines().count()), (Some(1), 2), "{finished:?}");
-    assert!(finished.stderr.contains("a secret begins or ends with blanks"), "{finished:?}");
+    assert!(finished.stderr.contains("a secret begins or ends with spaces"), "{finished:?}");
     let unknown = "an API key names a tenant that the config does not have (auth.keys) key=portal tenant=acem\n";
     assert!(finished.stderr.contains(unknown), "{finished:?}");
 }

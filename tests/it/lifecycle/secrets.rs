@@ -158,7 +158,7 @@ async fn a_secret_is_read_without_a_byte_order_mark_and_odd_ones_are_warned_of()
     let mut service = site.serve().await;
     let line = service.process.stderr.line("every user of this machine can read").await;
     assert!(line.contains("WARN") && line.contains("files=1") && line.contains("acme.secret"), "{line}");
-    let line = service.process.stderr.line("begins or ends with blanks").await;
+    let line = service.process.stderr.line("begins or ends with spaces").await;
     assert!(line.contains("WARN") && line.contains("bolt.secret"), "{line}");
     assert_eq!(service.allocated("acme").await, answer(1.0));
     assert_eq!(service.allocated("bolt").await["errors"][0]["extensions"]["code"], "UPSTREAM_REJECTED", "blanks count");
