@@ -1,6 +1,6 @@
 // Starts the IDE. Addresses are relative, so that the page also works behind a proxy that puts a path before ours.
 
-const QUOTA = `# What is allocated of what there is.
+const QUOTA = `# What is allocated of what there is. Of several tenants, name one: tenant(id: "acme").
 # Ctrl-Enter runs it, Ctrl-Space completes.
 # API keys go into the Headers tab below:
 # { "X-Api-Key": "…" }
@@ -38,7 +38,7 @@ query Tenants {
 }
 `;
 
-const USAGE = `# Usage over time, in calendar days.
+const USAGE = `# Usage over time, in calendar days. Of several tenants, name one: tenant(id: "acme").
 # The variables stand in the tab below.
 query Usage($from: DateTime!, $interval: Duration!, $timeZone: String!) {
   tenant {
