@@ -230,6 +230,10 @@ impl Pulse {
         if takes {
             if stalled != 0 {
                 self.stalled.store(0, Ordering::Relaxed);
+                // It is idle from when the last of its answer was taken, not from when that was made.
+                if self.phase() == Phase::Idle {
+                    self.since.store(self.now(), Ordering::Relaxed);
+                }
             }
         } else if stalled == 0 {
             self.stalled.store(self.now().wrapping_add(1).max(1), Ordering::Relaxed);
@@ -292,10 +296,11 @@ impl Pulse {
         self.waker.register(context.waker());
     }
 
-    /// For how many ticks it has waited for the client to say something; `None` while a request is under way, or it is no longer HTTP.
+    /// For how many ticks it has waited for the client to say something; `None` while a request is under way, something of an answer is still
+    /// to be sent, or it is no longer HTTP.
     pub(super) fn waited(&self, now: u32) -> Option<(Phase, u32)> {
         let phase = self.phase();
-        if self.is_serving() || phase == Phase::Upgraded {
+        if self.is_serving() || phase == Phase::Upgraded || self.stalled.load(Ordering::Relaxed) != 0 {
             return None;
         }
         Some((phase, now.wrapping_sub(self.since.load(Ordering::Relaxed))))

@@ -247,6 +247,7 @@ async fn answers_that_were_taken_and_are_kept_take_no_room_of_those_that_are_not
 async fn a_client_that_takes_a_little_at_a_time_gets_all_of_its_answer() {
     let (_world, app) = start_with(|config| {
         config.limits.stall_timeout = Duration::from_secs(1);
+        config.server.keep_alive = Duration::from_millis(500);
         config.limits.aliases = 1000;
     })
     .await;
