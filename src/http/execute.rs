@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_graphql::parser::types::{BaseType, DocumentOperations, OperationDefinition, OperationType, VariableDefinition};
+use async_graphql::parser::types::{DocumentOperations, OperationDefinition, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use futures_util::future::ready;
@@ -20,11 +20,11 @@ use super::answer::{Answer, Keeping, Told, is_executed};
 use super::refusal::Refusal;
 use super::request::{Params, read_aside};
 use super::unsent::Unsent;
-use super::variables::weight;
+use super::variables::{settle, weight};
 use crate::access::{Principal, View};
 use crate::answers::{AnswerKey, Ingredients};
 use crate::computing::{Computing, Turn};
-use crate::graphql::{self, Budget, Cost, Delivery, RequestContext, Schema, Waiting, code, coded_error};
+use crate::graphql::{Budget, Cost, Delivery, RequestContext, Schema, Waiting, code, coded_error};
 use crate::shown;
 
 /// An operation that can be executed, or whose document gets its error then.
@@ -283,39 +283,13 @@ fn with_context(mut request: Box<Request>, context: RequestContext) -> Box<Reque
 /// What a parsed document takes in memory, as a multiple of its text, about.
 const DOCUMENT_WEIGHT: usize = 16;
 
-/// Takes those of the variables that the operation declares: a text or a comment of the document may have named others. The library takes
-/// null and nothing for each other, and both for a default of the argument, so those that must be there are looked for here (GraphQL
-/// specification, section 6.1.2).
+/// Takes those of the variables that the operation declares: see [`settle`].
 fn settle_variables(request: &mut Request) -> Result<(), ServerError> {
-    let (name, mut given) = (request.operation_name.clone(), std::mem::take(&mut request.variables));
-    let Some(operation) = find_operation(request, name.as_deref()) else { return Ok(()) };
-    let mut taken = 0;
-    for definition in &operation.variable_definitions {
-        let VariableDefinition { name, var_type, default_value, .. } = &definition.node;
-        let is_required = !var_type.node.nullable;
-        let fault = match given.get(&name.node) {
-            None if is_required && default_value.is_none() => "of required type {} was not provided",
-            Some(Value::Null) if is_required => "of non-null type {} must not be null",
-            // Where an input object is expected, the library finds it out while it executes.
-            Some(Value::List(_)) if is_input_object(&var_type.node.base) => "of type {} must not be a list",
-            value => {
-                taken += usize::from(value.is_some());
-                continue;
-            }
-        };
-        let fault = fault.replace("{}", &format!("\"{}\"", var_type.node));
-        let sentence = shown::cut(&format!("variable \"${}\" {fault}", name.node)).into_owned();
-        return Err(ServerError { locations: vec![definition.pos], ..coded_error(sentence, code::BAD_USER_INPUT) });
+    let (name, given) = (request.operation_name.clone(), std::mem::take(&mut request.variables));
+    if let Some(operation) = find_operation(request, name.as_deref()) {
+        request.variables = settle(&operation.variable_definitions, given)?;
     }
-    if taken < given.len() {
-        given.retain(|name, _| operation.variable_definitions.iter().any(|definition| definition.node.name.node == *name));
-    }
-    request.variables = given;
     Ok(())
-}
-
-fn is_input_object(of_type: &BaseType) -> bool {
-    matches!(of_type, BaseType::Named(name) if graphql::is_input_object(name))
 }
 
 /// The type of the operation that will be executed. The parsed document stays in the request.

@@ -36,10 +36,8 @@ pub async fn answer_post(
     let reply = async {
         let view = caller.admit(&state).await?;
         let body = read_body(&head.headers, body, state.limits.body_bytes, state.limits.timeout).await?;
-        {
-            let limits = state.limits;
-            caller.answer(&state, view, body, move |body| parse_body(body, &limits)).await
-        }
+        let limits = state.limits;
+        caller.answer(&state, view, body, move |body| parse_body(body, &limits)).await
     };
     caller.reply(&state, reply.await).await
 }
@@ -59,10 +57,8 @@ pub async fn answer_get(
     let reply = async {
         let view = caller.admit(&state).await?;
         let query = head.uri.query().unwrap_or_default().to_owned();
-        {
-            let limits = state.limits.text;
-            caller.answer(&state, view, query.into(), move |query| parse_query_string(query, limits)).await
-        }
+        let limits = state.limits.text;
+        caller.answer(&state, view, query.into(), move |query| parse_query_string(query, limits)).await
     };
     let reply = reply.await.map_err(|refusal| socket::explain_lost_upgrade(&head.headers, refusal));
     caller.reply(&state, reply).await

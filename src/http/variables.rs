@@ -3,9 +3,13 @@
 
 use std::fmt;
 
-use async_graphql::{Name, Value, Variables};
+use async_graphql::parser::types::{BaseType, VariableDefinition};
+use async_graphql::{Name, Positioned, ServerError, Value, Variables};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::graphql::{self, code, coded_error};
+use crate::shown;
 
 /// Variables that are not read yet: the text of a JSON object, or nothing.
 #[derive(Debug, Default)]
@@ -87,6 +91,41 @@ impl<'de> Visitor<'de> for Named<'_> {
         }
         Ok(variables)
     }
+}
+
+/// Takes those of the variables that the operation declares: a text or a comment of the document may have named others. The library takes
+/// null and nothing for each other, and both for a default of the argument, so those that must be there are looked for here (GraphQL
+/// specification, section 6.1.2).
+///
+/// # Errors
+/// When one is missing that must be there, or is null, or a list where an input object is expected. It names the variable.
+pub(super) fn settle(declared: &[Positioned<VariableDefinition>], mut given: Variables) -> Result<Variables, ServerError> {
+    let mut taken = 0;
+    for definition in declared {
+        let VariableDefinition { name, var_type, default_value, .. } = &definition.node;
+        let is_required = !var_type.node.nullable;
+        let fault = match given.get(&name.node) {
+            None if is_required && default_value.is_none() => "of required type {} was not provided",
+            Some(Value::Null) if is_required => "of non-null type {} must not be null",
+            // The library would find it out while it executes.
+            Some(Value::List(_)) if is_input_object(&var_type.node.base) => "of type {} must not be a list",
+            value => {
+                taken += usize::from(value.is_some());
+                continue;
+            }
+        };
+        let fault = fault.replace("{}", &format!("\"{}\"", var_type.node));
+        let sentence = shown::cut(&format!("variable \"${}\" {fault}", name.node)).into_owned();
+        return Err(ServerError { locations: vec![definition.pos], ..coded_error(sentence, code::BAD_USER_INPUT) });
+    }
+    if taken < given.len() {
+        given.retain(|name, _| declared.iter().any(|definition| definition.node.name.node == *name));
+    }
+    Ok(given)
+}
+
+fn is_input_object(of_type: &BaseType) -> bool {
+    matches!(of_type, BaseType::Named(name) if graphql::is_input_object(name))
 }
 
 /// What a value takes in memory, about, in bytes.
