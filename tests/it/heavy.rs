@@ -76,7 +76,12 @@ async fn an_answer_is_given_up_when_its_history_is_too_much_with_both_stores() {
         // Equal questions are one.
         let forecasts =
             "a: forecast(horizon: \"P10D\") { unavailable } b: forecast(horizon: \"P90D\", confidence: 0.5) { unavailable }";
-        app.data(&format!("{{ tenant(id: \"acme\") {{ {forecasts} }} }}")).await;
+        // On a machine that is busy they may miss each other: a batch is gathered for a millisecond.
+        let mut is_one = false;
+        for _ in 0..10 {
+            is_one |= !too_much(&app.ask(&format!("{{ tenant(id: \"acme\") {{ {forecasts} }} }}")).await);
+        }
+        assert!(is_one, "equal questions are read for one by one");
         app.stop().await;
     }
 }
@@ -150,13 +155,25 @@ async fn events_that_take_long_are_the_changes_in_their_order_from_the_subscript
         world.set_values("acme", &[(0, 20 + round, 100)]);
         app.collect().await;
     }
-    for round in 0..5 {
+    // The change of before may be told to those who have subscribed only then: it was recorded, and not read yet.
+    let is_of_before = |change: &Value| change["after"]["allocated"] == json!(5.0);
+    let mut by_socket = async || {
         let message = socket.hear().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!(id)));
-        let change = &message["payload"]["data"]["spaceAllocationChanged"];
+        message["payload"]["data"]["spaceAllocationChanged"].clone()
+    };
+    for round in 0..5 {
+        let mut change = by_socket().await;
+        let mut by_event = events.change().await;
+        if round == 0 && is_of_before(&change) {
+            change = by_socket().await;
+        }
+        if round == 0 && is_of_before(&by_event) {
+            by_event = events.change().await;
+        }
         assert_eq!(change["after"]["allocated"], json!(20.0 + f64::from(round)), "{round}");
         assert!(change["tenant"]["usageOverTime"]["points"].as_array().unwrap().len() > 2000);
-        assert_eq!(&events.change().await["after"], &change["after"]);
+        assert_eq!(&by_event["after"], &change["after"]);
     }
     app.stop().await;
 }
