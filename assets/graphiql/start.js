@@ -1,9 +1,11 @@
 // Starts the IDE. Addresses are relative, so that the page also works behind a proxy that puts a path before ours.
 
-const QUOTA = `# What is allocated of what there is. Of several tenants, name one: tenant(id: "acme").
-# Ctrl-Enter runs it, Ctrl-Space completes.
-# API keys go into the Headers tab below:
-# { "X-Api-Key": "…" }
+const QUOTA = `# What is allocated of the total.
+# Ctrl-Enter runs it.
+# One of several tenants:
+#   tenant(id: "acme")
+# API keys go into Headers below:
+#   { "X-Api-Key": "…" }
 query Quota {
   tenant {
     spaceAllocation {
@@ -38,8 +40,10 @@ query Tenants {
 }
 `;
 
-const USAGE = `# Usage over time, in calendar days. Of several tenants, name one: tenant(id: "acme").
-# The variables stand in the tab below.
+const USAGE = `# Usage over time, day by day.
+# Its variables are below.
+# One of several tenants:
+#   tenant(id: "acme")
 query Usage($from: DateTime!, $interval: Duration!, $timeZone: String!) {
   tenant {
     name
@@ -58,8 +62,8 @@ query Usage($from: DateTime!, $interval: Duration!, $timeZone: String!) {
 }
 `;
 
-const CHANGES = `# Each observed change of what a tenant has allocated or in total, as it comes:
-# first those of the last day, then live ones.
+const CHANGES = `# Each change of a tenant's values:
+# those of the last day, then live.
 subscription Changes($since: DateTime) {
   spaceAllocationChanged(since: $since) {
     tenant { id name }
@@ -92,6 +96,15 @@ async function fetcher(params, options) {
   socketsWork ??= canConnect(socketUrl);
   return (await socketsWork) ? ask(params, options) : subscribeByEvents(url, params, options.headers);
 }
+
+// Tab goes on to the next control, as everywhere on a page: the editor would keep whoever uses the keyboard alone.
+document.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.key === "Tab" && event.target.closest?.(".CodeMirror")) event.stopPropagation();
+  },
+  true,
+);
 
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
   React.createElement(
