@@ -6,7 +6,8 @@ use super::service::{Service, with_service};
 pub fn ask(input: &[u8]) {
     let [first, query @ ..] = input else { return };
     let route = if first % 2 == 0 { "usage" } else { "snapshots" };
-    let query = String::from_utf8_lossy(query).replace('#', "%23");
+    // What stands at the end of an address and is not seen is no part of it.
+    let query = String::from_utf8_lossy(query).trim_end_matches(|c: char| c <= ' ').replace('#', "%23");
     with_service(async |service| {
         let Some(answer) = get(service, route, &query).await else { return };
         if answer.status != 200 {

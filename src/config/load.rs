@@ -291,7 +291,8 @@ fn parse_table(file: &Path, text: &str) -> Result<Dict, ConfigError> {
             (Some(field), _) => format!("{field}: a string must be in quotes"),
             // The parser says nothing of a value that is missing.
             (None, []) => "this is no TOML; is a value missing?".to_owned(),
-            (None, message) => message.join(", "),
+            // It repeats keys, whatever is in them.
+            (None, message) => shown::cut_to(&message.join(", "), 2 * shown::MAX_CHARS).into_owned(),
         };
         ConfigError::within(file.display(), format!("line {line}: {message}"))
     })

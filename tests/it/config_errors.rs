@@ -121,6 +121,7 @@ fn settings_that_break_a_rule_are_named_with_file_field_and_mend() {
         ),
         ("[auth]\nmode = \"none\"\n[[auth.keys]]\nname = \"portal\"", "auth.keys.0.sha256: is missing"),
         ("[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"", "line 3: duplicate key `listen` in table `server`"),
+        ("\"a\\f\" = 1\n\"a\\f\" = 2", "line 2: duplicate key `a\\u{c}` in document root"),
         ("tenants = 5", "tenants: must be a list of tables, each under [[tenants]], found 5"),
         ("[tenants]\nid = \"acme\"", "tenants: must be a list of tables, each under [[tenants]], found a table"),
         ("auth = { mode = \"keys\", keys = {} }", "auth.keys: must be a list of tables, each under [[auth.keys]], found a table"),
