@@ -94,7 +94,7 @@ impl KnownDocuments {
     ///
     /// # Errors
     /// When the document does not parse, or is over one of the limits.
-    pub fn admit(&self, request: &mut Request, now: Timestamp) -> Result<Option<Cost>, ServerError> {
+    pub fn admit(&self, request: &mut Request, now: Timestamp) -> Result<Cost, ServerError> {
         let nesting = self.limits.nesting();
         if let Some(known) = self.documents.get(request.query.as_str()) {
             let steady = known.cost.filter(|_| !has_large(&request.variables));
@@ -102,7 +102,7 @@ impl KnownDocuments {
             self.limits.check_cost(&cost)?;
             set_document(request, known.document.clone());
             request.data.insert(known);
-            return Ok(Some(cost));
+            return Ok(cost);
         }
         self.limits.text.check(&request.query)?;
         if let Some(document) = read(&request.query) {
@@ -128,7 +128,7 @@ impl KnownDocuments {
         if let Some(document) = request.query.contains(ENTITIES).then(|| request.parsed_query().cloned()).transpose()? {
             set_document(request, document);
         }
-        Ok(Some(cost))
+        Ok(cost)
     }
 
     /// The known document of a text.
@@ -272,7 +272,7 @@ mod tests {
         for (first, complexity) in [(json!(7), Some(17)), (json!(499), None), (json!(8), Some(19)), (json!(null), Some(103))] {
             let variables = Variables::from_json(json!({ "n": first }));
             let cost = known.admit(&mut Request::new(document).variables(variables.clone()), NOW);
-            assert_eq!(cost.ok().flatten().map(|cost| cost.complexity), complexity);
+            assert_eq!(cost.ok().map(|cost| cost.complexity), complexity);
             assert!(known.get(document).unwrap().cost.is_none());
         }
         let steady = "{ tenants(first: 7) { nodes { id } } }";

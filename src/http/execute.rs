@@ -31,9 +31,9 @@ use crate::shown;
 pub(super) struct Operation {
     /// An error when the document's text alone tells that it is refused.
     request: Result<Box<Request>, Box<ServerError>>,
-    /// `None` when the document is refused, does not parse or has no such operation.
+    /// `None` when the document is refused or has no such operation.
     of_type: Option<OperationType>,
-    /// What its answer costs; `None` when it is refused or does not parse.
+    /// What its answer costs; `None` when it is refused.
     cost: Option<Cost>,
 }
 
@@ -52,9 +52,9 @@ impl Operation {
         let mut request = make_request(document, params)?;
         Ok(match state.known.admit(&mut request, state.kept.clock.now()) {
             Ok(cost) => {
-                let of_type = find_operation_type(&mut request);
-                match settle_variables(&mut request) {
-                    Ok(()) => Self { request: Ok(request), of_type, cost },
+                let (of_type, settled) = settle_operation(&mut request);
+                match settled {
+                    Ok(()) => Self { request: Ok(request), of_type, cost: Some(cost) },
                     Err(refused) => Self { request: Err(Box::new(refused)), of_type, cost: None },
                 }
             }
@@ -283,19 +283,13 @@ fn with_context(mut request: Box<Request>, context: RequestContext) -> Box<Reque
 /// What a parsed document takes in memory, as a multiple of its text, about.
 const DOCUMENT_WEIGHT: usize = 16;
 
-/// Takes those of the variables that the operation declares: see [`settle`].
-fn settle_variables(request: &mut Request) -> Result<(), ServerError> {
+/// The type of the operation that will be executed, and whether its variables are right: see [`settle`]. The parsed document stays in the request.
+fn settle_operation(request: &mut Request) -> (Option<OperationType>, Result<(), ServerError>) {
     let (name, given) = (request.operation_name.clone(), std::mem::take(&mut request.variables));
-    if let Some(operation) = find_operation(request, name.as_deref()) {
-        request.variables = settle(&operation.variable_definitions, given)?;
-    }
-    Ok(())
-}
-
-/// The type of the operation that will be executed. The parsed document stays in the request.
-fn find_operation_type(request: &mut Request) -> Option<OperationType> {
-    let name = request.operation_name.clone();
-    find_operation(request, name.as_deref()).map(|operation| operation.ty)
+    let Some(operation) = find_operation(request, name.as_deref()) else { return (None, Ok(())) };
+    let of_type = operation.ty;
+    let settled = settle(&operation.variable_definitions, given);
+    (Some(of_type), settled.map(|variables| request.variables = variables))
 }
 
 fn find_operation<'a>(request: &'a mut Request, name: Option<&str>) -> Option<&'a OperationDefinition> {

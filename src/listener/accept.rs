@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -16,12 +15,10 @@ use super::bound::Bound;
 use super::connection::serve;
 use super::pulse::{Order, Phase};
 use super::sweep::Connections;
+use super::told::Told;
 use super::wire::{Transport, Watched};
 use crate::telemetry;
 use crate::tls::Certificate;
-
-/// How often it is said that there is no room.
-const SAID_EVERY: Duration = Duration::from_mins(1);
 
 /// How long to wait after the system could not accept.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -53,11 +50,13 @@ impl<S: Routes> Listener<S> {
             running.spawn(serve(watched, pulse, peer, tls, routes.clone()));
         };
         let accepting = async {
-            let crowd = Crowd::default();
+            let crowd = Told::default();
             loop {
                 if !connections.has_room() {
-                    crowd
-                        .say(format_args!("{} connections are open, as many as may be (server.connections)", settings.connections));
+                    say(
+                        &crowd,
+                        format_args!("{} connections are open, as many as may be (server.connections)", settings.connections),
+                    );
                     connections.make_room();
                     connections.wait_for_room().await;
                     continue;
@@ -67,7 +66,7 @@ impl<S: Routes> Listener<S> {
                     Err(cause) if is_of_one_connection(&cause) => continue,
                     Err(cause) => {
                         // Of files above all; a place that becomes free gives one back.
-                        crowd.say(format_args!("connections cannot be accepted: {}", telemetry::explain(&cause)));
+                        say(&crowd, format_args!("connections cannot be accepted: {}", telemetry::explain(&cause)));
                         connections.make_room();
                         sleep(AFTER_FAILURE).await;
                         continue;
@@ -103,18 +102,10 @@ fn is_of_one_connection(cause: &io::Error) -> bool {
 }
 
 /// Says that there is no room, once a minute at most.
-#[derive(Default)]
-struct Crowd {
-    said: Mutex<Option<Instant>>,
-}
-
-impl Crowd {
-    fn say(&self, what: std::fmt::Arguments<'_>) {
-        let mut said = self.said.lock();
-        if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
-            *said = Some(Instant::now());
-            warn!("{what}; new ones wait until others close, and who says nothing for longest is closed for them");
-        }
+fn say(told: &Told, what: std::fmt::Arguments<'_>) {
+    told.note(1);
+    if told.due().is_some() {
+        warn!("{what}; new ones wait until others close, and who says nothing for longest is closed for them");
     }
 }
 
