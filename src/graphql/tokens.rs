@@ -172,18 +172,22 @@ fn run(bytes: &[u8], of_kind: impl Fn(u8) -> bool) -> usize {
     bytes.iter().take_while(|byte| of_kind(**byte)).count()
 }
 
-/// How many values the parser finds in a name before its last one: it takes `truefalsex` for three where values stand in a row.
+/// How many values the parser finds in a name before its last one: it takes `truefalsex` for two where values stand in a row, and `true00` for
+/// three.
 fn values_before_name(mut name: &[u8]) -> usize {
     let mut values = 0;
-    let after_word = |name: &'_ [u8]| {
-        let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| name.starts_with(word))?;
-        Some(word.len()).filter(|length| *length < name.len())
-    };
-    while let Some(length) = after_word(name) {
-        values += 1;
-        name = &name[length..];
+    loop {
+        let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| name.starts_with(word)).map(<[u8]>::len);
+        // Digits stand here only after such a word.
+        let value = word.or_else(|| name.first().is_some_and(u8::is_ascii_digit).then(|| number(name)));
+        match value.and_then(|length| name.get(length..)) {
+            Some(after) if !after.is_empty() => {
+                values += 1;
+                name = after;
+            }
+            _ => return values,
+        }
     }
-    values
 }
 
 /// The length of the number that the bytes begin with. What follows without a blank is a token of its own, as the parser has it: `0-1e2` is

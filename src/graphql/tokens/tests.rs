@@ -46,18 +46,28 @@ fn values_without_blanks_between_them_are_counted_each() {
         ("truefalsenullx", 4),
         ("true", 1),
         ("truth nulla", 3),
+        ("true00", 3),
+        ("nullfalse0012", 5),
+        ("true1.5", 4),
+        ("x00", 1),
         ("0x1F", 2),
     ] {
         assert_eq!(tokens(values), count, "{values}");
     }
-    for (values, count) in [("000", 3), ("1-2", 2), ("-1-1-1", 3), ("-0.5e+3-1E2", 2), ("truefalsenullx", 4)] {
+    for (values, count) in [("000", 3), ("1-2", 2), ("-1-1-1", 3), ("-0.5e+3-1E2", 2), ("truefalsenullx", 4), ("nullfalse0012", 5)]
+    {
         let document = parse_query(format!("{{ a(b: [{values}]) }}")).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("a field") };
         let Some(Value::List(found)) = field.node.arguments[0].1.node.clone().into_const() else { panic!("a list") };
         assert_eq!(found.len(), count, "{values}");
     }
-    for values in ["0".repeat(5001), "1-".repeat(5001), "true".repeat(200) + " " + &"null1 ".repeat(2500)] {
+    for values in [
+        "0".repeat(5001),
+        "1-".repeat(5001),
+        "true".repeat(200) + " " + &"null1 ".repeat(2500),
+        ("true".to_owned() + &"0".repeat(900) + ",").repeat(6),
+    ] {
         let document = format!("{{ a(b: [{values}]) }}");
         let refused = LIMITS.check(&document).unwrap_err().extensions.unwrap();
         assert_eq!(refused.get("code"), Some(&code::QUERY_TOO_COMPLEX.into()));
