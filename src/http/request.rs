@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -158,10 +159,17 @@ fn parse_object<T: DeserializeOwned>(name: &str, text: &str, limits: TextLimits)
         .map_err(|cause| Refusal::bad_request(format!("{name} is not a JSON object: {}", shown::cut(&cause.to_string()))))
 }
 
-/// Understands the query of a GET's address.
+/// Understands the query of a GET's address. A parameter stands there once: caches and firewalls differ in which of two counts.
 pub(super) fn parse_query_string(query: &[u8], limits: TextLimits) -> Result<Asked, Refusal> {
+    const NAMES: [&str; 5] = ["query", "operationName", "documentId", "variables", "extensions"];
     let mut params = Params::default();
+    let mut seen = [false; NAMES.len()];
     for (name, value) in url::form_urlencoded::parse(query) {
+        if let Some(place) = NAMES.iter().position(|known| *known == name)
+            && mem::replace(&mut seen[place], true)
+        {
+            return Err(Refusal::bad_request(format!("{name} is given twice")));
+        }
         match name.as_ref() {
             "query" => params.query = Some(value.into_owned()),
             "operationName" if !value.is_empty() => params.operation_name = Some(value.into_owned()),
@@ -216,6 +224,16 @@ mod tests {
             assert!(parse_query_string(query(3).as_bytes(), LIMITS.text).is_ok());
             assert_eq!(refused(parse_query_string(query(4).as_bytes(), LIMITS.text)), sentence(name, 5));
         }
+    }
+
+    #[test]
+    fn a_parameter_of_an_address_is_given_once() {
+        for name in ["query", "operationName", "documentId", "variables", "extensions"] {
+            let refused =
+                parse_query_string(format!("{name}=&x=1&x=2&%{:x}{}=a", name.as_bytes()[0], &name[1..]).as_bytes(), LIMITS.text);
+            assert_eq!(refused.err().map(|refusal| refusal.message), Some(format!("{name} is given twice")));
+        }
+        assert!(parse_query_string(b"query={a}&x=1&x=2", LIMITS.text).is_ok());
     }
 
     #[test]
