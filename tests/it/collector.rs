@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::process::until;
 
 async fn snapshots(app: &TestApp, id: &str) -> Value {
     let fields = "spaceType allocated total observations firstObservedAt lastObservedAt";
@@ -190,9 +191,7 @@ async fn tenants_that_hang_delay_nobody() {
         })
         .await;
     let healthy = || (8..40).map(|i| world.upstream(&format!("t{i:02}")).hits()).sum::<u64>();
-    while healthy() < 64 {
-        tokio::task::yield_now().await;
-    }
+    until("two rounds of the healthy tenants", async || healthy() >= 64).await;
     app.handle.stop();
 }
 

@@ -3,18 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::support::app::{Database, TestApp, World, tenant};
+use crate::support::process::until;
 
 const SNAPSHOTS: &str = "{ tenant { snapshots { nodes { allocated observations } } } }";
 
 /// Asks until the history is as expected. The outage's end is noticed by the recorder in its own time.
 async fn until_recorded(app: &TestApp, expected: &Value) {
-    loop {
-        let answer = app.ask(SNAPSHOTS).await;
-        if answer["data"]["tenant"]["snapshots"]["nodes"] == *expected {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
+    let is_recorded = async || app.ask(SNAPSHOTS).await["data"]["tenant"]["snapshots"]["nodes"] == *expected;
+    until("the recorded history", is_recorded).await;
 }
 
 #[tokio::test]
@@ -27,13 +23,9 @@ async fn what_is_collected_while_the_database_is_away_is_recorded_when_it_is_bac
     // The tenant is claimed and asked; its answer comes when the database is gone.
     world.set_behaviour("acme", json!({ "delay_ms": 300, "values": [{ "type": 0, "allocated_gb": 11, "total_gb": 100 }] }));
     world.advance_s(300);
-    while world.upstream("acme").hits() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until("the second call", async || world.upstream("acme").hits() >= 2).await;
     way.cut();
-    while app.metric("quotagraph_record_failures_total").await == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("a failed attempt to record", async || app.metric("quotagraph_record_failures_total").await > 0).await;
     // The portal is answered with the new value; history says that it cannot.
     let answer = app.data("{ tenant { spaceAllocation { allocated source } } }").await;
     assert_eq!(answer["tenant"]["spaceAllocation"], json!({ "allocated": 11.0, "source": "CACHE" }));
@@ -69,9 +61,7 @@ async fn what_is_pending_at_the_end_is_written_if_the_database_comes_back_in_tim
     let app = world.start().await;
     way.cut();
     app.data("{ tenant { spaceAllocation { allocated } } }").await;
-    while app.metric("quotagraph_record_failures_total").await == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("a failed attempt to record", async || app.metric("quotagraph_record_failures_total").await > 0).await;
     app.handle.stop();
     way.mend();
     app.stop().await;

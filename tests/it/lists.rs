@@ -82,6 +82,7 @@ async fn pages_forwards_and_backwards_hold_every_tenant_once() {
         assert_eq!(page["totalCount"], 10);
         assert_eq!(page["pageInfo"]["hasPreviousPage"], !forwards.is_empty());
         forwards.extend(page_ids(&page));
+        assert!(forwards.len() <= all.len(), "{forwards:?}");
         if page["pageInfo"]["hasNextPage"] == false {
             break;
         }
@@ -94,6 +95,7 @@ async fn pages_forwards_and_backwards_hold_every_tenant_once() {
     loop {
         let page = page(arguments).await;
         backwards.splice(0..0, page_ids(&page));
+        assert!(backwards.len() <= all.len(), "{backwards:?}");
         if page["pageInfo"]["hasPreviousPage"] == false {
             break;
         }

@@ -292,16 +292,11 @@ async fn a_token_never_takes_of_what_is_counted_for_an_api_key_of_its_name() {
     let mut second = Socket::open(&app, &[]).await.unwrap();
     assert!(!second.is_let_in(json!({ "authorization": bearer })).await);
     world.advance_s(1);
-    while app
-        .client
-        .get(format!("{}/graphql?query=%7B__typename%7D", app.base))
-        .header(AUTHORIZATION, &bearer)
-        .send()
-        .await
-        .unwrap()
-        .status()
-        == 200
-    {}
+    until("the end of the token", async || {
+        let request = app.client.get(format!("{}/graphql?query=%7B__typename%7D", app.base)).header(AUTHORIZATION, &bearer);
+        request.send().await.unwrap().status() != 200
+    })
+    .await;
 
     let mut by_key = Socket::init(&app, json!({ "apiKey": "key of alice" })).await;
     by_key.subscribe(&changes_of("")).await;
