@@ -14,6 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::context::TokioContext;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::request_id::carry;
+
 /// The threads, and as many places for long work as there are cores; who comes when all are taken waits. Cheap to clone; clones share them.
 #[derive(Clone, Debug)]
 pub struct Computing {
@@ -47,7 +49,7 @@ impl Computing {
 
     /// Begins work on one of the threads. It ends with what this gives, at its next pause.
     pub fn begin<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<T> {
-        let work = TokioContext::new(work, Handle::current());
+        let work = TokioContext::new(carry(work), Handle::current());
         let handle = match &self.threads.0 {
             Some(runtime) => runtime.spawn(work),
             // Only while this is dropped, when nobody can ask any more.

@@ -36,6 +36,7 @@
 //! | [`metrics`] | the figures for Prometheus |
 //! | `file_stamp` | tells one version of a file from the next |
 //! | [`shown`] | foreign text, as messages and the log show it |
+//! | [`request_id`] | the id by which the log lines of a request are found |
 //! | [`clock`] | the only place that reads the time |
 //! | [`quota`] | the domain: runs, recording, calendar buckets, usage, growth, forecasts. No I/O |
 
@@ -64,6 +65,7 @@ pub mod past;
 pub mod proxy;
 pub mod quota;
 pub mod recorder;
+pub mod request_id;
 pub mod retention;
 mod shown;
 pub mod simulator;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 
+use crate::request_id::carry;
+
 /// The calls under way. A call runs in a task of its own: a waiter that goes away does not end it.
 #[derive(Debug)]
 pub struct Flights<K, V: Clone> {
@@ -48,11 +50,12 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
         }
         let call = call();
         let leave = Leave { key: key.clone(), under_way: Arc::clone(&self.under_way) };
-        let task = tokio::spawn(async move {
+        // The log tells of the call by the request that began it.
+        let task = tokio::spawn(carry(async move {
             let result = call.await;
             drop(leave);
             result
-        });
+        }));
         let flight = task.map(Result::ok).boxed().shared();
         under_way.insert(key, flight.clone());
         Boarding::Started(flight)

@@ -16,7 +16,8 @@ const REMEMBER: HeaderValue = HeaderValue::from_static("7200");
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 /// Allowed whether they are asked for or not, since what browsers remember of one answer serves for the next request.
 const ALLOWED_HEADERS: &str = "authorization, content-type, graphql-require-preflight, if-none-match, last-event-id, x-api-key";
-const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("content-disposition, etag, retry-after, www-authenticate");
+const EXPOSED_HEADERS: HeaderValue =
+    HeaderValue::from_static("content-disposition, etag, retry-after, www-authenticate, x-request-id");
 
 /// What the answer to a preflight depends on besides the origin.
 const ASKED: HeaderValue = HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers");

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use futures_util::future::Either;
 use ipnet::IpNet;
@@ -24,6 +25,12 @@ use super::refusal::Refusal;
 use super::routes::{Routed, Routes};
 use super::{fault, security_headers};
 use crate::listener::{self, AnswerFault, Peer};
+use crate::request_id::{self, RequestId};
+
+/// The id of a request, as proxies and clients tell it and read it.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// That of a trace (W3C Trace Context, section 3.2).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Who may call.
 #[derive(Debug)]
@@ -57,18 +64,31 @@ impl listener::Routes for Edge {
     type Answer = Answering;
 
     fn answer(&self, request: Request, peer: Peer) -> Answering {
+        let mut id = given_id(request.headers());
+        request_id::within(&mut id, || self.begin(request, peer)).known_by(id)
+    }
+
+    fn answers_faults_by(&self) -> AnswerFault {
+        if self.is_tls { fault::answer_over_tls } else { fault::answer }
+    }
+}
+
+impl Edge {
+    fn begin(&self, request: Request, peer: Peer) -> Answering {
         let connection = Connection::of(peer, self.is_tls);
         let policy = &*self.policy;
         let sharing = (!policy.origins.is_empty()).then(|| Sharing::with(&policy.origins, request.headers()));
         let refused = policy.hosts.check(connection.peer, &request, &policy.trusted_proxies).err().map(Refusal::respond);
         let made = refused.or_else(|| if sharing.is_some() { answer_preflight(&request) } else { None });
         let answer = made.map_or_else(|| Either::Left(self.routes.answer(request, connection)), |made| Either::Right(ready(made)));
-        Answering { answer, sharing, is_tls: self.is_tls }
+        Answering { answer, sharing, is_tls: self.is_tls, id: RequestId::default() }
     }
+}
 
-    fn answers_faults_by(&self) -> AnswerFault {
-        if self.is_tls { fault::answer_over_tls } else { fault::answer }
-    }
+/// The id that the caller gives; one that is to be made, when it gives none that can be used.
+fn given_id(headers: &HeaderMap) -> RequestId {
+    let id = headers.get(X_REQUEST_ID).and_then(|id| RequestId::given(id.as_bytes()));
+    id.or_else(|| headers.get(TRACEPARENT).and_then(|parent| RequestId::of_trace(parent.as_bytes()))).unwrap_or_default()
 }
 
 pin_project! {
@@ -78,6 +98,13 @@ pin_project! {
         answer: Either<Routed, Ready<Response>>,
         sharing: Option<Sharing>,
         is_tls: bool,
+        id: RequestId,
+    }
+}
+
+impl Answering {
+    fn known_by(self, id: RequestId) -> Self {
+        Self { id, ..self }
     }
 }
 
@@ -87,12 +114,19 @@ impl Future for Answering {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         let this = self.project();
         // Whoever reads the answer is told of a panic as of all else. Its hook has logged it.
-        let polled = catch_unwind(AssertUnwindSafe(|| this.answer.poll(context)));
+        let polled = request_id::within(this.id, || catch_unwind(AssertUnwindSafe(|| this.answer.poll(context))));
         let mut response = match polled {
             Ok(polled) => ready!(polled),
             Err(_) => Refusal::of_panic().respond(),
         };
+        // Whoever reports an error can say by which id; that of a good answer of which nothing is logged leads nowhere.
+        let is_error = response.status().is_client_error() || response.status().is_server_error();
         let headers = response.headers_mut();
+        if let Some(id) = if is_error { Some(this.id.text()) } else { this.id.known().cloned() }
+            && let Ok(id) = HeaderValue::from_str(&id)
+        {
+            headers.insert(X_REQUEST_ID, id);
+        }
         security_headers::add(headers, *this.is_tls);
         if let Some(sharing) = this.sharing.take() {
             sharing.tell(headers);

@@ -30,6 +30,7 @@ use super::unbuffered;
 use crate::access::{Gate, View};
 use crate::graphql::{Delivery, code};
 use crate::quota::parse_instant;
+use crate::request_id::carry;
 
 /// How often an idle connection shows that it lives; below what proxies take for dead.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -65,7 +66,7 @@ pub(super) fn send_events(
     let (gate, stop) = (Arc::clone(&state.gate), state.stop.clone());
     let sending = Sending { responses, begins_after, place, gate, view, stop, is_subscription, is_over: false };
     let events = stream::unfold(sending, Sending::next).take_until(state.stop.clone().cancelled_owned());
-    let mut response = Response::new(Body::from_stream(events.map(Ok::<_, Infallible>)));
+    let mut response = Response::new(Body::from_stream(carry(events.map(Ok::<_, Infallible>))));
     response.headers_mut().insert(header::CONTENT_TYPE, EVENT_STREAM);
     response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
     response.headers_mut().insert(unbuffered::HEADER.0, unbuffered::HEADER.1);

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
 use super::format::LogFormat;
-use crate::shown;
+use crate::{request_id, shown};
 
 /// Libraries that see credentials: headers, messages of sockets, addresses of databases and proxies. Of them nothing below `info` is logged.
 const CONFIDANTS: [&str; 6] = ["h2", "reqwest", "sqlx", "tokio_tungstenite", "tungstenite", "hyper_util"];
@@ -135,6 +135,12 @@ impl<W: io::Write> io::Write for EscapedLines<W> {
             LogFormat::Text => shown::escape_all_but(line, |c| self.ansi && c == '\x1b'),
             LogFormat::Json => shown::escape_in_json(line),
         };
+        let (shown, end) = match (request_id::current(), self.format) {
+            (None, _) => (&*shown, end.to_owned()),
+            (Some(id), LogFormat::Text) if self.ansi => (&*shown, format!(" \x1b[3mrequest_id\x1b[0m\x1b[2m=\x1b[0m\"{id}\"{end}")),
+            (Some(id), LogFormat::Text) => (&*shown, format!(" request_id=\"{id}\"{end}")),
+            (Some(id), LogFormat::Json) => (shown.strip_suffix('}').unwrap_or(&shown), format!(",\"request_id\":\"{id}\"}}{end}")),
+        };
         self.to.write_all(format!("{shown}{end}").as_bytes())?;
         Ok(bytes.len())
     }
@@ -183,6 +189,17 @@ mod tests {
             }
         }
         String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_tells_the_request_that_it_was_logged_for() {
+        let mut id = request_id::RequestId::given(b"Root=1").unwrap();
+        for (format, expected) in
+            [(LogFormat::Text, "told count=3 request_id=\"Root=1\"\n"), (LogFormat::Json, ",\"request_id\":\"Root=1\"}\n")]
+        {
+            let text = request_id::within(&mut id, || logged(format, || tracing::info!(count = 3, "told")));
+            assert!(text.ends_with(expected), "{text}");
+        }
     }
 
     const SUB: &str = "eve\" tenant=other level=\"x\u{202e}\u{2028}\u{85}\n2026-01-01T00:00:00Z  INFO quotagraph: forged";

@@ -37,6 +37,7 @@ mod metrics;
 mod nesting;
 mod partial_answers;
 mod quota_query;
+mod request_ids;
 mod request_limits;
 mod retention;
 mod schema;

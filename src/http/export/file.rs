@@ -16,6 +16,7 @@ use super::{Encoding, HttpState, Refusal};
 use crate::access::{Lapse, Role, View};
 use crate::export::{ExportError, Piece, Plan, Written};
 use crate::graphql::ApiError;
+use crate::request_id::carry;
 use crate::telemetry::explain;
 
 type Outcome = Result<Written, ExportError>;
@@ -37,7 +38,7 @@ pub(super) async fn start(
     let (gate, taken_back) = (Arc::clone(&state.gate), CancellationToken::new());
     // Holds the account too: an export is over when nothing works for it any more.
     let (keeping, told_taken_back) = (Arc::clone(&account), taken_back.clone());
-    let running = tokio::spawn(async move {
+    let running = tokio::spawn(carry(async move {
         // Not the tenants that are no longer watched count, but those that the caller may no longer see.
         let wanted = plan.tenants.clone();
         let may = move |view: &View| view.may(Role::Export) && wanted.iter().all(|tenant| view.shows(tenant));
@@ -53,11 +54,11 @@ pub(super) async fn start(
             keeping.set_failed();
         }
         outcome
-    });
+    }));
     let first = pieces.recv().await;
     let running = if first.is_some() { Some(running) } else { ended(running.await)? };
     let compressor = encoding.map(Compressor::new).transpose().map_err(|cause| ApiError::Internal(explain(&cause)))?;
-    Ok(Body::from_stream(try_unfold(File { first, pieces, compressor, running, account, taken_back }, File::next)))
+    Ok(Body::from_stream(carry(try_unfold(File { first, pieces, compressor, running, account, taken_back }, File::next))))
 }
 
 /// Of an export that ended without a piece: nothing is left to wait for when the file is an empty one.

@@ -19,6 +19,7 @@ use super::credentials::HeldCredentials;
 use super::forwarded::client_address;
 use super::origin::refuse_foreign_page;
 use super::refusal::Refusal;
+use crate::request_id;
 
 /// The name of the subprotocol.
 const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -68,12 +69,15 @@ pub(super) async fn connect(state: Arc<HttpState>, connection: Connection, mut h
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);
     // Browsers do not tell a page why it may not connect, but why a connection is closed.
-    upgrade.on_upgrade(move |socket| async move {
-        if speaks_ours {
-            Session::new(state, address, credentials, connection.trust).run(socket).await;
-        } else {
-            refuse(socket, Close::Subprotocol).await;
-        }
-        drop(running);
+    let carrier = request_id::Carrier::current();
+    upgrade.on_upgrade(move |socket| {
+        carrier.carry(async move {
+            if speaks_ours {
+                Session::new(state, address, credentials, connection.trust).run(socket).await;
+            } else {
+                refuse(socket, Close::Subprotocol).await;
+            }
+            drop(running);
+        })
     })
 }

@@ -55,3 +55,43 @@ async fn an_unusable_log_filter_is_a_sentence() {
     let site = Site::serving("log.filter = \"inof\"", &[tenant("acme", 1, 2)]).await;
     assert!(site.run(&["serve"]).await.sentence().contains("log.filter: must be a level"));
 }
+
+#[tokio::test]
+async fn what_is_logged_for_a_request_has_the_id_that_its_answer_has() {
+    let settings = "collector.enabled = false\nupstream.retries = 0\nlog.format = \"json\"";
+    let site = Site::serving(settings, &[tenant("acme", 1, 2)]).await;
+    site.upstream("acme").set_behaviour(serde_json::from_value(json!({ "status": 503 })).unwrap()).unwrap();
+    let service = site.serve().await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    let mut answered = Vec::new();
+    for headers in [
+        &[][..],
+        &[("x-request-id", "a-portal:7")],
+        &[("traceparent", &*parent)],
+        &[("x-request-id", "a-portal:8"), ("traceparent", &parent)],
+        &[("x-request-id", "no id"), ("traceparent", "nor this")],
+    ] {
+        let query = "{tenant(id:\"acme\"){spaceAllocation(maxAge:\"PT0S\",onFailure:ERROR){total}}}";
+        let url = reqwest::Url::parse_with_params(&format!("{}/graphql", service.base), [("query", query)]).unwrap();
+        let request = headers.iter().fold(service.client.get(url), |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await.unwrap();
+        answered.push(response.headers()["x-request-id"].to_str().unwrap().to_owned());
+        assert!(response.text().await.unwrap().contains("UPSTREAM_UNAVAILABLE"));
+    }
+    assert_eq!(answered[1..4], ["a-portal:7", trace, "a-portal:8"]);
+    for made in [&answered[0], &answered[4]] {
+        assert!(made.len() == 16 && made.bytes().all(|b| b.is_ascii_hexdigit()), "{made}");
+    }
+
+    let finished = service.terminate().await;
+    let lines: Vec<Value> = finished.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for id in &answered {
+        let of_request: Vec<_> = lines.iter().filter(|line| line["request_id"] == id.as_str()).collect();
+        for message in ["koodrive call failed", "graphql request with errors"] {
+            assert!(of_request.iter().any(|line| line["message"] == message), "{id}: {}", finished.stderr);
+        }
+    }
+    // What is done for nobody has no id.
+    assert!(lines.iter().any(|line| line.get("request_id").is_none()), "{}", finished.stderr);
+}
