@@ -21,7 +21,7 @@ use self::settings::{
     document_limits, gate_settings, longest_lag, request_limits, retention_ages, signed, socket_limits, subscription_limits,
 };
 pub use self::settings::{document_settings, koodrive_settings};
-use crate::access::{Allowance, Gate, JwksError, Presence, ReplaceError};
+use crate::access::{Allowance, ConcurrencyLimit, Gate, JwksError, ReplaceError};
 use crate::allocations::Allocations;
 use crate::answers::Answers;
 use crate::clock::SharedClock;
@@ -31,7 +31,7 @@ use crate::config::{Auth, Config, Listen};
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, Documents, Edge, Exports, HttpState, Kept, Readiness, Unsent};
+use crate::http::{self, AllowedOrigins, AnswerCache, Documents, Edge, Exports, HttpState, Readiness, Unsent};
 use crate::koodrive::{self, Client};
 use crate::listener::{self, Address, Bound, Listener};
 use crate::metrics::Metrics;
@@ -207,7 +207,7 @@ impl App {
             signed(config.database.changes_kept_for),
         )
         .await?;
-        let kept = Kept {
+        let kept = AnswerCache {
             answers: Answers::new(config.cache.answer_bytes, metrics.answers.clone()),
             allocations: allocations.clone(),
             clock: Arc::clone(&clock),
@@ -247,7 +247,7 @@ impl App {
             trusted_proxies,
             stop: handle.stop.clone(),
             sockets: sockets.clone(),
-            open_sockets: Presence::new(socket_limits(config)),
+            open_sockets: ConcurrencyLimit::new(socket_limits(config)),
             unsent: Unsent::new(config.limits.unsent_bytes),
         };
         let listener = listener(config, bound, certificate, http::routes(state, config.graphql.graphiql));
@@ -590,7 +590,7 @@ fn services(config: &Config, handle: &AppHandle, feed: &Feed, computing: &Comput
         page_size: usize::try_from(config.limits.page_size).unwrap_or(usize::MAX),
         refreshes: Allowance::per_minute(at_least_one(config.limits.refreshes_per_minute), Arc::clone(&handle.clock)),
         feed: feed.clone(),
-        subscribers: Presence::new(subscription_limits(config)),
+        subscribers: ConcurrencyLimit::new(subscription_limits(config)),
         metrics: handle.metrics.subscriptions.clone(),
     }
 }

@@ -59,7 +59,7 @@ pub enum Ignored {
 
 /// Why a request is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AccessError {
     /// No credentials, or none that is known.
     #[error("give {}", .proof.wanted())]
     Unauthenticated {
@@ -76,7 +76,7 @@ pub enum Refusal {
     IssuerAway(u64),
 }
 
-impl Refusal {
+impl AccessError {
     /// The outcome in the audit log.
     fn outcome(&self) -> &'static str {
         match self {
@@ -205,7 +205,7 @@ impl Gate {
     ///
     /// # Errors
     /// When it does not prove who it is, or asks too often. Each refusal is a line in the audit log.
-    pub async fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, Refusal> {
+    pub async fn admit(&self, credentials: Credentials<'_>, address: IpAddr) -> Result<View, AccessError> {
         // Before the rules are looked at: what changes meanwhile is a change after it.
         let checked = self.changes.count();
         let (grant, tenants) = match self.authenticate(credentials).await {
@@ -220,7 +220,7 @@ impl Gate {
     ///
     /// # Errors
     /// When it asks too often, or when what it was let in by counts no longer. Each refusal is a line in the audit log.
-    pub fn admit_again(&self, view: &View) -> Result<View, Refusal> {
+    pub fn admit_again(&self, view: &View) -> Result<View, AccessError> {
         let mut view = view.clone();
         self.renew(&mut view).map_err(|lapse| self.refuse_lapsed(&view, lapse))?;
         self.count(view.principal())?;
@@ -271,7 +271,7 @@ impl Gate {
     }
 
     /// Counts a request against its principal's rate.
-    fn count(&self, principal: &Principal) -> Result<(), Refusal> {
+    fn count(&self, principal: &Principal) -> Result<(), AccessError> {
         if let Some(requests) = &self.requests {
             let name = &principal.name;
             requests.take(name).map_err(|seconds| {
@@ -279,7 +279,7 @@ impl Gate {
                     target: "quotagraph::audit", principal = %name, by = name.means().name(), outcome = "RATE_LIMITED",
                     "request refused"
                 );
-                Refusal::RateLimited(seconds)
+                AccessError::RateLimited(seconds)
             })?;
         }
         Ok(())
@@ -318,14 +318,14 @@ impl Gate {
 
     /// Only failures count against an address: many callers may share one, and a valid key is let in whatever others try. What cannot be judged
     /// is no failure.
-    fn refuse(&self, unproven: Unproven, address: IpAddr) -> Refusal {
+    fn refuse(&self, unproven: Unproven, address: IpAddr) -> AccessError {
         let (refusal, reason) = match unproven {
-            Unproven::Away(wait) => (Refusal::IssuerAway(whole_seconds(wait).max(1)), NOT_KNOWN_YET.to_owned()),
+            Unproven::Away(wait) => (AccessError::IssuerAway(whole_seconds(wait).max(1)), NOT_KNOWN_YET.to_owned()),
             Unproven::Refused { proof, reason, token_refused } => {
                 let failures = self.rules.load().failures.clone();
                 match failures.map(|failures| failures.take(&whose(address))) {
-                    Some(Err(seconds)) => (Refusal::RateLimited(seconds), reason),
-                    _ => (Refusal::Unauthenticated { proof, token_refused }, reason),
+                    Some(Err(seconds)) => (AccessError::RateLimited(seconds), reason),
+                    _ => (AccessError::Unauthenticated { proof, token_refused }, reason),
                 }
             }
         };
@@ -333,13 +333,13 @@ impl Gate {
         refusal
     }
 
-    fn refuse_lapsed(&self, view: &View, lapse: Lapse) -> Refusal {
+    fn refuse_lapsed(&self, view: &View, lapse: Lapse) -> AccessError {
         let refusal = match (lapse, self.rules.load().proof) {
-            (Lapse::Unverifiable, _) => Refusal::IssuerAway(whole_seconds(LOOK_AGAIN)),
+            (Lapse::Unverifiable, _) => AccessError::IssuerAway(whole_seconds(LOOK_AGAIN)),
             // A proof was asked for, or nothing could have lapsed.
             (_, proof) => {
                 let token_refused = matches!(view.grant.basis, Basis::Token { .. });
-                Refusal::Unauthenticated { proof: proof.unwrap_or(Proof::KeyOrToken), token_refused }
+                AccessError::Unauthenticated { proof: proof.unwrap_or(Proof::KeyOrToken), token_refused }
             }
         };
         let name = &view.principal().name;

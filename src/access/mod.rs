@@ -3,12 +3,13 @@
 //! [`Gate::admit`] is the one door: it turns a request's credentials into a [`View`], and a view is the only way to a tenant. What a
 //! caller may not see is not in its view, so it cannot be told from what does not exist, on any path. Roles are asked of the view too.
 //!
-//! What was granted ends when it is taken back. The rules ([`Gate::replace`]) and the issuer's keys change while callers stay; whoever stays
+//! What was granted ends when it is taken back. The rules ([`Gate::replace`]) and the issuer's keys change while callers permit; whoever stays
 //! holds a view, is told of changes ([`Gate::watch`]) and asks whether it still holds ([`Gate::renew`]).
 
 mod allowance;
 mod changes;
 mod claims;
+mod concurrency;
 mod fault;
 mod gate;
 mod grant;
@@ -17,7 +18,6 @@ mod jwks;
 mod jws;
 mod key_set;
 mod keys;
-mod presence;
 mod principal;
 mod proof;
 mod rules;
@@ -28,11 +28,11 @@ mod view;
 
 pub use allowance::Allowance;
 pub use claims::ClaimNames;
-pub use gate::{Credentials, Gate, Ignored, Refusal};
+pub use concurrency::{ConcurrencyLimit, ConcurrencySettings, LimitReached, Permit};
+pub use gate::{AccessError, Credentials, Gate, Ignored};
 pub use grant::Lapse;
 pub use jwks::{IssuerState, JwksError, JwksSettings, JwksSource};
 pub use keys::{ApiKey, KeyDigest, generate_key};
-pub use presence::{Crowded, Presence, PresenceLimits, Stay};
 pub use principal::{Means, Principal, PrincipalName, Role, Roles, Scope};
 pub use proof::Proof;
 pub use rules::{ReplaceError, Settings};

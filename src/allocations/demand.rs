@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::stamp::Stamp;
+use super::version::Version;
 use crate::quota::SpaceAllocation;
 
 /// What a reader asks for.
@@ -40,13 +40,13 @@ pub enum Source {
 
 /// An allocation and where it came from.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct AllocationAnswer {
     /// The allocation.
     pub allocation: Arc<SpaceAllocation>,
     /// Where it came from.
     pub source: Source,
     /// Tells whether it is still what is known; `None` when that cannot be told.
-    pub stamp: Option<Stamp>,
+    pub version: Option<Version>,
     /// Until when the demand that it answers would get it again without anybody being asked; in the past for a stale one.
     pub fresh_until: Timestamp,
 }

@@ -9,9 +9,9 @@ use moka::notification::RemovalCause;
 use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 
-use super::demand::{Answer, Demand, Source};
+use super::demand::{AllocationAnswer, Demand, Source};
 use super::settings::Settings;
-use super::stamp::Stamp;
+use super::version::Version;
 use crate::clock::SharedClock;
 use crate::quota::{SpaceAllocation, TenantId};
 use crate::tenants::WatchedTenant;
@@ -35,7 +35,7 @@ pub(super) struct Known {
     pub(super) allocation: Arc<SpaceAllocation>,
     /// Whether it came from the database.
     stored: bool,
-    stamp: Stamp,
+    version: Version,
 }
 
 /// What is known, and how it answers demands.
@@ -51,7 +51,7 @@ impl KnownAllocations {
     pub(super) fn new(settings: Settings, clock: SharedClock) -> Self {
         let forget = |_: Arc<Key>, known: Known, cause: RemovalCause| {
             if cause != RemovalCause::Replaced {
-                known.stamp.revoke();
+                known.version.revoke();
             }
         };
         let kept = Cache::builder().max_capacity(settings.max_tenants).eviction_listener(forget).build();
@@ -99,25 +99,25 @@ impl KnownAllocations {
         let mut changed = false;
         let outcome = self.kept.entry(key).and_compute_with(|old| {
             let old = old.map(moka::Entry::into_value);
-            let stamp = match &old {
+            let version = match &old {
                 Some(old) if old.allocation.observed_at() >= allocation.observed_at() => return Op::Nop,
                 Some(old) => {
                     changed = old.allocation.by_type() != allocation.by_type();
-                    old.stamp.next(changed)
+                    old.version.next(changed)
                 }
                 None => {
                     changed = true;
-                    Stamp::first()
+                    Version::first()
                 }
             };
             if changed {
                 // Before the values can be read: nobody reads them under a former version.
                 self.figures.fetch_add(1, Ordering::AcqRel);
             }
-            Op::Put(Known { allocation: Arc::clone(allocation), stored, stamp })
+            Op::Put(Known { allocation: Arc::clone(allocation), stored, version })
         });
         if let CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) = outcome {
-            entry.value().stamp.publish();
+            entry.value().version.publish();
             if changed {
                 // And after: whoever noted the version between and read the former values notes that they have changed.
                 self.figures.fetch_add(1, Ordering::AcqRel);
@@ -131,10 +131,10 @@ impl KnownAllocations {
     }
 
     /// An allocation that was fetched for this answer.
-    pub(super) fn live(&self, key: &Key, allocation: Arc<SpaceAllocation>, max_age: Option<SignedDuration>) -> Answer {
+    pub(super) fn live(&self, key: &Key, allocation: Arc<SpaceAllocation>, max_age: Option<SignedDuration>) -> AllocationAnswer {
         let known = self.kept.get(key).filter(|known| Arc::ptr_eq(&known.allocation, &allocation));
         let fresh_until = self.fresh_until(&allocation, max_age);
-        Answer { allocation, source: Source::Live, stamp: known.map(|known| known.stamp), fresh_until }
+        AllocationAnswer { allocation, source: Source::Live, version: known.map(|known| known.version), fresh_until }
     }
 
     fn age(&self, known: &Known) -> SignedDuration {
@@ -142,7 +142,7 @@ impl KnownAllocations {
     }
 
     /// The known value as an answer, if the demand allows its age.
-    pub(super) fn acceptable(&self, known: &Known, demand: Demand) -> Option<Answer> {
+    pub(super) fn acceptable(&self, known: &Known, demand: Demand) -> Option<AllocationAnswer> {
         if demand.max_age == Some(SignedDuration::ZERO) {
             return None;
         }
@@ -152,7 +152,7 @@ impl KnownAllocations {
 
     /// The known value as an answer, of whatever age. One that is older than its reader demands is stale, however fresh it may be for others; a
     /// demand for a live one is met by none.
-    pub(super) fn last_known(&self, known: &Known, max_age: Option<SignedDuration>) -> Answer {
+    pub(super) fn last_known(&self, known: &Known, max_age: Option<SignedDuration>) -> AllocationAnswer {
         let age = self.age(known);
         let source = match (max_age, known.stored) {
             (Some(limit), _) if limit.is_zero() || age > limit => Source::Stale,
@@ -160,10 +160,10 @@ impl KnownAllocations {
             (_, false) if age <= self.settings.fresh_for => Source::Cache,
             (_, false) => Source::Stale,
         };
-        Answer {
+        AllocationAnswer {
             allocation: Arc::clone(&known.allocation),
             source,
-            stamp: Some(known.stamp.clone()),
+            version: Some(known.version.clone()),
             fresh_until: self.fresh_until(&known.allocation, max_age),
         }
     }

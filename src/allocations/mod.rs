@@ -24,10 +24,10 @@
 
 mod back_off;
 mod demand;
-mod flights;
 mod known;
 mod settings;
-mod stamp;
+mod single_flight;
+mod version;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -39,11 +39,11 @@ use jiff::SignedDuration;
 use tracing::{Instrument as _, warn};
 
 use self::back_off::BackOff;
-pub use self::demand::{Answer, Demand, OnFailure, Source};
-use self::flights::{Boarding, Flight, Flights};
+pub use self::demand::{AllocationAnswer, Demand, OnFailure, Source};
 use self::known::{Key, KnownAllocations};
 pub use self::settings::Settings;
-pub use self::stamp::Stamp;
+use self::single_flight::{JoinOutcome, SharedCall, SingleFlight};
+pub use self::version::Version;
 use crate::clock::SharedClock;
 use crate::koodrive::{Cause, Client, Failure, Verdict};
 use crate::metrics::CacheMetrics;
@@ -66,10 +66,10 @@ pub struct Allocations {
 
 struct Inner {
     known: KnownAllocations,
-    loads: Flights<Key, ()>,
-    fetches: Flights<Key, Fetched>,
+    loads: SingleFlight<Key, ()>,
+    fetches: SingleFlight<Key, Fetched>,
     /// Refreshes behind readers' backs. Apart from the calls: what they find in the database is no live answer for whoever waits for one.
-    refreshes: Flights<Key, ()>,
+    refreshes: SingleFlight<Key, ()>,
     back_off: BackOff<Key>,
     client: Client,
     store: SharedStore,
@@ -97,7 +97,7 @@ impl Allocations {
         metrics: CacheMetrics,
     ) -> Self {
         let known = KnownAllocations::new(settings, Arc::clone(&clock));
-        let (loads, fetches, refreshes) = (Flights::default(), Flights::default(), Flights::default());
+        let (loads, fetches, refreshes) = (SingleFlight::default(), SingleFlight::default(), SingleFlight::default());
         let back_off = BackOff::default();
         Self {
             inner: Arc::new(Inner {
@@ -118,7 +118,7 @@ impl Allocations {
 
     /// The answer that memory can give at once, if any; one that is past the fresh limit is refreshed behind.
     #[must_use]
-    pub fn peek(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<Answer> {
+    pub fn peek(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<AllocationAnswer> {
         let known = self.inner.known.get(&Key::of(watched))?;
         let answer = self.inner.known.acceptable(&known, demand)?;
         let fresh = self.inner.known.is_fresh(&known);
@@ -137,11 +137,16 @@ impl Allocations {
     ///
     /// # Errors
     /// The upstream's failure, when nothing is known or the demand prefers the error.
-    pub async fn get(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<Answer, Arc<Failure>> {
+    pub async fn get(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<AllocationAnswer, Arc<Failure>> {
         self.get_after(watched, demand, Loaded::No).await
     }
 
-    async fn get_after(&self, watched: &Arc<WatchedTenant>, demand: Demand, loaded: Loaded) -> Result<Answer, Arc<Failure>> {
+    async fn get_after(
+        &self,
+        watched: &Arc<WatchedTenant>,
+        demand: Demand,
+        loaded: Loaded,
+    ) -> Result<AllocationAnswer, Arc<Failure>> {
         if let Some(answer) = self.peek(watched, demand) {
             return Ok(answer);
         }
@@ -172,7 +177,7 @@ impl Allocations {
     }
 
     /// The answers to many demands, in order. What memory lacks is read from the database with one statement.
-    pub async fn get_many(&self, demands: &[(Arc<WatchedTenant>, Demand)]) -> Vec<Result<Answer, Arc<Failure>>> {
+    pub async fn get_many(&self, demands: &[(Arc<WatchedTenant>, Demand)]) -> Vec<Result<AllocationAnswer, Arc<Failure>>> {
         let is_known = |watched: &WatchedTenant| self.inner.known.contains(&Key::of(watched));
         let loaded: Vec<_> = demands.iter().map(|(w, _)| if is_known(w) { Loaded::No } else { Loaded::JustNow }).collect();
         let demands = || demands.iter().zip(&loaded).map(|((watched, demand), loaded)| (watched, *demand, *loaded));
@@ -204,12 +209,12 @@ impl Allocations {
         let inner = &self.inner;
         let call = || inner.clone().call(Arc::clone(watched), Recording::ByCaller);
         match inner.fetches.join_or_start(Key::of(watched), || None::<Infallible>, call) {
-            Boarding::Joined(flight) => {
+            JoinOutcome::Joined(call) => {
                 inner.metrics.coalesced.inc();
-                land(flight).await
+                outcome_of(call).await
             }
-            Boarding::Started(flight) => land(flight).await,
-            Boarding::Found(never) => match never {},
+            JoinOutcome::Started(call) => outcome_of(call).await,
+            JoinOutcome::Found(never) => match never {},
         }
     }
 
@@ -221,7 +226,7 @@ impl Allocations {
         &self,
         watched: &Arc<WatchedTenant>,
         allocation: Arc<SpaceAllocation>,
-    ) -> Result<Answer, Arc<StoreError>> {
+    ) -> Result<AllocationAnswer, Arc<StoreError>> {
         self.inner.recorder.record_and_wait(self.inner.observation(watched, &allocation)).await?;
         Ok(self.inner.known.live(&Key::of(watched), allocation, Some(SignedDuration::ZERO)))
     }
@@ -246,7 +251,7 @@ impl Allocations {
     }
 
     /// Answers from what was just loaded from the database, if the demand allows.
-    fn stored_answer(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<Answer> {
+    fn stored_answer(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<AllocationAnswer> {
         let known = self.inner.known.get(&Key::of(watched))?;
         let answer = self.inner.known.acceptable(&known, demand)?;
         if !self.inner.known.is_fresh(&known) {
@@ -255,17 +260,19 @@ impl Allocations {
         Some(answer)
     }
 
-    async fn fetch(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<Answer, Arc<Failure>> {
+    async fn fetch(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Result<AllocationAnswer, Arc<Failure>> {
         let inner = &self.inner;
         let key = Key::of(watched);
         let find = || inner.known.get(&key).and_then(|known| inner.known.acceptable(&known, demand));
         match inner.fetches.join_or_start(key.clone(), find, || inner.clone().call(Arc::clone(watched), Recording::ByCall)) {
-            Boarding::Found(answer) => Ok(answer),
-            Boarding::Joined(flight) => {
+            JoinOutcome::Found(answer) => Ok(answer),
+            JoinOutcome::Joined(call) => {
                 inner.metrics.coalesced.inc();
-                land(flight).await.map(|allocation| inner.known.live(&key, allocation, demand.max_age))
+                outcome_of(call).await.map(|allocation| inner.known.live(&key, allocation, demand.max_age))
             }
-            Boarding::Started(flight) => land(flight).await.map(|allocation| inner.known.live(&key, allocation, demand.max_age)),
+            JoinOutcome::Started(call) => {
+                outcome_of(call).await.map(|allocation| inner.known.live(&key, allocation, demand.max_age))
+            }
         }
     }
 
@@ -283,8 +290,8 @@ impl Allocations {
                 inner.load_into_known(std::slice::from_ref(&watched)).await;
                 let (key, call) = (Key::of(&watched), || inner.clone().call(watched, Recording::ByCall));
                 match inner.fetches.join_or_start(key.clone(), || inner.known.fresh(&key), call) {
-                    Boarding::Joined(flight) | Boarding::Started(flight) => drop(flight.await),
-                    Boarding::Found(()) => {}
+                    JoinOutcome::Joined(call) | JoinOutcome::Started(call) => drop(call.await),
+                    JoinOutcome::Found(()) => {}
                 }
             }
         };
@@ -296,10 +303,10 @@ impl Allocations {
         let (inner, tenant) = (self.inner.clone(), Arc::clone(watched));
         let load = move || async move { inner.load_into_known(std::slice::from_ref(&tenant)).await };
         match self.inner.loads.join_or_start(Key::of(watched), || None::<()>, load) {
-            Boarding::Joined(flight) | Boarding::Started(flight) => {
-                let _ = flight.await;
+            JoinOutcome::Joined(call) | JoinOutcome::Started(call) => {
+                let _ = call.await;
             }
-            Boarding::Found(()) => {}
+            JoinOutcome::Found(()) => {}
         }
     }
 }
@@ -319,8 +326,8 @@ enum Recording {
 }
 
 /// Waits for a call; a call whose task failed counts as one that did not reach the upstream.
-async fn land(flight: Flight<Fetched>) -> Fetched {
-    flight.await.unwrap_or_else(|| {
+async fn outcome_of(call: SharedCall<Fetched>) -> Fetched {
+    call.await.unwrap_or_else(|| {
         let cause = Cause::Connection("the task of the call failed".to_owned());
         let verdict = Verdict::Unreachable { cause, retry_after: None };
         Err(Arc::new(Failure { verdict, trace_id: None, attempts: 0, took: Duration::ZERO }))

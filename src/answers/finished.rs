@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
-use super::{AnswerKey, Present, Recipe};
+use super::{AnswerKey, Present, Validity};
 
 /// In how many encodings a finished answer can be kept.
 pub const ENCODINGS: usize = 3;
@@ -27,14 +27,14 @@ pub struct Finished {
 struct Shared {
     key: AnswerKey,
     body: Bytes,
-    recipe: Recipe,
+    validity: Validity,
     /// Only of answers that somebody wanted encoded: most are too short.
     encoded: OnceLock<Box<Encoded>>,
 }
 
 impl Finished {
-    pub(super) fn new(key: AnswerKey, body: Bytes, recipe: Recipe) -> Self {
-        Self { shared: Arc::new(Shared { key, body, recipe, encoded: OnceLock::new() }) }
+    pub(super) fn new(key: AnswerKey, body: Bytes, validity: Validity) -> Self {
+        Self { shared: Arc::new(Shared { key, body, validity, encoded: OnceLock::new() }) }
     }
 
     /// The body, ready to be sent.
@@ -46,7 +46,7 @@ impl Finished {
     /// How long the answer will still be fresh if nothing changes; `None` when it does not depend on time.
     #[must_use]
     pub fn remaining_freshness(&self, now: Timestamp) -> Option<SignedDuration> {
-        self.shared.recipe.remaining_freshness(now)
+        self.shared.validity.remaining_freshness(now)
     }
 
     pub(super) fn key(&self) -> &AnswerKey {
@@ -54,7 +54,7 @@ impl Finished {
     }
 
     pub(super) fn holds(&self, present: Present) -> bool {
-        self.shared.recipe.holds(present)
+        self.shared.validity.holds(present)
     }
 
     /// Whether the other one is this very answer, and not just an equal one.
@@ -69,10 +69,10 @@ impl Finished {
 
     /// What the answer takes with the forms that it has now, in bytes.
     pub(super) fn weight(&self) -> u32 {
-        let Shared { key, body, recipe, encoded } = &*self.shared;
+        let Shared { key, body, validity, encoded } = &*self.shared;
         let of_forms =
             |forms: &Encoded| forms.iter().filter_map(OnceCell::get).map(Bytes::len).sum::<usize>() + size_of::<Encoded>();
         let encoded = encoded.get().map_or(0, |forms| of_forms(forms));
-        u32::try_from(key.request.len() + body.len() + recipe.weight() + encoded + OVERHEAD).unwrap_or(u32::MAX)
+        u32::try_from(key.request.len() + body.len() + validity.weight() + encoded + OVERHEAD).unwrap_or(u32::MAX)
     }
 }

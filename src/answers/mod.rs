@@ -7,7 +7,7 @@
 //! share an answer; a request that differs in a space only is executed once more. Each operation of a list is a request of its own here: it has the
 //! answer of a lone one, and gives it its own.
 //!
-//! **Ingredients.** While a document is executed its resolvers note what they use ([`Ingredients`]):
+//! **Dependencies.** While a document is executed its resolvers note what they use ([`Dependencies`]):
 //!
 //! | used | the answer is valid while |
 //! |---|---|
@@ -21,24 +21,24 @@
 //! Answers with errors, of mutations, and of demands for a live answer are never kept.
 //!
 //! **Dropping.** An answer is not searched for when something changes; it is found invalid when it is asked for. That costs a few loads of
-//! counters for each ingredient, and nothing when samples come in. What is never asked for again goes when the memory is needed: the
+//! counters for each dependency, and nothing when samples come in. What is never asked for again goes when the memory is needed: the
 //! bytes that are kept are bounded.
 //!
 //! **Encodings.** An answer is encoded once for each encoding that somebody asks for. The encoded bytes are kept with the answer, go with it, and
 //! count within the bound: the answer is weighed anew when it gets another form.
 
+mod caller_scope;
+mod dependencies;
 mod finished;
-mod ingredients;
-mod sight;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use moka::ops::compute::Op;
 
+use self::caller_scope::CallerScope;
+pub use self::dependencies::{Dependencies, Validity};
 pub use self::finished::{ENCODINGS, Finished};
-pub use self::ingredients::{Ingredients, Recipe};
-use self::sight::Sight;
 use crate::access::View;
 use crate::metrics::AnswerMetrics;
 
@@ -48,7 +48,7 @@ const LARGEST: usize = 1 << 20;
 /// A request as far as its answer depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AnswerKey {
-    sight: Sight,
+    scope: CallerScope,
     form: u8,
     documents: u64,
     request: Bytes,
@@ -86,7 +86,7 @@ impl Answers {
     /// of the documents that requests name without sending them; taken before the request's own is looked up.
     #[must_use]
     pub fn key(view: &View, form: u8, documents: u64, request: Bytes) -> AnswerKey {
-        AnswerKey { sight: Sight::of(view.principal()), form, documents, request }
+        AnswerKey { scope: CallerScope::of(view.principal()), form, documents, request }
     }
 
     /// The answer to a request, if there is one that is valid in the present.
@@ -108,13 +108,13 @@ impl Answers {
         }
     }
 
-    /// Keeps an answer, if its ingredients allow and it is valid in the present, whose `tenants` are those that its view was taken from.
+    /// Keeps an answer, if its dependencies allow and it is valid in the present, whose `tenants` are those that its view was taken from.
     /// Gives back what could be kept, too large or not.
-    pub fn put(&self, key: AnswerKey, body: &Bytes, ingredients: &Ingredients, present: Present) -> Option<Finished> {
-        let recipe = ingredients.recipe(present.tenants).filter(|recipe| recipe.holds(present))?;
+    pub fn put(&self, key: AnswerKey, body: &Bytes, dependencies: &Dependencies, present: Present) -> Option<Finished> {
+        let validity = dependencies.validity(present.tenants).filter(|validity| validity.holds(present))?;
         // A copy: the request is a part of the connection's buffer, which would be kept whole.
         let key = AnswerKey { request: Bytes::copy_from_slice(&key.request), ..key };
-        let finished = Finished::new(key, body.clone(), recipe);
+        let finished = Finished::new(key, body.clone(), validity);
         if body.len() <= LARGEST {
             self.finished.insert(finished.key().clone(), finished.clone());
         }

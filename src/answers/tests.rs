@@ -21,7 +21,7 @@ fn key(request: &str) -> AnswerKey {
 }
 
 fn put(answers: &Answers, request: &str, length: usize) -> Finished {
-    answers.put(key(request), &Bytes::from(vec![b'a'; length]), &Ingredients::default(), PRESENT).unwrap()
+    answers.put(key(request), &Bytes::from(vec![b'a'; length]), &Dependencies::default(), PRESENT).unwrap()
 }
 
 /// A form that is half as long.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::access::{self, PresenceLimits};
+use crate::access::{self, ConcurrencySettings};
 use crate::config::{Auth, Config, Listen, TrustedDocuments};
 use crate::graphql::{DocumentLimits, TextLimits};
 use crate::http::{DocumentSettings, Hosts, RequestLimits};
@@ -121,13 +121,13 @@ pub(super) fn auth_settings(auth: Option<&Auth>, environment: &Proxies) -> acces
     }
 }
 
-pub(super) fn subscription_limits(config: &Config) -> PresenceLimits {
+pub(super) fn subscription_limits(config: &Config) -> ConcurrencySettings {
     let limits = &config.limits;
-    PresenceLimits { name: "subscriptions", total: limits.subscriptions, per_principal: limits.subscriptions_per_principal }
+    ConcurrencySettings { name: "subscriptions", total: limits.subscriptions, per_principal: limits.subscriptions_per_principal }
 }
 
-pub(super) fn socket_limits(config: &Config) -> PresenceLimits {
-    PresenceLimits { name: "sockets", total: config.limits.sockets, per_principal: config.limits.sockets_per_principal }
+pub(super) fn socket_limits(config: &Config) -> ConcurrencySettings {
+    ConcurrencySettings { name: "sockets", total: config.limits.sockets, per_principal: config.limits.sockets_per_principal }
 }
 
 pub(super) fn at_least_one(count: u32) -> NonZeroU32 {

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::progress::progress_bar;
 use super::{Failed, load_config, open_existing_store, output, system_clock};
-use crate::export::{ExportError, Format, InvalidParam, Kind, Params, Piece};
+use crate::export::{ExportError, ExportKind, Format, InvalidParam, Params, Piece};
 use crate::shown;
 
 /// Pieces that are made ahead of what is written.
@@ -117,10 +117,10 @@ pub(super) async fn run(config: Option<&Path>, args: Args) -> Result<ExitCode, F
 }
 
 impl What {
-    fn into_params(self) -> (Kind, Params, Option<PathBuf>) {
+    fn into_params(self) -> (ExportKind, Params, Option<PathBuf>) {
         let (kind, common, interval, time_zone, fill) = match self {
-            Self::Usage { common, interval, time_zone, fill } => (Kind::Usage, common, interval, time_zone, fill),
-            Self::Snapshots { common } => (Kind::Snapshots, common, None, None, None),
+            Self::Usage { common, interval, time_zone, fill } => (ExportKind::Usage, common, interval, time_zone, fill),
+            Self::Snapshots { common } => (ExportKind::Snapshots, common, None, None, None),
         };
         let Common { tenants, labels, from, to, space_type, format, output } = common;
         (kind, Params { tenants, labels, from, to, interval, time_zone, space_type, fill, format }, output)

@@ -11,7 +11,7 @@ use crate::quota::{SpaceAllocation, SpaceTypeAllocation};
 /// What is printed. Sums are wider than the numbers of `serde_json::Value`, so they are written as they are.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct Printed<'a> {
     tenant: &'a str,
     observed_at: String,
     allocated_gb: i128,
@@ -32,12 +32,12 @@ pub(super) async fn run(config: Option<&Path>, tenant: &str) -> Result<ExitCode,
     let (client, watched) = upstream::open_one(config, tenant)?;
     let outcome = client.space_allocation(&watched.account).await;
     let allocation = outcome.map_err(|failure| format!("{tenant}: {}", upstream::describe(&failure)))?;
-    let answer = serde_json::to_string_pretty(&Answer::new(tenant, &allocation))?;
+    let answer = serde_json::to_string_pretty(&Printed::new(tenant, &allocation))?;
     output::print_line(answer)?;
     Ok(ExitCode::SUCCESS)
 }
 
-impl<'a> Answer<'a> {
+impl<'a> Printed<'a> {
     fn new(tenant: &'a str, allocation: &SpaceAllocation) -> Self {
         let of_type =
             |t: &SpaceTypeAllocation| OfType { space_type: t.space_type, allocated_gb: t.allocated_gb, total_gb: t.total_gb };

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::plan::Content;
-use super::{Kind, Plan};
+use super::{ExportKind, ExportPlan};
 use crate::quota::calendar::{buckets_within, time_zone};
 use crate::quota::usage::Fill;
 use crate::quota::{Interval, Tenant, TenantId, TimeRange, parse_instant};
@@ -63,7 +63,7 @@ impl Params {
     ///
     /// # Errors
     /// When it has a parameter that there is not, or one twice that there is once.
-    pub fn from_query(query: &str, kind: Kind) -> Result<Self, InvalidParam> {
+    pub fn from_query(query: &str, kind: ExportKind) -> Result<Self, InvalidParam> {
         let mut params = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let once = match &*name {
@@ -79,9 +79,9 @@ impl Params {
                 "to" => &mut params.to,
                 "spaceType" => &mut params.space_type,
                 "format" => &mut params.format,
-                "interval" if kind == Kind::Usage => &mut params.interval,
-                "timeZone" if kind == Kind::Usage => &mut params.time_zone,
-                "fill" if kind == Kind::Usage => &mut params.fill,
+                "interval" if kind == ExportKind::Usage => &mut params.interval,
+                "timeZone" if kind == ExportKind::Usage => &mut params.time_zone,
+                "fill" if kind == ExportKind::Usage => &mut params.fill,
                 _ => return Err(unknown(&name, kind)),
             };
             if once.replace(value.into_owned()).is_some() {
@@ -95,7 +95,7 @@ impl Params {
     ///
     /// # Errors
     /// When one of them is wrong. A tenant that the caller may not see is one that there is not.
-    pub fn plan(&self, kind: Kind, visible: &[&Tenant], now: Timestamp) -> Result<Plan, InvalidParam> {
+    pub fn plan(&self, kind: ExportKind, visible: &[&Tenant], now: Timestamp) -> Result<ExportPlan, InvalidParam> {
         let format = parse("format", self.format.as_deref())?.unwrap_or_default();
         let space_type = self.space_type.as_deref().map(|text| {
             text.parse().map_err(|_| {
@@ -105,15 +105,15 @@ impl Params {
         let from = self.from.as_deref().map(|text| instant("from", text)).transpose()?;
         let to = self.to.as_deref().map(|text| instant("to", text)).transpose()?;
         let content = match kind {
-            Kind::Usage => self.usage(from, to, now)?,
-            Kind::Snapshots => {
+            ExportKind::Usage => self.usage(from, to, now)?,
+            ExportKind::Snapshots => {
                 if let Some((from, to)) = from.zip(to) {
                     require_order(from, to)?;
                 }
                 Content::Snapshots { from, to }
             }
         };
-        Ok(Plan { format, tenants: self.choose(visible)?, space_type: space_type.transpose()?, content, now })
+        Ok(ExportPlan { format, tenants: self.choose(visible)?, space_type: space_type.transpose()?, content, now })
     }
 
     fn usage(&self, from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Result<Content, InvalidParam> {
@@ -159,10 +159,10 @@ impl Params {
     }
 }
 
-fn unknown(name: &str, kind: Kind) -> InvalidParam {
+fn unknown(name: &str, kind: ExportKind) -> InvalidParam {
     let known = match kind {
-        Kind::Usage => "tenant, label, from, to, interval, timeZone, spaceType, fill and format",
-        Kind::Snapshots => "tenant, label, from, to, spaceType and format",
+        ExportKind::Usage => "tenant, label, from, to, interval, timeZone, spaceType, fill and format",
+        ExportKind::Snapshots => "tenant, label, from, to, spaceType and format",
     };
     let shown: String = name.chars().take(64).collect();
     InvalidParam::new(&shown, format!("there is no such parameter; there are {known}"))

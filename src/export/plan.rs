@@ -10,7 +10,7 @@ use crate::quota::{TenantId, TimeRange};
 
 /// What a file is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExportKind {
     /// Usage over time, in buckets.
     Usage,
     /// The recorded snapshots, run by run.
@@ -19,7 +19,7 @@ pub enum Kind {
 
 /// An export that can be run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ExportPlan {
     /// The form of the file.
     pub format: Format,
     /// Whose history, sorted.
@@ -51,7 +51,7 @@ pub enum Content {
     },
 }
 
-impl Kind {
+impl ExportKind {
     /// Its name in addresses, commands and files.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -62,13 +62,13 @@ impl Kind {
     }
 }
 
-impl Plan {
+impl ExportPlan {
     /// What the file is about.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ExportKind {
         match self.content {
-            Content::Usage { .. } => Kind::Usage,
-            Content::Snapshots { .. } => Kind::Snapshots,
+            Content::Usage { .. } => ExportKind::Usage,
+            Content::Snapshots { .. } => ExportKind::Snapshots,
         }
     }
 
@@ -76,8 +76,8 @@ impl Plan {
     #[must_use]
     pub fn columns(&self) -> &'static [Column] {
         match self.kind() {
-            Kind::Usage => USAGE_COLUMNS,
-            Kind::Snapshots => SNAPSHOT_COLUMNS,
+            ExportKind::Usage => USAGE_COLUMNS,
+            ExportKind::Snapshots => SNAPSHOT_COLUMNS,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::Plan;
+use super::ExportPlan;
 use super::error::ExportError;
 use super::plan::Content;
 use crate::quota::calendar::stretch_of;
@@ -35,7 +35,7 @@ pub(super) struct Batch {
 }
 
 /// Reads everything that the plan asks for, in its order, as fast as it is taken.
-pub(super) async fn read(plan: &Plan, store: &SharedStore, to: mpsc::Sender<Batch>) -> Result<(), ExportError> {
+pub(super) async fn read(plan: &ExportPlan, store: &SharedStore, to: mpsc::Sender<Batch>) -> Result<(), ExportError> {
     let reader = Reader { plan, store, to };
     for tenants in plan.tenants.chunks(TENANTS) {
         match &plan.content {
@@ -50,7 +50,7 @@ pub(super) async fn read(plan: &Plan, store: &SharedStore, to: mpsc::Sender<Batc
 }
 
 struct Reader<'a> {
-    plan: &'a Plan,
+    plan: &'a ExportPlan,
     store: &'a SharedStore,
     to: mpsc::Sender<Batch>,
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::Plan;
+use super::ExportPlan;
 use super::encoder::Encoder;
 use super::error::ExportError;
 use super::plan::Content;
@@ -39,7 +39,7 @@ pub struct Written {
     pub bytes: u64,
 }
 
-impl Plan {
+impl ExportPlan {
     /// Reads the history and hands on the file piece by piece, as fast as it is taken. `progress` is told how many more tenants are done.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Plan {
 
 /// Makes rows and bytes of all batches. Gives the encoder with what it still keeps.
 async fn write<'a>(
-    plan: &Plan,
+    plan: &ExportPlan,
     encoder: Encoder,
     mut batches: mpsc::Receiver<Batch>,
     to: &'a mpsc::Sender<Piece>,
@@ -114,7 +114,7 @@ impl Made<'_> {
 struct Work {
     encoder: Encoder,
     parts: VecDeque<Part>,
-    plan: Plan,
+    plan: ExportPlan,
     /// Rows that were written and not counted yet.
     rows: u64,
 }

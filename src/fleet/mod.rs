@@ -6,8 +6,8 @@
 //! (`source.rs`), by the same passes.
 
 mod forecasting;
-mod kept;
 mod packing;
+mod pass_cache;
 mod reading;
 mod request;
 mod source;
@@ -21,8 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::forecasting::FULL_WITHIN_DAYS;
 use self::forecasting::Forecasts;
-use self::kept::{DaysQuestion, Kept, Question};
 pub use self::packing::keep_packed;
+use self::pass_cache::{DaysQuestion, PassCache, Question};
 use self::reading::{Done, run_through_log, run_through_runs};
 pub use self::request::SeriesRequest;
 use self::source::Source;
@@ -39,7 +39,7 @@ use crate::work::{TENANTS_OF_ONE, Work};
 pub struct Fleets {
     store: SharedStore,
     tenants: Arc<Tenants>,
-    kept: Kept,
+    kept: PassCache,
     forecasts: Forecasts,
     /// As many questions are answered at a time as there are cores: each holds figures of all tenants meanwhile.
     places: Arc<Semaphore>,
@@ -66,7 +66,7 @@ impl Fleets {
     #[must_use]
     pub fn new(store: SharedStore, tenants: Arc<Tenants>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self { store, tenants, kept: Kept::new(), forecasts: Forecasts::new(), places: Arc::new(Semaphore::new(cores)) }
+        Self { store, tenants, kept: PassCache::new(), forecasts: Forecasts::new(), places: Arc::new(Semaphore::new(cores)) }
     }
 
     /// The series of each fleet, in order. Fleets that share no tenant are summed in one pass.

@@ -20,7 +20,7 @@ use super::budget::Budget;
 use super::context::RequestContext;
 use super::entities::{ENTITIES, Repeats};
 use super::error::{code, shorten};
-use super::known::{Kinds, KnownDocument, KnownDocuments};
+use super::known::{GivenValues, KnownDocument, KnownDocuments};
 use super::limits::DocumentLimits;
 use super::tokens::too_complex;
 use crate::shown;
@@ -33,7 +33,7 @@ pub struct DocumentCheck {
     limits: DocumentLimits,
     known: KnownDocuments,
     /// The known document of the request, and the kinds of its variables.
-    current: Mutex<Option<(Arc<KnownDocument>, Kinds)>>,
+    current: Mutex<Option<(Arc<KnownDocument>, GivenValues)>>,
     /// What the answer to the request may take.
     budget: OnceLock<Arc<Budget>>,
 }

@@ -15,7 +15,7 @@ use super::delivery::Delivery;
 use super::error::ApiError;
 use super::services::Services;
 use crate::access::View;
-use crate::answers::Ingredients;
+use crate::answers::Dependencies;
 use crate::store::StoreError;
 use crate::work::Work;
 
@@ -24,7 +24,7 @@ pub struct RequestContext {
     /// What the caller may see: the only way to a tenant.
     pub view: View,
     /// Where resolvers note what they use.
-    pub ingredients: Arc<Ingredients>,
+    pub dependencies: Arc<Dependencies>,
     /// What the answer may take.
     pub budget: Arc<Budget>,
     /// How the events of a subscription travel.
@@ -45,8 +45,8 @@ struct Moment {
 impl RequestContext {
     /// Of a request that nothing was done for yet.
     #[must_use]
-    pub fn new(view: View, ingredients: Arc<Ingredients>, budget: Arc<Budget>, delivery: Delivery) -> Self {
-        Self { view, ingredients, budget, delivery, exhausted: OnceLock::new(), moment: Mutex::default() }
+    pub fn new(view: View, dependencies: Arc<Dependencies>, budget: Arc<Budget>, delivery: Delivery) -> Self {
+        Self { view, dependencies, budget, delivery, exhausted: OnceLock::new(), moment: Mutex::default() }
     }
 
     /// That of the request that is answered.
@@ -96,8 +96,8 @@ pub(super) fn view<'a>(ctx: &Context<'a>) -> &'a View {
 }
 
 /// Where the resolvers of a request note what they use.
-pub(super) fn ingredients<'a>(ctx: &Context<'a>) -> &'a Ingredients {
-    &RequestContext::of(ctx).ingredients
+pub(super) fn dependencies<'a>(ctx: &Context<'a>) -> &'a Dependencies {
+    &RequestContext::of(ctx).dependencies
 }
 
 /// Who asks for something: a request. One is equal to itself alone.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_graphql::{Error, ErrorExtensions as _, ServerError};
 use tracing::error;
 
-use crate::access::{Crowded, Forbidden, Lapse};
+use crate::access::{Forbidden, Lapse, LimitReached};
 use crate::koodrive::Failure;
 use crate::shown;
 use crate::store::StoreError;
@@ -52,7 +52,7 @@ pub enum ApiError {
     /// Too many refreshes; the next one may come after so many seconds.
     RateLimited(u64),
     /// Too many subscriptions at the same time.
-    Crowded(Crowded),
+    LimitReached(LimitReached),
     /// What the caller was let in by counts no longer.
     Lapsed(Lapse),
     /// The upstream could not answer.
@@ -74,7 +74,7 @@ impl ApiError {
         match self {
             Self::BadUserInput(_) => code::BAD_USER_INPUT,
             Self::Forbidden(_) => code::FORBIDDEN,
-            Self::RateLimited(_) | Self::Crowded(_) => code::RATE_LIMITED,
+            Self::RateLimited(_) | Self::LimitReached(_) => code::RATE_LIMITED,
             Self::Lapsed(Lapse::Unverifiable) => code::ISSUER_UNAVAILABLE,
             Self::Lapsed(Lapse::Expired | Lapse::Withdrawn) => code::UNAUTHENTICATED,
             Self::Upstream(failure) => failure.verdict.code(),
@@ -90,9 +90,9 @@ impl From<Forbidden> for ApiError {
     }
 }
 
-impl From<Crowded> for ApiError {
-    fn from(crowded: Crowded) -> Self {
-        Self::Crowded(crowded)
+impl From<LimitReached> for ApiError {
+    fn from(reached: LimitReached) -> Self {
+        Self::LimitReached(reached)
     }
 }
 
@@ -122,7 +122,7 @@ impl From<ApiError> for Error {
         match error {
             ApiError::BadUserInput(message) => coded(message, code),
             ApiError::Lapsed(lapse) => coded(lapse.to_string(), code),
-            ApiError::Crowded(crowded) => coded(crowded.to_string(), code),
+            ApiError::LimitReached(reached) => coded(reached.to_string(), code),
             ApiError::Forbidden(forbidden) => coded(forbidden.to_string(), code),
             ApiError::RateLimited(seconds) => {
                 let message = format!("this tenant was refreshed too often; try again in {seconds} s");

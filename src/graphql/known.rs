@@ -52,7 +52,7 @@ pub(super) struct KnownDocument {
     /// Its variables; `None` when validity may depend on more than the kinds of their values.
     variables: Option<Vec<Variable>>,
     /// The depth and the complexity of what was found valid, by the kinds of its variables.
-    valid: RwLock<HashMap<Kinds, (usize, usize), RandomState>>,
+    valid: RwLock<HashMap<GivenValues, (usize, usize), RandomState>>,
 }
 
 /// A variable that a document declares.
@@ -62,11 +62,11 @@ struct Variable {
 }
 
 /// What is given for each variable of a document.
-pub(super) type Kinds = Vec<Kind>;
+pub(super) type GivenValues = Vec<GivenValue>;
 
 /// What is given for a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum GivenValue {
     /// A value of its type.
     Valid,
     Null,
@@ -159,18 +159,18 @@ impl KnownDocument {
     }
 
     /// The kinds of the variables that are given; `None` when validity depends on more than them.
-    pub(super) fn kinds(&self, given: &Variables) -> Option<Kinds> {
+    pub(super) fn kinds(&self, given: &Variables) -> Option<GivenValues> {
         self.variables.as_ref()?.iter().map(|variable| variable.kind(given.get(variable.name.as_str()))).collect()
     }
 
     /// What validating found, if it was valid with such variables.
-    pub(super) fn valid(&self, kinds: &Kinds) -> Option<ValidationResult> {
+    pub(super) fn valid(&self, kinds: &GivenValues) -> Option<ValidationResult> {
         let (depth, complexity) = *self.valid.read().get(kinds)?;
         Some(ValidationResult { cache_control: async_graphql::CacheControl::default(), complexity, depth })
     }
 
     /// Remembers that the document is valid with such variables.
-    pub(super) fn remember(&self, kinds: Kinds, result: &ValidationResult) {
+    pub(super) fn remember(&self, kinds: GivenValues, result: &ValidationResult) {
         let at_most = (KINDS_AT_MOST / kinds.len().max(1)).clamp(1, COMBINATIONS_AT_MOST);
         let mut valid = self.valid.write();
         if valid.len() >= at_most {
@@ -183,12 +183,12 @@ impl KnownDocument {
 
 impl Variable {
     /// The kind of what is given; `None` for what may not be a value of the type.
-    fn kind(&self, given: Option<&Value>) -> Option<Kind> {
+    fn kind(&self, given: Option<&Value>) -> Option<GivenValue> {
         match given {
-            None => Some(Kind::Absent),
-            Some(Value::Null) => Some(Kind::Null),
+            None => Some(GivenValue::Absent),
+            Some(Value::Null) => Some(GivenValue::Null),
             Some(value) if !InputTypes::of_schema().is_valid(&self.of_type, value) => None,
-            Some(_) => Some(Kind::Valid),
+            Some(_) => Some(GivenValue::Valid),
         }
     }
 }
@@ -229,13 +229,13 @@ mod tests {
         known
     }
 
-    fn kinds(document: &str, variables: serde_json::Value) -> Option<Kinds> {
+    fn kinds(document: &str, variables: serde_json::Value) -> Option<GivenValues> {
         known(document).get(document).unwrap().kinds(&Variables::from_json(variables))
     }
 
     #[test]
     fn values_of_a_type_are_of_one_kind_and_all_else_is_looked_at_anew() {
-        use Kind::{Absent, Null, Valid};
+        use GivenValue::{Absent, Null, Valid};
         let document = "query($id: ID!, $at: DateTime, $unit: StorageUnit, $where: TenantFilter, $ids: [ID!], $share: Float) { x }";
         let of = |variables| kinds(document, variables);
         assert_eq!(of(json!({ "id": "a" })), Some(vec![Valid, Absent, Absent, Absent, Absent, Absent]));
@@ -258,8 +258,8 @@ mod tests {
     #[test]
     fn whole_numbers_of_the_type_are_of_one_kind() {
         let of = |number: serde_json::Value| kinds("query($n: Int!) { x }", json!({ "n": number }));
-        assert_eq!(of(json!(7)), Some(vec![Kind::Valid]));
-        assert_eq!(of(json!(2_147_483_647)), Some(vec![Kind::Valid]));
+        assert_eq!(of(json!(7)), Some(vec![GivenValue::Valid]));
+        assert_eq!(of(json!(2_147_483_647)), Some(vec![GivenValue::Valid]));
         for other in [json!(-1), json!(2_147_483_648_u64), json!(1.0), json!("1")] {
             assert_eq!(of(other.clone()), None, "{other}");
         }

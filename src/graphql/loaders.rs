@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::context::Asker;
 use super::error::ApiError;
 use super::types::UsageRequest;
-use crate::allocations::{Allocations, Answer, Demand};
+use crate::allocations::{AllocationAnswer, Allocations, Demand};
 use crate::computing::Computing;
 use crate::fleet::{Fleets, SeriesRequest};
 use crate::koodrive::Failure;
@@ -231,7 +231,7 @@ async fn caught<T>(loading: impl Future<Output = Result<T, ApiError>>) -> Result
 }
 
 impl Loader<AllocationKey> for Loaders {
-    type Value = Result<Answer, Arc<Failure>>;
+    type Value = Result<AllocationAnswer, Arc<Failure>>;
     type Error = ApiError;
 
     async fn load(&self, keys: &[AllocationKey]) -> Result<HashMap<AllocationKey, Self::Value>, ApiError> {

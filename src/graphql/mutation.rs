@@ -3,13 +3,13 @@
 use async_graphql::{Context, ID, Object};
 use tracing::info;
 
-use super::context::{ingredients, view};
+use super::context::{dependencies, view};
 use super::error::ApiError;
 use super::history::wait_for_history;
 use super::services::Services;
 use super::types::SpaceAllocation;
 use crate::access::{Role, View};
-use crate::allocations::Answer;
+use crate::allocations::AllocationAnswer;
 
 /// What can be done.
 pub struct Mutation;
@@ -25,7 +25,7 @@ impl Mutation {
         #[graphql(desc = "The tenant's id.")] tenant_id: ID,
     ) -> Option<Result<SpaceAllocation, async_graphql::Error>> {
         let view = view(ctx);
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         let outcome = refresh(ctx, view, tenant_id.as_str()).await;
         let told = outcome.as_ref().map_or_else(ApiError::code, |_| "OK");
         info!(target: "quotagraph::audit", principal = %view.principal().name, by = view.principal().name.means().name(), operation = "refreshSpaceAllocation",
@@ -34,7 +34,7 @@ impl Mutation {
     }
 }
 
-async fn refresh(ctx: &Context<'_>, view: &View, tenant_id: &str) -> Result<Answer, ApiError> {
+async fn refresh(ctx: &Context<'_>, view: &View, tenant_id: &str) -> Result<AllocationAnswer, ApiError> {
     let services = ctx.data_unchecked::<Services>();
     view.require(Role::Refresh)?;
     let watched = view.get(tenant_id).ok_or_else(|| ApiError::argument("tenantId", "there is no such tenant"))?;

@@ -1,6 +1,6 @@
 //! What resolvers work with, besides the caller's [`View`](crate::access::View), which is the only way to a tenant.
 
-use crate::access::{Allowance, Presence};
+use crate::access::{Allowance, ConcurrencyLimit};
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
 use crate::computing::Computing;
@@ -31,7 +31,7 @@ pub struct Services {
     /// What is observed from now on, and what was.
     pub feed: Feed,
     /// Who is subscribed.
-    pub subscribers: Presence,
+    pub subscribers: ConcurrencyLimit,
     /// The figures of subscriptions.
     pub metrics: SubscriptionMetrics,
 }

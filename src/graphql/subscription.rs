@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Subscription as SubscriptionRoot};
 use futures_util::Stream;
 
-use super::context::{RequestContext, ingredients};
+use super::context::{RequestContext, dependencies};
 use super::error::ApiError;
 use super::scalars::Instant;
 use super::services::Services;
@@ -39,28 +39,28 @@ impl Subscription {
         let request = Arc::clone(RequestContext::of(ctx));
         let (view, delivery) = (&request.view, request.delivery.clone());
         // Events are not kept, and there may be many.
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         view.require(Role::Read).map_err(ApiError::from)?;
         let tenant = tenant_id.map(|id| view.get(id.as_str()).map(|watched| watched.tenant.id.clone()).ok_or_else(no_such_tenant));
         let tenant = tenant.transpose()?;
         let since = Instant::read_optional(since.as_ref(), "since")?;
-        let stay = services.subscribers.enter(view.principal()).map_err(ApiError::from)?;
+        let permit = services.subscribers.acquire(view.principal()).map_err(ApiError::from)?;
         let since = delivery.resume_after.or(since);
         let subscription = services.feed.subscribe(view.clone(), tenant, since);
         let open = services.metrics.begin(delivery.transport);
         *delivery.begins_after.lock() = Some(subscription.begins_after());
-        Ok(futures_util::stream::unfold(Some((subscription, stay, open)), move |state| {
+        Ok(futures_util::stream::unfold(Some((subscription, permit, open)), move |state| {
             let (place, turn) = (Arc::clone(&delivery.place), delivery.turn.clone());
             // The event that was made last has been answered.
             request.renew();
             async move {
-                let (mut subscription, stay, open) = state?;
+                let (mut subscription, permit, open) = state?;
                 match subscription.next().await? {
                     Ok(event) => {
                         open.count_event();
                         *place.lock() = Some(event.change.recorded_at);
                         turn.begin().await;
-                        Some((Ok(event.into()), Some((subscription, stay, open))))
+                        Some((Ok(event.into()), Some((subscription, permit, open))))
                     }
                     Err(Ended::Lapsed(lapse)) => Some((Err(ApiError::Lapsed(lapse).into()), None)),
                     Err(Ended::Forbidden(forbidden)) => Some((Err(ApiError::from(forbidden).into()), None)),

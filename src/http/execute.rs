@@ -22,7 +22,7 @@ use super::request::{Params, read_aside};
 use super::unsent::Unsent;
 use super::variables::{settle, weight};
 use crate::access::{Principal, View};
-use crate::answers::{AnswerKey, Ingredients};
+use crate::answers::{AnswerKey, Dependencies};
 use crate::computing::{Computing, Turn};
 use crate::graphql::{Budget, Cost, Delivery, RequestContext, Schema, Waiting, code, coded_error};
 use crate::shown;
@@ -241,10 +241,10 @@ pub(super) async fn answer_operation(
         let sentence = "subscriptions are answered by events: accept text/event-stream, or connect by graphql-transport-ws";
         return Err(Refusal::bad_request(sentence));
     }
-    let ingredients = Arc::new(Ingredients::default());
+    let dependencies = Arc::new(Dependencies::default());
     let is_long = operation.is_long(&view);
     let budget = Arc::new(budget);
-    let context = RequestContext::new(view.clone(), Arc::clone(&ingredients), Arc::clone(&budget), Delivery::by("http"));
+    let context = RequestContext::new(view.clone(), Arc::clone(&dependencies), Arc::clone(&budget), Delivery::by("http"));
     let request = operation.request.map(|request| with_context(request, context));
     let mut answer = run(state, request, is_long, budget, move |response| write_answer(response, media_type)).await;
     // Counting while it is made does not know of what is escaped, nor of commas.
@@ -254,7 +254,7 @@ pub(super) async fn answer_operation(
     // What was not executed without errors is marked already.
     if answer.keeping != Keeping::Never {
         match (operation.of_type, key) {
-            (Some(OperationType::Query), Some(key)) => state.kept.keep(key, &mut answer, &ingredients, &view),
+            (Some(OperationType::Query), Some(key)) => state.kept.keep(key, &mut answer, &dependencies, &view),
             (Some(OperationType::Query), None) => answer.keeping = Keeping::Revalidated,
             _ => answer.keeping = Keeping::Never,
         }

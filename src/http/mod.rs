@@ -2,6 +2,7 @@
 
 mod accept;
 mod answer;
+mod answer_cache;
 mod caller;
 mod connection;
 mod cors;
@@ -20,7 +21,6 @@ mod health;
 mod home;
 mod hosts;
 mod json_object;
-mod kept;
 mod manifest;
 mod media_type;
 mod metrics;
@@ -44,19 +44,19 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::answer_cache::AnswerCache;
 pub use self::documents::{DocumentSettings, Documents};
 pub use self::edge::Edge;
 use self::edge::Policy;
 pub use self::export::Exports;
 pub use self::health::Readiness;
 pub use self::hosts::Hosts;
-pub use self::kept::Kept;
 pub use self::manifest::ManifestError;
 pub use self::metrics::metrics_routes;
 pub use self::origin::AllowedOrigins;
 use self::refusal::Refusal;
 pub use self::unsent::Unsent;
-use crate::access::{Gate, Presence};
+use crate::access::{ConcurrencyLimit, Gate};
 use crate::computing::Computing;
 use crate::graphql::{Budget, KnownDocuments, Schema, TextLimits};
 use crate::metrics::Metrics;
@@ -70,7 +70,7 @@ pub struct HttpState {
     /// The documents that were seen before; the schema knows them too.
     pub known: KnownDocuments,
     /// Finished answers.
-    pub kept: Kept,
+    pub kept: AnswerCache,
     /// The documents that need not be sent.
     pub documents: Arc<Documents>,
     /// Who may see what.
@@ -98,7 +98,7 @@ pub struct HttpState {
     /// The WebSocket connections, which no longer belong to the server that accepted them.
     pub sockets: TaskTracker,
     /// Whose `WebSocket`s are open.
-    pub open_sockets: Presence,
+    pub open_sockets: ConcurrencyLimit,
     /// What answers take that are not sent yet.
     pub unsent: Unsent,
 }

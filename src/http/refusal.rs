@@ -98,7 +98,7 @@ impl From<ApiError> for Refusal {
             ApiError::BadUserInput(_) => StatusCode::BAD_REQUEST,
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::Lapsed(Lapse::Expired | Lapse::Withdrawn) => StatusCode::UNAUTHORIZED,
-            ApiError::RateLimited(_) | ApiError::Crowded(_) => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::RateLimited(_) | ApiError::LimitReached(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Upstream(_) => StatusCode::BAD_GATEWAY,
             ApiError::Lapsed(Lapse::Unverifiable) | ApiError::HistoryUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -108,21 +108,21 @@ impl From<ApiError> for Refusal {
     }
 }
 
-impl From<access::Refusal> for Refusal {
-    fn from(refusal: access::Refusal) -> Self {
+impl From<access::AccessError> for Refusal {
+    fn from(refusal: access::AccessError) -> Self {
         let message = refusal.to_string();
         match refusal {
-            access::Refusal::Unauthenticated { proof, token_refused } => Self {
+            access::AccessError::Unauthenticated { proof, token_refused } => Self {
                 code: code::UNAUTHENTICATED,
                 header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(proof.challenges(token_refused)))),
                 ..Self::new(StatusCode::UNAUTHORIZED, message)
             },
-            access::Refusal::RateLimited(seconds) => Self {
+            access::AccessError::RateLimited(seconds) => Self {
                 code: code::RATE_LIMITED,
                 header: Some((header::RETRY_AFTER, HeaderValue::from(seconds))),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
             },
-            access::Refusal::IssuerAway(seconds) => Self {
+            access::AccessError::IssuerAway(seconds) => Self {
                 code: code::ISSUER_UNAVAILABLE,
                 header: Some((header::RETRY_AFTER, HeaderValue::from(seconds))),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message)

@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 
-use crate::access::{Crowded, Presence, PresenceLimits, Principal, Stay};
+use crate::access::{ConcurrencyLimit, ConcurrencySettings, LimitReached, Permit, Principal};
 
 /// Answers of fewer bytes are not counted: what their connections take is as much.
 const COUNTED: usize = 16 * 1024;
 
 /// What large answers take that are not sent yet, and what they may take.
 #[derive(Debug)]
-pub struct Unsent(Presence);
+pub struct Unsent(ConcurrencyLimit);
 
 /// The part of an answer. It is given back when its last clone is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
-    _stay: Arc<Stay>,
+    _permit: Arc<Permit>,
 }
 
 /// There is no room for another answer.
@@ -38,7 +38,7 @@ impl Unsent {
     /// With room for so many bytes; for half of them to one principal.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Presence::new(PresenceLimits { name: "unsent_bytes", total: bytes, per_principal: bytes / 2 }))
+        Self(ConcurrencyLimit::new(ConcurrencySettings { name: "unsent_bytes", total: bytes, per_principal: bytes / 2 }))
     }
 
     /// The part of so many bytes; none of few.
@@ -49,11 +49,11 @@ impl Unsent {
         if bytes < COUNTED {
             return Ok(None);
         }
-        let stay = self.0.enter_with(principal, bytes).map_err(|crowded| match crowded {
-            Crowded::Principal { .. } => Full::Own,
-            Crowded::Total { .. } => Full::Total,
+        let permit = self.0.acquire_many(principal, bytes).map_err(|reached| match reached {
+            LimitReached::Principal { .. } => Full::Own,
+            LimitReached::Total { .. } => Full::Total,
         })?;
-        Ok(Some(Share { _stay: Arc::new(stay) }))
+        Ok(Some(Share { _permit: Arc::new(permit) }))
     }
 }
 

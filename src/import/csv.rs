@@ -2,19 +2,19 @@
 
 use std::io::Read;
 
-use super::fields::{FileError, Kind, Line};
+use super::fields::{FileError, ImportKind, Line};
 use super::record_limit::{MAX_LINE, TOO_LONG, limit};
 
 /// Reads a line of names and then all others.
 pub(super) fn read(
     from: impl Read,
-    mut start: impl FnMut(Kind),
+    mut start: impl FnMut(ImportKind),
     mut take: impl FnMut(&Line<'_>) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
     let (from, lines) = limit(from);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(from);
     let names = reader.headers().map_err(|error| unreadable(&error, 1))?.clone();
-    let kind = Kind::recognise(&names.iter().collect::<Vec<_>>())?;
+    let kind = ImportKind::recognise(&names.iter().collect::<Vec<_>>())?;
     start(kind);
     let place = |column: &&str| names.iter().position(|name| name == *column).unwrap_or_default();
     let places: Vec<usize> = kind.columns().iter().map(place).collect();

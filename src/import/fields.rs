@@ -30,7 +30,7 @@ impl FileError {
 
 /// What the lines of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ImportKind {
     /// Samples.
     Samples,
     /// Snapshots, run by run, as `export snapshots` writes them.
@@ -41,7 +41,7 @@ const SAMPLES: &[&str] = &["tenant", "space_type", "observed_at", "allocated_gb"
 const SNAPSHOTS: &[&str] =
     &["tenant", "space_type", "first_observed_at", "last_observed_at", "interval_s", "observations", "allocated_gb", "total_gb"];
 
-impl Kind {
+impl ImportKind {
     /// The name of its lines.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -77,10 +77,10 @@ impl Kind {
     }
 }
 
-/// The cells of a line as texts, in the order of [`Kind::columns`].
+/// The cells of a line as texts, in the order of [`ImportKind::columns`].
 pub(super) struct Line<'a> {
     pub number: u64,
-    pub kind: Kind,
+    pub kind: ImportKind,
     pub cells: [&'a str; 8],
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use jiff::Timestamp;
 
-use super::fields::{FileError, Kind, Line};
+use super::fields::{FileError, ImportKind, Line};
 use super::{csv, ndjson};
 use crate::quota::{MAX_SPACE_TYPES, MAX_SPACE_TYPES_EVER, Run, Sample, SpaceAllocation, SpaceTypeAllocation, TenantId};
 
@@ -21,7 +21,7 @@ const PARQUET: &[u8] = b"PAR1";
 #[derive(Debug)]
 pub struct Given {
     /// What its lines are.
-    pub kind: Kind,
+    pub kind: ImportKind,
     /// How many lines it has, the names left out.
     pub lines: u64,
     /// What it says of each tenant.
@@ -89,7 +89,8 @@ pub fn read_file(from: impl Read, tenants: &[TenantId], interval_s: u32, now: Ti
         return Err(FileError::new(1, "is Parquet; CSV and NDJSON can be imported"));
     }
     let is_json = beginning.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let mut reading = Reading { tenants, now, kind: Kind::Samples, lines: 0, samples: BTreeMap::new(), runs: BTreeMap::new() };
+    let mut reading =
+        Reading { tenants, now, kind: ImportKind::Samples, lines: 0, samples: BTreeMap::new(), runs: BTreeMap::new() };
     let mut kind = None;
     let start = |found| kind = Some(found);
     if is_json {
@@ -97,14 +98,14 @@ pub fn read_file(from: impl Read, tenants: &[TenantId], interval_s: u32, now: Ti
     } else {
         csv::read(from, start, |line| reading.take(line))?;
     }
-    reading.kind = kind.unwrap_or(Kind::Samples);
+    reading.kind = kind.unwrap_or(ImportKind::Samples);
     reading.finish(interval_s)
 }
 
 struct Reading<'a> {
     tenants: &'a [TenantId],
     now: Timestamp,
-    kind: Kind,
+    kind: ImportKind,
     lines: u64,
     samples: BTreeMap<TenantId, Vec<GivenSample>>,
     runs: BTreeMap<TenantId, Vec<(Run, u64)>>,
@@ -120,7 +121,7 @@ impl Reading<'_> {
             total_gb: line.number("total_gb", 0)?,
         };
         match line.kind {
-            Kind::Samples => {
+            ImportKind::Samples => {
                 let sample = GivenSample {
                     observed_at: line.instant("observed_at", self.now)?,
                     value,
@@ -132,7 +133,7 @@ impl Reading<'_> {
                     self.samples.insert(self.known(line)?, vec![sample]);
                 }
             }
-            Kind::Snapshots => {
+            ImportKind::Snapshots => {
                 let run = self.read_run(line, value)?;
                 if let Some(runs) = self.runs.get_mut(id) {
                     runs.push((run, line.number));

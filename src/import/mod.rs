@@ -16,7 +16,7 @@ mod record_limit;
 mod revise;
 mod undo;
 
-pub use fields::{FileError, Kind};
+pub use fields::{FileError, ImportKind};
 pub use given::{Given, GivenHistory, read_file};
 pub use revise::{Conflict, Revision};
 pub use undo::{CannotUndo, undo};

@@ -5,14 +5,14 @@ use std::io::{BufRead, Read as _};
 
 use serde_json::{Map, Value};
 
-use super::fields::{FileError, Kind, Line};
+use super::fields::{FileError, ImportKind, Line};
 use super::record_limit::{MAX_LINE, TOO_LONG};
 use crate::shown;
 
 /// Reads an object from each line that is not blank.
 pub(super) fn read(
     mut from: impl BufRead,
-    mut start: impl FnMut(Kind),
+    mut start: impl FnMut(ImportKind),
     mut take: impl FnMut(&Line<'_>) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
     let (mut text, mut number, mut kind) = (String::new(), 0, None);
@@ -36,7 +36,7 @@ pub(super) fn read(
         let no_object =
             |cause: serde_json::Error| FileError::new(number, format!("is no JSON object: {}", shown::cut(&cause.to_string())));
         let object: Map<String, Value> = serde_json::from_str(&text).map_err(no_object)?;
-        let found = Kind::recognise(&object.keys().map(String::as_str).collect::<Vec<_>>())
+        let found = ImportKind::recognise(&object.keys().map(String::as_str).collect::<Vec<_>>())
             .map_err(|error| FileError { line: number, ..error })?;
         match kind {
             None => start(*kind.insert(found)),

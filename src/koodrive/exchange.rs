@@ -48,7 +48,7 @@ pub(super) struct Transport {
 
 /// An answer, as much of it as came.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct UpstreamAnswer {
     pub(super) status: u16,
     /// The `Date` header, if it is one.
     pub(super) date: Option<Timestamp>,
@@ -86,12 +86,12 @@ impl Transport {
         request: SignedRequest,
         time_limit: Duration,
         clock: &SharedClock,
-    ) -> Result<Answer, Cause> {
+    ) -> Result<UpstreamAnswer, Cause> {
         let (client, generation) = connections.client(&self.shared);
         let exchange = exchange(client, request, time_limit, Arc::clone(clock));
         let answer = self.threads.run(time_limit + GRACE, exchange).await.unwrap_or(Err(Cause::TimedOut));
         let is_unanswered = match &answer {
-            Ok(Answer { body: Body::Broken(cause), .. }) | Err(cause) => !matches!(cause, Cause::Unsendable(_)),
+            Ok(UpstreamAnswer { body: Body::Broken(cause), .. }) | Err(cause) => !matches!(cause, Cause::Unsendable(_)),
             Ok(_) => false,
         };
         if is_unanswered {
@@ -124,7 +124,7 @@ async fn exchange(
     request: SignedRequest,
     time_limit: Duration,
     clock: SharedClock,
-) -> Result<Answer, Cause> {
+) -> Result<UpstreamAnswer, Cause> {
     let headers = header_map(&request).ok_or(Cause::Unsendable("a header is malformed"))?;
     let sending = client.get(request.url).headers(headers).timeout(time_limit).send();
     let mut response = sending.await.map_err(|error| cause(&error))?;
@@ -134,7 +134,7 @@ async fn exchange(
         header_text(response.headers(), &RETRY_AFTER).and_then(|text| parse_retry_after(text, believable(date, received)));
     let status = response.status().as_u16();
     let body = read_body(&mut response).await;
-    Ok(Answer { status, date, received, retry_after, body })
+    Ok(UpstreamAnswer { status, date, received, retry_after, body })
 }
 
 /// The upstream's clock, if it says something that can be; else ours.

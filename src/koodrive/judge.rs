@@ -1,13 +1,13 @@
 //! From an answer to its verdict.
 
-use super::exchange::{Answer, Body};
+use super::exchange::{Body, UpstreamAnswer};
 use super::verdict::{Cause, HttpFault, Limit, Verdict};
 use super::wire;
 use crate::quota::SpaceTypeAllocation;
 
 /// The allocation that an answer holds, or the verdict that it amounts to.
-pub(super) fn judge(answer: Answer) -> Result<Vec<SpaceTypeAllocation>, Verdict> {
-    let Answer { status, retry_after, body, .. } = answer;
+pub(super) fn judge(answer: UpstreamAnswer) -> Result<Vec<SpaceTypeAllocation>, Verdict> {
+    let UpstreamAnswer { status, retry_after, body, .. } = answer;
     match status {
         200 => match body {
             Body::Whole(body) => wire::decode_allocation(&body),
@@ -37,7 +37,7 @@ mod tests {
 
     fn verdict(status: u16, body: Body) -> Verdict {
         let retry_after = Some(Duration::from_secs(7));
-        judge(Answer { status, date: None, received: Timestamp::UNIX_EPOCH, retry_after, body }).unwrap_err()
+        judge(UpstreamAnswer { status, date: None, received: Timestamp::UNIX_EPOCH, retry_after, body }).unwrap_err()
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum Effect {
 
 /// The edits that record one sample, and what they amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct RecordingPlan {
     /// To be applied in this order.
     pub edits: Vec<Edit>,
     /// The most telling effect over all space types.
@@ -65,15 +65,15 @@ pub struct Plan {
 
 /// Plans the recording of a sample. `neighbours` holds the runs around the sample's instant of every type that the tenant ever had.
 #[must_use]
-pub fn plan(sample: &Sample, neighbours: &BTreeMap<i32, Neighbours>) -> Plan {
+pub fn plan(sample: &Sample, neighbours: &BTreeMap<i32, Neighbours>) -> RecordingPlan {
     plan_before(sample, neighbours, next_sampled_at(sample.allocation.observed_at(), neighbours))
 }
 
 /// The same when the next sample after this one is at `sampled_at`; `None` when none is known.
-fn plan_before(sample: &Sample, neighbours: &BTreeMap<i32, Neighbours>, sampled_at: Option<Timestamp>) -> Plan {
+fn plan_before(sample: &Sample, neighbours: &BTreeMap<i32, Neighbours>, sampled_at: Option<Timestamp>) -> RecordingPlan {
     let at = sample.allocation.observed_at();
     let none = Neighbours::default();
-    let mut plan = Plan { edits: Vec::new(), effect: Effect::Unchanged };
+    let mut plan = RecordingPlan { edits: Vec::new(), effect: Effect::Unchanged };
     for value in sample.allocation.by_type() {
         let around = neighbours.get(&value.space_type).unwrap_or(&none);
         let effect = plan_listed(at, sample.interval_s, *value, around, sampled_at, &mut plan.edits);
@@ -212,7 +212,7 @@ impl History {
         self.by_type.iter().map(|(space_type, runs)| (*space_type, around(runs))).collect()
     }
 
-    fn apply(&mut self, plan: Plan) -> Effect {
+    fn apply(&mut self, plan: RecordingPlan) -> Effect {
         for edit in plan.edits {
             match edit {
                 Edit::Insert(run) | Edit::Update(run) => {

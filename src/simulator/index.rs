@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use super::tenant::{Entry, SimulatedTenant, TenantHandle};
-use super::verify::{Claim, Refusal, unauthorized};
+use super::verify::{Claim, GatewayError, unauthorized};
 use crate::clock::SharedClock;
 use crate::koodrive::Credential;
 
@@ -60,7 +60,7 @@ impl Tenants {
         self.in_order.iter().map(|entry| TenantHandle { entry: Arc::clone(entry) })
     }
 
-    pub(super) fn by_claim(&self, claim: Claim<'_>) -> Result<&Arc<Entry>, Refusal> {
+    pub(super) fn by_claim(&self, claim: Claim<'_>) -> Result<&Arc<Entry>, GatewayError> {
         let found = match claim {
             Claim::App { app_id, .. } => self.by_app_id.get(app_id),
             Claim::Token(header) => self.by_token_header.get(header),

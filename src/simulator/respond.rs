@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::behaviour::{Behaviour, Form, Garbage};
-use super::verify::Refusal;
+use super::verify::GatewayError;
 use crate::quota::SpaceTypeAllocation;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -24,7 +24,7 @@ pub(super) fn good(by_type: &[SpaceTypeAllocation], form: Form) -> Response {
 }
 
 /// What the gateway says of a request that it refuses.
-pub(super) fn refused(refusal: &Refusal) -> Response {
+pub(super) fn refused(refusal: &GatewayError) -> Response {
     response(refusal.status, JSON, gateway_body(refusal.code, &refusal.message))
 }
 

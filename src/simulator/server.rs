@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::index::Tenants;
-use super::tenant::{Entry, Plan, SeenRequest, SimulatedTenant, TenantHandle};
-use super::verify::{self, Claim, Refusal};
+use super::tenant::{Entry, ResponsePlan, SeenRequest, SimulatedTenant, TenantHandle};
+use super::verify::{self, Claim, GatewayError};
 use super::{control, respond};
 use crate::clock::SharedClock;
 use crate::koodrive::ALLOCATION_PATH;
@@ -115,7 +115,7 @@ async fn answer(State(tenants): State<Arc<Tenants>>, request: Request) -> Respon
     }
 }
 
-fn find_tenant<'a>(tenants: &'a Tenants, request: &'a Parts) -> Result<(&'a Entry, Claim<'a>), Refusal> {
+fn find_tenant<'a>(tenants: &'a Tenants, request: &'a Parts) -> Result<(&'a Entry, Claim<'a>), GatewayError> {
     let uri = &request.uri;
     if uri.path() != ALLOCATION_PATH {
         return Err(verify::refusal(404, "APIGW.0101", "The API does not exist or has not been published."));
@@ -139,7 +139,7 @@ async fn answer_for(tenants: &Tenants, entry: &Entry, claim: Claim<'_>, request:
         tracing::debug!(tenant = %entry.tenant.id, reason = refusal.message, "simulator refused a request");
         return respond::dated(respond::refused(&refusal), received);
     }
-    let Plan { behaviour, fail, over_limit } = entry.plan(received);
+    let ResponsePlan { behaviour, fail, over_limit } = entry.plan(received);
     if behaviour.delay_ms > 0 {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(behaviour.delay_ms)) => {}

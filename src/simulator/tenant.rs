@@ -93,7 +93,7 @@ struct Live {
 
 /// What is to be done with a verified request.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct ResponsePlan {
     pub(super) behaviour: Behaviour,
     /// Whether the behaviour's failure applies to this request.
     pub(super) fail: bool,
@@ -178,7 +178,7 @@ impl Entry {
     }
 
     /// Decides about a verified request, and counts it against rate limit and `fail_times`.
-    pub(super) fn plan(&self, now: Timestamp) -> Plan {
+    pub(super) fn plan(&self, now: Timestamp) -> ResponsePlan {
         let mut live = self.live.lock();
         let over_limit = live.behaviour.rate_limit_per_minute.is_some_and(|limit| {
             let minute = SignedDuration::from_mins(1);
@@ -191,7 +191,7 @@ impl Entry {
         if fail {
             live.failures_left = live.failures_left.map(|left| left - 1);
         }
-        Plan { behaviour: live.behaviour.clone(), fail, over_limit }
+        ResponsePlan { behaviour: live.behaviour.clone(), fail, over_limit }
     }
 
     pub(super) fn values(&self, behaviour: &Behaviour, now: Timestamp) -> Option<Vec<SpaceTypeAllocation>> {

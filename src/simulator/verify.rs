@@ -25,7 +25,7 @@ const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
 
 /// Why a request is refused, in the gateway's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct GatewayError {
     pub(super) status: u16,
     pub(super) code: &'static str,
     pub(super) message: String,
@@ -58,7 +58,7 @@ pub(super) enum Claim<'a> {
 }
 
 /// Takes the `Authorization` header apart.
-pub(super) fn parse_claim(headers: &HeaderMap) -> Result<Claim<'_>, Refusal> {
+pub(super) fn parse_claim(headers: &HeaderMap) -> Result<Claim<'_>, GatewayError> {
     let text = single(headers, "authorization")?.ok_or_else(|| unauthorized("the Authorization header is missing"))?;
     let Some(fields) = text.strip_prefix("HMAC-SHA256 ") else { return Ok(Claim::Token(text)) };
     let malformed = || bad_signature("Authorization must be HMAC-SHA256 AppId=…,SignedHeaders=…,Signature=…");
@@ -72,7 +72,7 @@ pub(super) fn parse_claim(headers: &HeaderMap) -> Result<Claim<'_>, Refusal> {
 }
 
 /// The instant that `X-Date` names.
-pub(super) fn parse_date(headers: &HeaderMap) -> Result<Timestamp, Refusal> {
+pub(super) fn parse_date(headers: &HeaderMap) -> Result<Timestamp, GatewayError> {
     let text = single(headers, "x-date")?.ok_or_else(|| bad_date("the X-Date header is missing"))?;
     let malformed = || bad_date("X-Date must be UTC in the form yyyyMMdd'T'HHmmss'Z'");
     let in_form = text.len() == 16
@@ -96,7 +96,7 @@ pub(super) fn verify(
     (method, path): (&Method, &str),
     headers: &HeaderMap,
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<(), GatewayError> {
     let date = parse_date(headers)?;
     if date > now {
         return Err(bad_date("X-Date lies in the future"));
@@ -123,7 +123,7 @@ fn verify_signature(
     signature: &str,
     (method, path): (&Method, &str),
     headers: &HeaderMap,
-) -> Result<(), Refusal> {
+) -> Result<(), GatewayError> {
     let names: Vec<&str> = signed_headers.split(';').collect();
     if let Some(missing) = MUST_BE_SIGNED.iter().find(|name| !names.contains(name)) {
         return Err(bad_signature(&format!("SignedHeaders must name {missing}")));
@@ -150,7 +150,7 @@ fn verify_signature(
 }
 
 /// The value of a header that may come once at most.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, GatewayError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     match value.to_str() {
@@ -159,18 +159,18 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Ref
     }
 }
 
-fn bad_signature(message: &str) -> Refusal {
+fn bad_signature(message: &str) -> GatewayError {
     refusal(400, "APIGW.0303", &format!("Incorrect app authentication information: {message}"))
 }
 
-fn bad_date(message: &str) -> Refusal {
+fn bad_date(message: &str) -> GatewayError {
     refusal(400, "APIGW.0304", &format!("Incorrect authentication time: {message}"))
 }
 
-pub(super) fn unauthorized(message: &str) -> Refusal {
+pub(super) fn unauthorized(message: &str) -> GatewayError {
     refusal(401, "APIGW.0301", &format!("Incorrect authentication information: {message}"))
 }
 
-pub(super) fn refusal(status: u16, code: &'static str, message: &str) -> Refusal {
-    Refusal { status, code, message: message.to_owned() }
+pub(super) fn refusal(status: u16, code: &'static str, message: &str) -> GatewayError {
+    GatewayError { status, code, message: message.to_owned() }
 }

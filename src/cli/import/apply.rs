@@ -56,15 +56,15 @@ pub(super) async fn run(config: &Config, store: &SharedStore, args: &Args, file:
 }
 
 /// What an import would do.
-struct Plan {
+struct ImportPreview {
     lines: Vec<(TenantId, Revision)>,
     conflicts: u64,
     changing: Vec<TenantId>,
 }
 
 /// Works out what would change, without writing.
-async fn look(store: &SharedStore, given: &Given, replace: bool) -> Result<Plan, Failed> {
-    let mut plan = Plan { lines: Vec::new(), conflicts: 0, changing: Vec::new() };
+async fn look(store: &SharedStore, given: &Given, replace: bool) -> Result<ImportPreview, Failed> {
+    let mut plan = ImportPreview { lines: Vec::new(), conflicts: 0, changing: Vec::new() };
     for (tenant, history) in &given.tenants {
         let stored = stored_around(store, tenant, history).await?;
         let mut revision = block_in_place(|| history.revise(&stored, replace));
@@ -115,7 +115,7 @@ async fn write(store: &SharedStore, given: &Given, changing: &[TenantId], import
     Ok(())
 }
 
-impl Plan {
+impl ImportPreview {
     fn print(&self, given: &Given) -> Result<(), Failed> {
         output::print_line(format_args!("{} lines of {}", given.lines, given.kind.name()))?;
         let width = self.lines.iter().map(|(tenant, _)| tenant.as_str().len()).max().unwrap_or_default().max("tenant".len());

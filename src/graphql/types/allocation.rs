@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object};
 
-use super::super::context::ingredients;
+use super::super::context::dependencies;
 use super::super::scalars::DateTime;
 use super::StorageUnit;
-use crate::allocations::{self, Answer, Stamp};
+use crate::allocations::{self, AllocationAnswer, Version};
 use crate::quota;
 use jiff::Timestamp;
 
@@ -57,27 +57,27 @@ impl From<OnFailure> for allocations::OnFailure {
 pub struct SpaceAllocation {
     allocation: Arc<quota::SpaceAllocation>,
     source: Source,
-    stamp: Option<Stamp>,
+    version: Option<Version>,
     /// Shown instead of the allocation's own instant.
     shown_at: Option<Timestamp>,
 }
 
-impl From<Answer> for SpaceAllocation {
-    fn from(answer: Answer) -> Self {
-        Self { allocation: answer.allocation, source: answer.source.into(), stamp: answer.stamp, shown_at: None }
+impl From<AllocationAnswer> for SpaceAllocation {
+    fn from(answer: AllocationAnswer) -> Self {
+        Self { allocation: answer.allocation, source: answer.source.into(), version: answer.version, shown_at: None }
     }
 }
 
 impl SpaceAllocation {
     /// What was recorded, observed at an instant if not at its own.
     pub fn recorded(allocation: Arc<quota::SpaceAllocation>, shown_at: Option<Timestamp>) -> Self {
-        Self { allocation, source: Source::Stored, stamp: None, shown_at }
+        Self { allocation, source: Source::Stored, version: None, shown_at }
     }
 
     /// The part of an answer that one space type has; `None` when it has none.
-    pub fn of_type(answer: &Answer, space_type: i32) -> Option<Self> {
+    pub fn of_type(answer: &AllocationAnswer, space_type: i32) -> Option<Self> {
         let allocation = Arc::new(answer.allocation.of_type(space_type)?);
-        Some(Self { allocation, source: answer.source.into(), stamp: answer.stamp.clone(), shown_at: None })
+        Some(Self { allocation, source: answer.source.into(), version: answer.version.clone(), shown_at: None })
     }
 }
 
@@ -117,7 +117,7 @@ impl SpaceAllocation {
 
     /// When the upstream said so.
     async fn observed_at(&self, ctx: &Context<'_>) -> DateTime {
-        ingredients(ctx).use_sample(self.stamp.as_ref());
+        dependencies(ctx).use_sample(self.version.as_ref());
         DateTime(self.shown_at.unwrap_or_else(|| self.allocation.observed_at()))
     }
 
@@ -125,7 +125,7 @@ impl SpaceAllocation {
     async fn source(&self, ctx: &Context<'_>) -> Source {
         if self.source == Source::Live {
             // The next answer is not fetched for its reader.
-            ingredients(ctx).never_keep();
+            dependencies(ctx).never_keep();
         }
         self.source
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 use jiff::Timestamp;
 
-use super::super::context::{Asker, ingredients, view};
+use super::super::context::{Asker, dependencies, view};
 use super::super::error::ApiError;
 use super::super::history::{null_alone, wait_for_history};
 use super::super::scalars::{Duration, Instant, Integer};
@@ -45,7 +45,7 @@ impl Fleet {
     /// The newest known allocation of each member.
     async fn known(&self, ctx: &Context<'_>) -> Result<Vec<Option<Arc<SpaceAllocation>>>, ApiError> {
         let services = ctx.data_unchecked::<Services>();
-        ingredients(ctx).use_figures(services.allocations.figures_version());
+        dependencies(ctx).use_figures(services.allocations.figures_version());
         wait_for_history(ctx, services.allocations.newest_known(&self.members)).await
     }
 }
@@ -71,7 +71,7 @@ impl Fleet {
     ) -> Option<Result<FleetAllocation, async_graphql::Error>> {
         // It tells when the oldest observation was made, which an equal sample changes.
         if ctx.look_ahead().field("observedAt").exists() {
-            ingredients(ctx).never_keep();
+            dependencies(ctx).never_keep();
         }
         null_alone(async {
             let space_type = Integer::read_optional(space_type, "spaceType")?;
@@ -96,7 +96,7 @@ impl Fleet {
         #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         null_alone(async {
             let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
             request.answer_of_fleet(ctx, &self.members).await.map(Some)
@@ -124,7 +124,7 @@ impl Fleet {
             let measures = match by {
                 Ranking::Utilization | Ranking::Allocated => ranking::by_newest(by, &self.known(ctx).await?),
                 Ranking::Growth | Ranking::Coverage | Ranking::SoonestFull => {
-                    ingredients(ctx).never_keep();
+                    dependencies(ctx).never_keep();
                     ranking::by_history(services, &Asker::of(ctx), &self.members, by, from, self.now).await?
                 }
             };

@@ -6,7 +6,7 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use jiff::SignedDuration;
 
-use super::super::context::{Asker, RequestContext, ingredients};
+use super::super::context::{Asker, RequestContext, dependencies};
 use super::super::error::ApiError;
 use super::super::history::{load_history, null_alone};
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
@@ -17,7 +17,7 @@ use super::{
     CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageRequest,
     UsageSeries,
 };
-use crate::allocations::{Answer, Demand};
+use crate::allocations::{AllocationAnswer, Demand};
 use crate::store::{SnapshotPage, SnapshotQuery};
 use crate::tenants::WatchedTenant;
 
@@ -33,22 +33,27 @@ impl Tenant {
         Self { watched }
     }
 
-    async fn answer(&self, ctx: &Context<'_>, max_age: Option<Duration>, on_failure: OnFailure) -> Result<Answer, ApiError> {
+    async fn answer(
+        &self,
+        ctx: &Context<'_>,
+        max_age: Option<Duration>,
+        on_failure: OnFailure,
+    ) -> Result<AllocationAnswer, ApiError> {
         let services = ctx.data_unchecked::<Services>();
         let max_age = max_age.map(|age| age.as_age("maxAge", services.clock.now())).transpose()?;
         let demand = Demand { max_age, on_failure: on_failure.into() };
         if max_age == Some(SignedDuration::ZERO) {
-            ingredients(ctx).demand_live();
+            dependencies(ctx).demand_live();
         }
         if let Some(answer) = services.allocations.peek(&self.watched, demand) {
-            ingredients(ctx).use_values(&answer);
+            dependencies(ctx).use_values(&answer);
             return Ok(answer);
         }
         let key = AllocationKey { watched: Arc::clone(&self.watched), demand };
         let answer = ctx.data_unchecked::<DataLoader<Loaders>>().load_one(key).await?;
         let answer = answer.ok_or_else(|| ApiError::Internal("a batch of allocations lacks one that was asked for".to_owned()))?;
         let answer = answer?;
-        ingredients(ctx).use_values(&answer);
+        dependencies(ctx).use_values(&answer);
         Ok(answer)
     }
 }
@@ -122,7 +127,7 @@ impl Tenant {
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
         #[graphql(default_with = "Fill::None", desc = "What a bucket without observations says.")] fill: Fill,
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         null_alone(async {
             let context = RequestContext::of(ctx);
             let now = context.now(ctx.data_unchecked::<Services>());
@@ -145,7 +150,7 @@ impl Tenant {
         over: Duration,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
     ) -> Option<Result<Growth, async_graphql::Error>> {
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         null_alone(async {
             let now = Asker::of(ctx).now(ctx.data_unchecked::<Services>());
             let space_type = Integer::read_optional(space_type, "spaceType")?;
@@ -166,7 +171,7 @@ impl Tenant {
         confidence: f64,
         #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
     ) -> Option<Result<Forecast, async_graphql::Error>> {
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         null_alone(async {
             let now = Asker::of(ctx).now(ctx.data_unchecked::<Services>());
             let request = ForecastRequest::parse(&horizon, threshold, confidence, space_type, now)?;
@@ -190,7 +195,7 @@ impl Tenant {
         #[graphql(desc = "The last so many.")] last: Option<Integer>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Option<Result<SnapshotConnection, async_graphql::Error>> {
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         null_alone(async {
             let services = ctx.data_unchecked::<Services>();
             let page = Page::parse(first, after.as_deref(), last, before.as_deref(), services.page_size)?;
@@ -214,7 +219,7 @@ impl Tenant {
 
     /// How the collection of snapshots is doing for this tenant. Null, with an error, when the database cannot be read at the moment.
     async fn collection(&self, ctx: &Context<'_>) -> Option<Result<CollectionStatus, async_graphql::Error>> {
-        ingredients(ctx).never_keep();
+        dependencies(ctx).never_keep();
         null_alone(async {
             let key = StatusKey { asker: Asker::of(ctx), tenant: self.watched.tenant.id.clone() };
             let status = load_history(ctx, key).await?;

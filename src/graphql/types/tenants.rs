@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, SimpleObject};
 
-use super::super::context::{ingredients, view};
+use super::super::context::{dependencies, view};
 use super::super::cursor::Cursor;
 use super::super::error::ApiError;
 use super::super::history::wait_for_history;
@@ -232,15 +232,15 @@ impl Conditions<'_> {
 }
 
 /// A tenant with its newest known allocation, where that was asked for.
-pub type Kept = (Arc<WatchedTenant>, Option<Arc<SpaceAllocation>>);
+pub type Matching = (Arc<WatchedTenant>, Option<Arc<SpaceAllocation>>);
 
 /// The tenants of the view that the filter keeps, sorted by id. Their newest known allocations are there if the filter or the caller needs
 /// them.
-pub async fn kept(ctx: &Context<'_>, filter: &TenantFilter, needs_figures: bool) -> Result<Vec<Kept>, ApiError> {
+pub async fn kept(ctx: &Context<'_>, filter: &TenantFilter, needs_figures: bool) -> Result<Vec<Matching>, ApiError> {
     let all = view(ctx).all();
     let known = if needs_figures || filter.needs_figures() {
         let allocations = &ctx.data_unchecked::<Services>().allocations;
-        ingredients(ctx).use_figures(allocations.figures_version());
+        dependencies(ctx).use_figures(allocations.figures_version());
         wait_for_history(ctx, allocations.newest_known(&all)).await?
     } else {
         vec![None; all.len()]

@@ -10,14 +10,14 @@ use tracing::info;
 
 use super::HttpState;
 use crate::access::{PrincipalName, View};
-use crate::export::{Kind, Piece, Plan};
+use crate::export::{ExportKind, ExportPlan, Piece};
 use crate::metrics::ExportMetrics;
 
 /// Opened when an export begins. When nobody holds it any more the export is over: its place is free, and the audit log has a line that tells
 /// how it ended.
 pub(super) struct Account {
     principal: PrincipalName,
-    kind: Kind,
+    kind: ExportKind,
     format: &'static str,
     tenants: usize,
     began: Instant,
@@ -46,7 +46,7 @@ enum End {
 
 impl Account {
     /// Opens one, with a line in the audit log.
-    pub fn open(state: &HttpState, view: &View, kind: Kind, plan: &Plan, place: OwnedSemaphorePermit) -> Arc<Self> {
+    pub fn open(state: &HttpState, view: &View, kind: ExportKind, plan: &ExportPlan, place: OwnedSemaphorePermit) -> Arc<Self> {
         let account = Self {
             principal: view.principal().name.clone(),
             kind,

@@ -14,7 +14,7 @@ use super::account::Account;
 use super::compressor::Compressor;
 use super::{Encoding, HttpState, Refusal};
 use crate::access::{Lapse, Role, View};
-use crate::export::{ExportError, Piece, Plan, Written};
+use crate::export::{ExportError, ExportPlan, Piece, Written};
 use crate::graphql::ApiError;
 use crate::request_id::carry;
 use crate::telemetry::explain;
@@ -28,7 +28,7 @@ const AHEAD: usize = 2;
 /// the client goes away.
 pub(super) async fn start(
     state: &HttpState,
-    plan: Plan,
+    plan: ExportPlan,
     view: View,
     encoding: Option<Encoding>,
     account: Arc<Account>,

@@ -32,7 +32,7 @@ use super::respond::respond;
 use super::unbuffered;
 use crate::access::{Role, View};
 use crate::clock::SharedClock;
-use crate::export::{Kind, Params, Plan};
+use crate::export::{ExportKind, ExportPlan, Params};
 use crate::graphql::code;
 use crate::store::SharedStore;
 
@@ -52,7 +52,7 @@ pub(super) async fn export_usage(
     Extension(connection): Extension<Connection>,
     request: Request,
 ) -> Response {
-    export(&state, connection, request, Kind::Usage).await
+    export(&state, connection, request, ExportKind::Usage).await
 }
 
 /// `GET /v1/export/snapshots`
@@ -61,10 +61,10 @@ pub(super) async fn export_snapshots(
     Extension(connection): Extension<Connection>,
     request: Request,
 ) -> Response {
-    export(&state, connection, request, Kind::Snapshots).await
+    export(&state, connection, request, ExportKind::Snapshots).await
 }
 
-async fn export(state: &Arc<HttpState>, connection: Connection, request: Request, kind: Kind) -> Response {
+async fn export(state: &Arc<HttpState>, connection: Connection, request: Request, kind: ExportKind) -> Response {
     let (head, _) = request.into_parts();
     let file = async {
         let view = admit(state, &connection, &head).await?;
@@ -109,7 +109,7 @@ fn require_marked_end(version: Version) -> Result<(), Refusal> {
 }
 
 /// Understands the parameters. Only what the caller may see is there.
-fn plan(view: &View, query: &str, kind: Kind, now: Timestamp) -> Result<Plan, Refusal> {
+fn plan(view: &View, query: &str, kind: ExportKind, now: Timestamp) -> Result<ExportPlan, Refusal> {
     view.require(Role::Export)?;
     let visible = view.all();
     let visible: Vec<_> = visible.iter().map(|watched| &watched.tenant).collect();
@@ -125,7 +125,7 @@ fn permit(state: &HttpState) -> Result<OwnedSemaphorePermit, Refusal> {
     })
 }
 
-fn headers(plan: &Plan, encoding: Option<Encoding>) -> HeaderMap {
+fn headers(plan: &ExportPlan, encoding: Option<Encoding>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(plan.format.media_type()));
     // The name has letters, digits and a few marks only.

@@ -10,7 +10,7 @@ use tungstenite::error::ProtocolError;
 
 use super::super::json_object::FromObject;
 use super::super::request::{Object, Params};
-use crate::access::Crowded;
+use crate::access::LimitReached;
 use crate::graphql::TextLimits;
 use crate::shown;
 
@@ -65,7 +65,7 @@ pub(super) enum Close {
     /// The caller cannot be let in at the moment, and may come back; the sentence says why.
     TryLater(String),
     /// There are as many connections as may be; the sentence says whose.
-    Crowded(Crowded),
+    LimitReached(LimitReached),
     /// A message is not understood; the sentence says why.
     Invalid(String),
     /// An operation came before the connection was acknowledged.
@@ -117,7 +117,7 @@ impl From<Close> for CloseFrame {
             Close::GoingAway => (1001, "the service is stopping".to_owned()),
             // Of the registry of RFC 6455: "try again later". Clients come back by themselves.
             Close::TryLater(why) => (1013, why),
-            Close::Crowded(crowded) => (1013, crowded.to_string()),
+            Close::LimitReached(reached) => (1013, reached.to_string()),
             Close::Invalid(why) => (4400, why),
             Close::Unauthorized => (4401, "Unauthorized".to_owned()),
             Close::Forbidden(why) => (4403, why),
@@ -143,7 +143,7 @@ const ID_CHARS: usize = 128;
 /// The kinds of messages.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum MessageType {
     ConnectionInit,
     Ping,
     Pong,
@@ -155,7 +155,7 @@ enum Kind {
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(rename = "type")]
-    kind: Kind,
+    kind: MessageType,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -179,20 +179,20 @@ fn read(text: &str) -> serde_json::Result<ClientMessage> {
     };
     let object = |payload: Option<&RawValue>| payload.map(|payload| serde_json::from_str::<Object>(payload.get())).transpose();
     Ok(match kind {
-        Kind::ConnectionInit => ClientMessage::ConnectionInit { payload: object(payload)? },
-        Kind::Ping => match payload {
+        MessageType::ConnectionInit => ClientMessage::ConnectionInit { payload: object(payload)? },
+        MessageType::Ping => match payload {
             Some(payload) if !payload.get().starts_with('{') => {
                 return Err(serde_json::Error::custom("the payload is no JSON object"));
             }
             payload => ClientMessage::Ping { payload: payload.map(ToOwned::to_owned) },
         },
-        Kind::Pong => ClientMessage::Pong,
-        Kind::Subscribe => {
+        MessageType::Pong => ClientMessage::Pong,
+        MessageType::Subscribe => {
             let id = id()?;
             let payload = payload.ok_or_else(|| serde_json::Error::missing_field("payload"))?;
             let FromObject(payload) = serde_json::from_str(payload.get())?;
             ClientMessage::Subscribe { id, payload }
         }
-        Kind::Complete => ClientMessage::Complete { id: id()? },
+        MessageType::Complete => ClientMessage::Complete { id: id()? },
     })
 }

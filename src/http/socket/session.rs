@@ -20,7 +20,7 @@ use super::super::refusal::Refusal;
 use super::super::request::{LONG, Params};
 use super::operations::Operations;
 use super::protocol::{ClientMessage, Close, ServerMessage, parse};
-use crate::access::{self, Lapse, Stay, View};
+use crate::access::{self, Lapse, Permit, View};
 use crate::graphql::{Delivery, code, coded_error};
 use crate::listener::Trust;
 
@@ -47,12 +47,12 @@ enum End {
 }
 
 /// What a client does that is not let in.
-impl From<access::Refusal> for Close {
-    fn from(refusal: access::Refusal) -> Self {
+impl From<access::AccessError> for Close {
+    fn from(refusal: access::AccessError) -> Self {
         match refusal {
             // Its credentials may be good: a client that is told otherwise throws them away.
-            access::Refusal::IssuerAway(_) | access::Refusal::RateLimited(_) => Self::TryLater(refusal.to_string()),
-            access::Refusal::Unauthenticated { .. } => Self::Forbidden(refusal.of_payload()),
+            access::AccessError::IssuerAway(_) | access::AccessError::RateLimited(_) => Self::TryLater(refusal.to_string()),
+            access::AccessError::Unauthenticated { .. } => Self::Forbidden(refusal.of_payload()),
         }
     }
 }
@@ -83,7 +83,7 @@ pub(super) struct Session {
     /// What takes long on this connection is done one after the other: answers that are not taken yet do not add up.
     lane: Arc<Semaphore>,
     /// Its place among the `WebSocket`s that may be open. Until its client is known, the listener counts it as a connection that waits.
-    stay: Option<Stay>,
+    permit: Option<Permit>,
     /// To be given once the caller was let in.
     trust: Option<Trust>,
 }
@@ -91,7 +91,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(state: Arc<HttpState>, address: IpAddr, held: HeldCredentials, trust: Option<Trust>) -> Self {
         let lane = Arc::new(Semaphore::new(1));
-        Self { state, address, held, view: None, operations: Operations::default(), lane, stay: None, trust }
+        Self { state, address, held, view: None, operations: Operations::default(), lane, permit: None, trust }
     }
 
     /// Serves the connection to its end.
@@ -193,7 +193,7 @@ impl Session {
                 };
                 let admitted = self.state.gate.admit(held.borrow(), self.address).await;
                 let view = admitted.map_err(Close::from)?;
-                self.stay = Some(self.state.open_sockets.enter(view.principal()).map_err(Close::Crowded)?);
+                self.permit = Some(self.state.open_sockets.acquire(view.principal()).map_err(Close::LimitReached)?);
                 self.view = Some(view);
                 if let Some(trust) = self.trust.take() {
                     trust.give();

@@ -9,12 +9,12 @@ use super::accept::MediaType;
 use super::answer::{Answer, Keeping};
 use crate::access::View;
 use crate::allocations::Allocations;
-use crate::answers::{AnswerKey, Answers, Finished, Ingredients, Present};
+use crate::answers::{AnswerKey, Answers, Dependencies, Finished, Present};
 use crate::clock::SharedClock;
 
 /// The finished answers and what tells whether they are valid.
 #[derive(Clone)]
-pub struct Kept {
+pub struct AnswerCache {
     /// The answers.
     pub answers: Answers,
     /// What is known of the tenants.
@@ -23,7 +23,7 @@ pub struct Kept {
     pub clock: SharedClock,
 }
 
-impl Kept {
+impl AnswerCache {
     /// The finished answer to a request to the letter, by trusted documents of this version, or the key under which its answer is to be kept.
     pub(super) fn find(
         &self,
@@ -45,12 +45,12 @@ impl Kept {
         }
     }
 
-    /// Keeps the answer to a query if its ingredients allow, and notes what its caller may keep.
-    pub(super) fn keep(&self, key: AnswerKey, answer: &mut Answer, ingredients: &Ingredients, view: &View) {
-        answer.finished = self.answers.put(key, &answer.body, ingredients, self.present(view));
+    /// Keeps the answer to a query if its dependencies allow, and notes what its caller may keep.
+    pub(super) fn keep(&self, key: AnswerKey, answer: &mut Answer, dependencies: &Dependencies, view: &View) {
+        answer.finished = self.answers.put(key, &answer.body, dependencies, self.present(view));
         answer.keeping = match &answer.finished {
             Some(finished) => self.remaining_freshness(finished),
-            None if ingredients.is_live() => Keeping::Never,
+            None if dependencies.is_live() => Keeping::Never,
             None => Keeping::Revalidated,
         };
     }

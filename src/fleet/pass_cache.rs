@@ -78,12 +78,12 @@ struct Checkpoint {
 
 /// The passes that are kept. Cheap to clone; clones share them.
 #[derive(Clone)]
-pub(super) struct Kept {
+pub(super) struct PassCache {
     passes: Cache<Question, Checkpoint>,
     days: Cache<DaysQuestion, (FleetMark, DailyValues)>,
 }
 
-impl Kept {
+impl PassCache {
     /// None yet.
     pub(super) fn new() -> Self {
         let weigh = |question: &Question, checkpoint: &Checkpoint| {

@@ -1,4 +1,4 @@
-//! One call for any number of concurrent waiters, by key.
+//! One call for any number of concurrent waiters, by key (known as single flight).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,42 +11,42 @@ use crate::request_id::carry;
 
 /// The calls under way. A call runs in a task of its own: a waiter that goes away does not end it.
 #[derive(Debug)]
-pub struct Flights<K, V: Clone> {
-    under_way: Arc<Mutex<HashMap<K, Flight<V>>>>,
+pub struct SingleFlight<K, V: Clone> {
+    under_way: Arc<Mutex<HashMap<K, SharedCall<V>>>>,
 }
 
 /// A call under way; awaiting it gives its result, `None` when its task failed.
-pub type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
+pub type SharedCall<V> = Shared<BoxFuture<'static, Option<V>>>;
 
-/// What [`Flights::join_or_start`] found.
-pub enum Boarding<R, V: Clone> {
+/// What [`SingleFlight::join_or_start`] found.
+pub enum JoinOutcome<R, V: Clone> {
     /// No call is needed: this was found meanwhile.
     Found(R),
     /// The call of somebody else.
-    Joined(Flight<V>),
+    Joined(SharedCall<V>),
     /// A call that was started now.
-    Started(Flight<V>),
+    Started(SharedCall<V>),
 }
 
-impl<K, V: Clone> Default for Flights<K, V> {
+impl<K, V: Clone> Default for SingleFlight<K, V> {
     fn default() -> Self {
         Self { under_way: Arc::default() }
     }
 }
 
-impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Flights<K, V> {
+impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> SingleFlight<K, V> {
     /// Joins the call under way for `key`, or starts `call`. Before starting, `find` is asked once more: a call may have ended since
     /// the caller looked, and a result is put where `find` sees it before its call leaves this table.
-    pub fn join_or_start<R, F>(&self, key: K, find: impl FnOnce() -> Option<R>, call: impl FnOnce() -> F) -> Boarding<R, V>
+    pub fn join_or_start<R, F>(&self, key: K, find: impl FnOnce() -> Option<R>, call: impl FnOnce() -> F) -> JoinOutcome<R, V>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = under_way.get(&key) {
-            return Boarding::Joined(flight.clone());
+        if let Some(call) = under_way.get(&key) {
+            return JoinOutcome::Joined(call.clone());
         }
         if let Some(found) = find() {
-            return Boarding::Found(found);
+            return JoinOutcome::Found(found);
         }
         let call = call();
         let leave = Leave { key: key.clone(), under_way: Arc::clone(&self.under_way) };
@@ -56,16 +56,16 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
             drop(leave);
             result
         }));
-        let flight = task.map(Result::ok).boxed().shared();
-        under_way.insert(key, flight.clone());
-        Boarding::Started(flight)
+        let call = task.map(Result::ok).boxed().shared();
+        under_way.insert(key, call.clone());
+        JoinOutcome::Started(call)
     }
 }
 
 /// Takes a call out of the table when it ends, also by a panic.
 struct Leave<K: Eq + Hash, V: Clone> {
     key: K,
-    under_way: Arc<Mutex<HashMap<K, Flight<V>>>>,
+    under_way: Arc<Mutex<HashMap<K, SharedCall<V>>>>,
 }
 
 impl<K: Eq + Hash, V: Clone> Drop for Leave<K, V> {
@@ -78,16 +78,16 @@ impl<K: Eq + Hash, V: Clone> Drop for Leave<K, V> {
 mod tests {
     use super::*;
 
-    fn start(flights: &Flights<u8, u8>, call: impl Future<Output = u8> + Send + 'static) -> Flight<u8> {
+    fn start(flights: &SingleFlight<u8, u8>, call: impl Future<Output = u8> + Send + 'static) -> SharedCall<u8> {
         match flights.join_or_start(1, || None::<()>, || call) {
-            Boarding::Joined(flight) | Boarding::Started(flight) => flight,
-            Boarding::Found(()) => unreachable!("nothing is found"),
+            JoinOutcome::Joined(call) | JoinOutcome::Started(call) => call,
+            JoinOutcome::Found(()) => unreachable!("nothing is found"),
         }
     }
 
     #[tokio::test]
     async fn a_call_that_panics_ends_for_all_who_wait_and_the_next_one_is_made_anew() {
-        let flights = Flights::default();
+        let flights = SingleFlight::default();
         let (go, gone) = tokio::sync::oneshot::channel::<()>();
         let one = start(&flights, async move {
             let _ = gone.await;

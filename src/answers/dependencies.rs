@@ -4,18 +4,18 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 use super::Present;
-use crate::allocations::{Answer, Stamp};
+use crate::allocations::{AllocationAnswer, Version};
 
 /// Collects what the resolvers of one request use.
 #[derive(Debug, Default)]
-pub struct Ingredients {
+pub struct Dependencies {
     used: Mutex<Used>,
 }
 
 #[derive(Debug, Default)]
 struct Used {
-    values: Vec<Stamp>,
-    samples: Vec<Stamp>,
+    values: Vec<Version>,
+    samples: Vec<Version>,
     figures: Option<u64>,
     fresh_until: Option<Timestamp>,
     never: bool,
@@ -24,36 +24,36 @@ struct Used {
 
 /// The conditions under which a finished answer is valid.
 #[derive(Debug)]
-pub struct Recipe {
-    values: Box<[Stamp]>,
-    samples: Box<[Stamp]>,
+pub struct Validity {
+    values: Box<[Version]>,
+    samples: Box<[Version]>,
     figures: Option<u64>,
     fresh_until: Option<Timestamp>,
     tenants: u64,
 }
 
-impl Ingredients {
+impl Dependencies {
     /// The values of an allocation are used.
-    pub fn use_values(&self, answer: &Answer) {
+    pub fn use_values(&self, answer: &AllocationAnswer) {
         let mut used = self.used.lock();
         if used.never {
             return;
         }
-        match &answer.stamp {
-            Some(stamp) => used.values.push(stamp.clone()),
+        match &answer.version {
+            Some(version) => used.values.push(version.clone()),
             None => used.never = true,
         }
         used.fresh_until = Some(used.fresh_until.map_or(answer.fresh_until, |until| until.min(answer.fresh_until)));
     }
 
     /// The instant of a sample is used.
-    pub fn use_sample(&self, stamp: Option<&Stamp>) {
+    pub fn use_sample(&self, version: Option<&Version>) {
         let mut used = self.used.lock();
         if used.never {
             return;
         }
-        match stamp {
-            Some(stamp) => used.samples.push(stamp.clone()),
+        match version {
+            Some(version) => used.samples.push(version.clone()),
             None => used.never = true,
         }
     }
@@ -80,25 +80,25 @@ impl Ingredients {
         self.used.lock().live
     }
 
-    /// The conditions under which an answer of these ingredients is valid; `None` when it must not be kept.
-    pub(super) fn recipe(&self, tenants: u64) -> Option<Recipe> {
+    /// The conditions under which an answer of these dependencies is valid; `None` when it must not be kept.
+    pub(super) fn validity(&self, tenants: u64) -> Option<Validity> {
         let mut used = self.used.lock();
         if used.never {
             return None;
         }
         let (values, samples) = (std::mem::take(&mut used.values).into(), std::mem::take(&mut used.samples).into());
-        Some(Recipe { values, samples, figures: used.figures, fresh_until: used.fresh_until, tenants })
+        Some(Validity { values, samples, figures: used.figures, fresh_until: used.fresh_until, tenants })
     }
 }
 
-impl Recipe {
+impl Validity {
     /// Whether the answer is what executing the document now would give.
     pub(super) fn holds(&self, present: Present) -> bool {
         self.tenants == present.tenants
             && self.figures.is_none_or(|version| version == present.figures)
             && self.fresh_until.is_none_or(|until| present.now <= until)
-            && self.values.iter().all(Stamp::value_holds)
-            && self.samples.iter().all(Stamp::sample_holds)
+            && self.values.iter().all(Version::is_current_value)
+            && self.samples.iter().all(Version::is_current_sample)
     }
 
     pub(super) fn remaining_freshness(&self, now: Timestamp) -> Option<SignedDuration> {
@@ -107,6 +107,6 @@ impl Recipe {
 
     /// What the conditions take, in bytes.
     pub(super) fn weight(&self) -> usize {
-        (self.values.len() + self.samples.len()) * size_of::<Stamp>()
+        (self.values.len() + self.samples.len()) * size_of::<Version>()
     }
 }
