@@ -1,6 +1,8 @@
 //! The composition root: a config, tenants, a store and a clock become a running service. The commands and the tests call the same
 //! functions, so that the tests cannot drift from what is shipped.
 
+#![warn(missing_docs)]
+
 mod settings;
 mod unknown_tenants;
 
@@ -64,7 +66,6 @@ pub enum AppError {
     /// The address for the figures cannot be listened on.
     #[error("cannot listen on {address}: {source}; {} with metrics.listen", advise(source))]
     ListenForMetrics {
-        /// The address.
         address: SocketAddr,
         /// The system's reason.
         source: io::Error,

@@ -1,5 +1,7 @@
 //! Time as a parameter: nothing outside this module reads the system clock.
 
+#![warn(missing_docs)]
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -13,7 +13,6 @@ use crate::work::{self, Work};
 /// What is read at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Pieces {
-    /// Tenants.
     pub tenants: usize,
     /// Runs of each of them.
     pub runs: u32,

@@ -34,7 +34,6 @@ pub(super) struct Claims(Map<String, Value>);
 pub(super) struct Lack<'a> {
     /// The claim that was looked for.
     pub(super) claim: &'a str,
-    /// What is there.
     pub(super) found: &'static str,
 }
 

@@ -15,7 +15,6 @@ pub struct ConcurrencySettings {
     pub name: &'static str,
     /// Of all principals together.
     pub total: usize,
-    /// Of one principal.
     pub per_principal: usize,
 }
 
@@ -51,7 +50,6 @@ pub enum LimitReached {
         /// How many may be open.
         limit: usize,
     },
-    /// Of the principal.
     #[error("you have {} {name} already, as many as limits.{name}_per_principal allows; end one first", .limit)]
     Principal {
         /// What there are too many of.

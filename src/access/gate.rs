@@ -33,9 +33,7 @@ const NOT_KNOWN_YET: &str = "no known key has signed the token, and the issuer's
 /// What a request brings along.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Credentials<'a> {
-    /// An API key.
     pub api_key: Option<&'a str>,
-    /// A token.
     pub token: Option<&'a str>,
     /// Whether something else was brought along that may have been meant as a proof, and cannot be one. Then nothing of it counts.
     pub unusable: bool,

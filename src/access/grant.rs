@@ -29,7 +29,6 @@ pub(super) enum Basis {
 /// Why somebody who was let in may not stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lapse {
-    /// The token has expired.
     #[error("the token has expired; come back with a new one")]
     Expired,
     /// The key or the token was taken back: it, or the key of the issuer that signed it, counts no longer.

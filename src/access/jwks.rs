@@ -45,7 +45,6 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Where a JWK Set stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksSource {
-    /// A file.
     File(PathBuf),
     /// An address: `https`, or `http` on loopback.
     Url(Url),
@@ -85,7 +84,6 @@ pub enum JwksError {
 /// A set of keys that is in force.
 #[derive(Debug, Default)]
 pub(super) struct InForce {
-    /// The keys.
     pub(super) keys: KeySet,
     /// Keys of former sets that are not in this one.
     pub(super) withdrawn: KeySet,

@@ -93,7 +93,6 @@ pub enum Means {
     Nothing,
     /// By an API key.
     Key,
-    /// By a token.
     Token,
 }
 

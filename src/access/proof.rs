@@ -5,7 +5,6 @@
 pub enum Proof {
     /// By an API key.
     Key,
-    /// By a token.
     Token,
     /// By either.
     KeyOrToken,

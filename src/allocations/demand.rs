@@ -41,7 +41,6 @@ pub enum Source {
 /// An allocation and where it came from.
 #[derive(Clone, Debug)]
 pub struct AllocationAnswer {
-    /// The allocation.
     pub allocation: Arc<SpaceAllocation>,
     /// Where it came from.
     pub source: Source,

@@ -3,6 +3,8 @@
 //! [`load()`] reads and checks the settings, [`load_tenants`] the tenants with their secrets. [`Watch`] tells when who may call and the tenants are
 //! worth reading again, and reads them. Every error is one sentence that names the field and what to mend.
 
+#![warn(missing_docs)]
+
 mod auth;
 mod cache;
 mod collector;

@@ -7,7 +7,6 @@ use super::error::ExportError;
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: &'static str,
     /// What its cells are.
     pub kind: CellKind,
@@ -18,13 +17,11 @@ pub struct Column {
 /// What the cells of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellKind {
-    /// A text.
     Text,
     /// A whole number of 32 bits.
     Int,
     /// A whole number of 64 bits.
     Long,
-    /// A double.
     Double,
     /// Yes or no.
     Bool,
@@ -32,12 +29,10 @@ pub enum CellKind {
     Instant,
 }
 
-/// One cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {
     /// Nothing.
     Null,
-    /// A text.
     Text(&'a str),
     /// A whole number of 32 bits.
     Int(i32),

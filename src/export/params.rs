@@ -48,7 +48,6 @@ pub struct Params {
 pub struct InvalidParam {
     /// The parameter as addresses name it, such as `timeZone`.
     pub name: String,
-    /// What to mend.
     pub mend: String,
 }
 

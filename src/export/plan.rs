@@ -26,7 +26,6 @@ pub struct ExportPlan {
     pub tenants: Vec<TenantId>,
     /// Only this space type; for usage the sum over all without it.
     pub space_type: Option<i32>,
-    /// What of it.
     pub content: Content,
     /// When it was asked for.
     pub now: Timestamp,

@@ -23,7 +23,6 @@ const PIECE: usize = 256 * 1024;
 /// A piece of a file.
 #[derive(Debug)]
 pub struct Piece {
-    /// Its bytes.
     pub bytes: Bytes,
     /// The rows that it brings. Never too few: where a row stands in two pieces, or its format gathers rows, they count with the first
     /// piece that has something of them.
@@ -33,9 +32,7 @@ pub struct Piece {
 /// What a file came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Its rows.
     pub rows: u64,
-    /// Its bytes.
     pub bytes: u64,
 }
 

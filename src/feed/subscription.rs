@@ -21,9 +21,7 @@ const JUST_OBSERVED: SignedDuration = SignedDuration::from_secs(30);
 /// A change that a subscriber may see.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The tenant.
     pub watched: Arc<WatchedTenant>,
-    /// The change.
     pub change: Arc<RecordedChange>,
 }
 

@@ -18,7 +18,6 @@ const RUNS_AT_ONCE: u32 = 32 * 1024;
 
 /// A finished pass.
 pub(super) struct Done<P> {
-    /// The pass.
     pub pass: P,
     /// The same before the last packed day, from where it may go on another time.
     pub checkpoint: Option<(FleetMark, P)>,

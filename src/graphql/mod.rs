@@ -1,5 +1,7 @@
 //! The public schema. Resolvers are thin: they read arguments, ask the cache or the store through a loader, and wrap what comes back.
 
+#![warn(missing_docs)]
+
 mod budget;
 mod check;
 mod context;

@@ -71,7 +71,6 @@ impl MediaType {
 /// The form in which figures are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exposition {
-    /// `OpenMetrics` 1.0.0.
     OpenMetrics,
     /// The text format of Prometheus, version 0.0.4.
     Text,

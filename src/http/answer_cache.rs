@@ -15,7 +15,6 @@ use crate::clock::SharedClock;
 /// The finished answers and what tells whether they are valid.
 #[derive(Clone)]
 pub struct AnswerCache {
-    /// The answers.
     pub answers: Answers,
     /// What is known of the tenants.
     pub allocations: Allocations,

@@ -81,7 +81,6 @@ pub struct HttpState {
     pub metrics: Arc<Metrics>,
     /// What `/readyz` looks at.
     pub readiness: Arc<Readiness>,
-    /// Limits on requests.
     pub limits: RequestLimits,
     /// How long each operation waits for the database in all.
     pub database: Arc<Answering>,

@@ -24,7 +24,6 @@ use crate::computing::Computing;
 use crate::graphql::{TextLimits, code};
 use crate::shown;
 
-/// A JSON object.
 pub(super) type Object = serde_json::Map<String, serde_json::Value>;
 
 /// The parameters of one operation. Other members are ignored, as the specification asks.

@@ -16,9 +16,7 @@ const BEGINNING: Timestamp = Timestamp::constant(-62_135_683_200, 0);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {mend}")]
 pub struct FileError {
-    /// The line.
     pub line: u64,
-    /// What to mend.
     pub mend: String,
 }
 
@@ -31,7 +29,6 @@ impl FileError {
 /// What the lines of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportKind {
-    /// Samples.
     Samples,
     /// Snapshots, run by run, as `export snapshots` writes them.
     Snapshots,

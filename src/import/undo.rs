@@ -11,7 +11,6 @@ use crate::quota::recording::History;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("space type {space_type} has changed since then around {at}, so that what was before cannot be told from it any more")]
 pub struct CannotUndo {
-    /// The type.
     pub space_type: i32,
     /// The start of the run that is another now.
     pub at: Timestamp,

@@ -16,9 +16,7 @@ use super::verdict::{Limit, Verdict};
 pub(super) struct Host {
     /// Its name and port.
     pub(super) name: String,
-    /// Its clock.
     pub(super) clock: ServerClock,
-    /// Its connections.
     pub(super) connections: Connections,
     concurrency: Semaphore,
     rate: RateLimit,

@@ -41,7 +41,6 @@ pub struct Signature {
     pub authorization: String,
 }
 
-/// Signs a request.
 #[must_use]
 pub fn sign(app_id: &str, app_secret: &SecretString, request: &Request<'_>) -> Signature {
     let headers = sorted_headers(request.headers);

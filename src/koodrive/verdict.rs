@@ -36,7 +36,6 @@ pub enum Verdict {
 /// An HTTP status that is no success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpFault {
-    /// The status.
     pub status: u16,
     /// The `error_code` of the gateway's body, such as `APIGW.0301`; at most 64 characters.
     pub gateway_code: Option<String>,
@@ -47,7 +46,6 @@ pub struct HttpFault {
 /// Who says that too much was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The upstream, with 429.
     Upstream(HttpFault),
     /// The upstream said so before and asked this account to wait; nothing was sent.
     RetryAfter,

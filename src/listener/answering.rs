@@ -34,7 +34,6 @@ pub enum Fault {
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Its address.
     pub address: SocketAddr,
     /// To be given when it proves who it is. `None` when that was done before on this connection.
     pub trust: Option<Trust>,

@@ -28,7 +28,6 @@ const END: &[u8] = b"\r\n\r\n";
 pub(super) enum Announced {
     /// So many bytes; 0 when there is no body.
     Length(u64),
-    /// In chunks.
     Chunked,
 }
 

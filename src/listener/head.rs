@@ -10,7 +10,6 @@ use super::framing::Seen;
 /// Why a request is refused by its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHead {
-    /// The status.
     pub status: StatusCode,
     /// What to mend.
     pub sentence: &'static str,

@@ -27,13 +27,10 @@ pub struct Metrics {
     pub answers: AnswerMetrics,
     /// The allocation cache.
     pub cache: CacheMetrics,
-    /// The collector.
     pub collector: CollectorMetrics,
-    /// Exports.
     pub exports: ExportMetrics,
     /// The public side.
     pub http: HttpMetrics,
-    /// Subscriptions.
     pub subscriptions: SubscriptionMetrics,
     /// The tasks of the background.
     pub tasks: TaskMetrics,

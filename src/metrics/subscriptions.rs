@@ -52,7 +52,6 @@ pub struct OpenSubscription {
 }
 
 impl OpenSubscription {
-    /// Counts an event.
     pub fn count_event(&self) {
         self.events.inc();
     }

@@ -7,11 +7,9 @@ use url::{Host as UrlHost, Url};
 /// An origin, or all those below a host: `https://portal.example`, `https://*.portal.example`, `capacitor://localhost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigin {
-    /// This one.
     Exact(String),
     /// One label or more, between these.
     Below {
-        /// The scheme with `://`.
         scheme: String,
         /// A dot, the host, and the port if it is not the scheme's own.
         suffix: String,

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr};
 /// A host and, if it was named, a port: the value of `Host`, HTTP/2's `:authority`, or what follows `://` in an `Origin`.
 #[derive(Clone, Copy, Debug)]
 pub struct Authority<'a> {
-    /// The host.
     pub host: Host<'a>,
     /// The port, if one is named.
     pub port: Option<u16>,
@@ -16,7 +15,6 @@ pub struct Authority<'a> {
 pub enum Host<'a> {
     /// A name, without the last dot.
     Name(&'a str),
-    /// An address.
     Address(IpAddr),
 }
 

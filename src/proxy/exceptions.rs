@@ -12,7 +12,6 @@ pub(super) struct Exceptions(Vec<Exception>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Exception {
     place: Place,
-    /// `None` for all.
     port: Option<u16>,
 }
 

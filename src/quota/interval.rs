@@ -32,7 +32,6 @@ pub enum InvalidInterval {
     /// Not in the form of ISO 8601.
     #[error("not an ISO 8601 duration; an interval is one such as PT15M, PT1H, P1D, P1W, P1M or P1Y")]
     Unreadable,
-    /// Zero.
     #[error("an interval must be longer than zero")]
     Zero,
     /// Less than zero.

@@ -32,7 +32,6 @@ pub enum Edit {
     Update(Run),
     /// A run that became part of another.
     Delete {
-        /// Its space type.
         space_type: i32,
         /// Its start.
         first_at: Timestamp,
@@ -190,7 +189,6 @@ pub struct History {
 }
 
 impl History {
-    /// Records a sample.
     pub fn record(&mut self, sample: &Sample) -> Effect {
         let neighbours = self.neighbours(sample.allocation.observed_at());
         self.apply(plan(sample, &neighbours))

@@ -10,7 +10,6 @@ use super::SpaceTypeAllocation;
 /// sample, or for 2.5 of the run's intervals at most. Outside of that there is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The space type.
     pub space_type: i32,
     /// The first sample's instant.
     pub first_at: Timestamp,
@@ -20,9 +19,7 @@ pub struct Run {
     pub interval_s: u32,
     /// How many samples; at least 1.
     pub samples: i64,
-    /// Allocated in GB.
     pub allocated_gb: i64,
-    /// Total in GB.
     pub total_gb: i64,
     /// The instant of the first sample after the run that no longer lists the type.
     pub ended_at: Option<Timestamp>,

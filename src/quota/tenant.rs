@@ -47,7 +47,6 @@ impl std::borrow::Borrow<str> for TenantId {
 pub struct Label {
     /// The key; unique within a tenant.
     pub key: String,
-    /// The value.
     pub value: String,
 }
 

@@ -49,12 +49,9 @@ pub struct Behaviour {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpaceTypeValue {
-    /// The space type.
     #[serde(rename = "type")]
     pub space_type: i32,
-    /// Allocated, in GB.
     pub allocated_gb: i64,
-    /// Total, in GB.
     pub total_gb: i64,
 }
 
@@ -76,9 +73,7 @@ impl From<SpaceTypeValue> for SpaceTypeAllocation {
 pub enum Form {
     /// As documented: an array, numbers, and the code as a text.
     ArrayOfNumbers,
-    /// An array with texts.
     ArrayOfTexts,
-    /// An object with numbers.
     ObjectOfNumbers,
     /// As in the reference's example: an object, texts, and the code as a number.
     ObjectOfTexts,

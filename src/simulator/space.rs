@@ -12,7 +12,6 @@ const WEEK: [f64; 7] = [0.2, 0.5, 0.8, 1.0, 0.7, 0.3, 0.25];
 /// One space type of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Space {
-    /// The space type.
     pub space_type: i32,
     /// What was allocated at the beginning of 2025, in GB.
     pub base_gb: f64,

@@ -49,7 +49,6 @@ pub struct SeenRequest {
     pub date: Option<Timestamp>,
     /// `X-Traceid`.
     pub trace_id: Option<String>,
-    /// `language`.
     pub language: Option<String>,
 }
 

@@ -16,7 +16,6 @@ use crate::koodrive::Credential;
 
 /// For how long after its `X-Date` a request is taken.
 const SIGNATURE_LIFE: SignedDuration = SignedDuration::from_mins(15);
-/// What must be signed.
 const MUST_BE_SIGNED: [&str; 3] = ["host", "x-date", "x-user-id"];
 /// How long a trace id is.
 const TRACE_ID_CHARS: usize = 58;

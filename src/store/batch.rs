@@ -29,7 +29,6 @@ pub(super) struct TenantRow {
 /// A stretch of a type's history that must be read: the runs that start in it, and the nearest one on either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// The tenant.
     pub tenant: TenantId,
     /// One of its types.
     pub space_type: i32,

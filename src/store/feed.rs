@@ -10,7 +10,6 @@ pub struct RecordedChange {
     /// The place in the order of recording, to the microsecond: the instant of the observation, or just after the place before it where
     /// that is later.
     pub recorded_at: Timestamp,
-    /// The tenant.
     pub tenant: TenantId,
     /// What changed.
     pub change: Change,

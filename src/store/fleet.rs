@@ -16,7 +16,6 @@ pub(super) const PACKED_AT_ONCE: i64 = 200_000;
 /// A tenant as the log knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetTenant {
-    /// Its id.
     pub id: TenantId,
     /// Its number.
     pub tenant_no: u32,

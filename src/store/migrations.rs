@@ -38,7 +38,6 @@ impl Migration {
 /// A migration that a database has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Applied {
-    /// Its name.
     pub name: String,
     /// Its checksum at that time.
     pub checksum: String,

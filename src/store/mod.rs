@@ -75,7 +75,6 @@ impl StoreError {
 /// A tenant that is due, claimed for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueTenant {
-    /// The tenant.
     pub id: TenantId,
     /// When it was due.
     pub due_at: Timestamp,
@@ -88,7 +87,6 @@ pub struct DueTenant {
 /// What one attempt to ask a tenant's upstream gave.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The tenant.
     pub tenant: TenantId,
     /// When it was asked.
     pub attempted_at: Timestamp,
@@ -156,7 +154,6 @@ pub struct SnapshotPage {
 pub struct SnapshotKey {
     /// The first sample's instant.
     pub first_at: Timestamp,
-    /// The space type.
     pub space_type: i32,
 }
 
@@ -196,7 +193,6 @@ pub struct RunScan {
 /// A run's place among those of its tenant: by space type, then by first sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunKey {
-    /// The space type.
     pub space_type: i32,
     /// The first sample's instant.
     pub first_at: Timestamp,
@@ -205,7 +201,6 @@ pub struct RunKey {
 /// An import that the store knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportRecord {
-    /// Its id.
     pub id: i64,
     /// The name of its file.
     pub source: String,

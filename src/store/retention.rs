@@ -24,7 +24,6 @@ const HOURS_AT_ONCE: i64 = 31 * 24;
 /// A stretch of days to be thinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Thinning {
-    /// To what.
     pub grain: Grain,
     /// The start of its first day.
     pub from: Timestamp,

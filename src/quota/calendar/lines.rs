@@ -10,7 +10,6 @@ use crate::quota::interval::Length;
 
 const DAY: i64 = 86_400;
 const EPOCH: Date = Date::constant(1970, 1, 1);
-/// Monday, 1969-12-29.
 const FIRST_MONDAY: i64 = -3 * DAY;
 
 /// The local times at which buckets begin.

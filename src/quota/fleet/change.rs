@@ -11,7 +11,6 @@ use crate::quota::Run;
 pub struct Step {
     /// When, in milliseconds since 1970.
     pub at: i64,
-    /// The space type.
     pub space_type: i32,
     /// By how much its carried allocated grows, in GB.
     pub allocated_gb: i64,

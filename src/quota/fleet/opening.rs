@@ -16,9 +16,7 @@ pub struct CorruptOpening;
 /// What is carried of one space type of a tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TypeStanding {
-    /// Allocated in GB.
     pub allocated_gb: i64,
-    /// Total in GB.
     pub total_gb: i64,
     /// 1 while observations cover it, else 0.
     pub held: i32,
@@ -31,7 +29,6 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// Adds a change.
     pub fn add(&mut self, change: Change) {
         let standing = self.by_type.entry((change.tenant_no, change.step.space_type)).or_default();
         // Corrections come in parts, between which a sum may leave the range that it returns to.

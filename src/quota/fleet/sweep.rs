@@ -9,7 +9,6 @@ use crate::quota::TimeRange;
 use crate::quota::usage::{Measure, UsagePoint, UsageSeries, exact_mean};
 use crate::quota::utilization;
 
-/// In no group.
 const NO_GROUP: u32 = u32::MAX;
 
 /// A tenant that takes part.
@@ -302,7 +301,6 @@ fn share(part: i128, whole: i128) -> f64 {
     if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
 }
 
-/// Allocated by total.
 #[inline]
 #[expect(clippy::cast_precision_loss, reason = "as `utilization`, which is slow for the many that are of 64 bits")]
 fn ratio(allocated: i128, total: i128) -> Option<f64> {

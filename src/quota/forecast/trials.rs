@@ -35,7 +35,6 @@ pub(super) struct BlendError {
     pub size: f64,
 }
 
-/// All trials.
 pub(super) struct Trials(Vec<Trial>);
 
 impl Trials {

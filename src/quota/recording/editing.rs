@@ -8,7 +8,6 @@ use crate::quota::{Run, Sample, SpaceTypeAllocation};
 /// What a sample says of a type against what is recorded for its instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction {
-    /// The space type.
     pub space_type: i32,
     /// What is recorded; `None` when the type was not listed.
     pub recorded: Option<SpaceTypeAllocation>,

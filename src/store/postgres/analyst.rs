@@ -27,7 +27,6 @@ from analyst_tenants g left join tenants t using (tenant_id)
 where g.role_name = $1
 order by 1";
 
-/// [`crate::store::Store::set_up_analyst`].
 pub(super) async fn set_up(pool: &PgPool, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
     check_name(role)?;
     let mut tx = pool.begin().await.map_err(failed(ACTION))?;

@@ -63,7 +63,6 @@ pub(super) async fn append(tx: &mut Tx<'_>, observed: &[(TenantId, Change)]) -> 
     query("select pg_notify($1, '')").bind(CHANNEL).execute(&mut **tx).await.map(drop)
 }
 
-/// [`crate::store::Store::changes_after`].
 pub(super) async fn after(
     pool: &PgPool,
     place: Timestamp,
@@ -77,7 +76,6 @@ pub(super) async fn after(
     rows.iter().map(read_change).collect()
 }
 
-/// [`crate::store::Store::feed_bounds`].
 pub(super) async fn bounds(pool: &PgPool) -> Result<Option<FeedBounds>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let row = query(BOUNDS).bind(true).fetch_one(&mut *tx).await?;
@@ -86,7 +84,6 @@ pub(super) async fn bounds(pool: &PgPool) -> Result<Option<FeedBounds>, sqlx::Er
     Ok(oldest.zip(newest).map(|(oldest, newest)| FeedBounds { oldest: oldest.0, newest: newest.0 }))
 }
 
-/// [`crate::store::Store::prune_changes`].
 pub(super) async fn prune(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let pruned = query(PRUNE).bind(Place(before)).bind(i64::from(limit)).execute(&mut *tx).await?.rows_affected();

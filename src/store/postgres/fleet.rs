@@ -76,7 +76,6 @@ pub(super) async fn append(tx: &mut Tx<'_>, changes: &[(TenantId, Step)]) -> Res
         .map(drop)
 }
 
-/// [`crate::store::Store::fleet_tenants`].
 pub(super) async fn tenants(pool: &PgPool) -> Result<Vec<FleetTenant>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     // An argument, if only for form's sake, has the answer come in binary.
@@ -92,7 +91,6 @@ pub(super) async fn tenants(pool: &PgPool) -> Result<Vec<FleetTenant>, sqlx::Err
     rows.iter().map(read).collect()
 }
 
-/// [`crate::store::Store::read_fleet`].
 pub(super) async fn read(
     pool: &PgPool,
     range: TimeRange,
@@ -132,7 +130,6 @@ pub(super) async fn read(
     tx.commit().await.map_err(failed(READING))
 }
 
-/// [`crate::store::Store::pack_fleet`].
 pub(super) async fn pack(pool: &PgPool, when: PackWhen) -> Result<usize, StoreError> {
     let mut tx = pool.begin().await.map_err(failed(PACKING))?;
     if !is_due(&mut tx, when).await.map_err(failed(PACKING))? {

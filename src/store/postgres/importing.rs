@@ -54,7 +54,6 @@ from imports i, tenants t
 where i.undone_at is null and t.tenant_id = $1 and r.import_id = i.import_id and r.tenant_no = t.tenant_no
   and r.first_at <= $3 and r.last_at >= $2 and not r.is_reduced";
 
-/// [`crate::store::Store::revise_runs`].
 pub(super) async fn revise_runs(
     pool: &PgPool,
     tenant: &TenantId,
@@ -117,7 +116,6 @@ pub(super) async fn mark_reduced(
     mark.execute(&mut **tx).await.map(drop)
 }
 
-/// [`crate::store::Store::begin_import`].
 pub(super) async fn begin(pool: &PgPool, source: &str, now: Timestamp) -> Result<i64, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let insert = query("insert into imports (source, imported_at) values ($1, $2) returning import_id");
@@ -126,14 +124,12 @@ pub(super) async fn begin(pool: &PgPool, source: &str, now: Timestamp) -> Result
     row.try_get(0)
 }
 
-/// [`crate::store::Store::end_undo`].
 pub(super) async fn end_undo(pool: &PgPool, import: i64, now: Timestamp) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     query("update imports set undone_at = $2 where import_id = $1").bind(import).bind(Instant(now)).execute(&mut *tx).await?;
     tx.commit().await
 }
 
-/// [`crate::store::Store::imports`].
 pub(super) async fn list(pool: &PgPool) -> Result<Vec<ImportRecord>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     // An argument, if only for form's sake, has the answer come in binary.
@@ -153,7 +149,6 @@ pub(super) async fn list(pool: &PgPool) -> Result<Vec<ImportRecord>, sqlx::Error
     rows.iter().map(read).collect()
 }
 
-/// [`crate::store::Store::imported_runs`].
 pub(super) async fn runs(pool: &PgPool, import: i64, tenant: &TenantId) -> Result<ImportedRuns, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let rows = query(RUNS).bind(import).bind(tenant.to_string()).fetch_all(&mut *tx).await?;

@@ -34,7 +34,6 @@ use super::{
 use crate::quota::recording::Effect;
 use crate::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 
-/// The store in Postgres.
 #[derive(Debug)]
 pub(super) struct PostgresStore {
     pool: PgPool,

@@ -85,7 +85,6 @@ order by t.tenant_id, s.first_at ",
 const PAGE_FORWARDS: &str = page!("asc");
 const PAGE_BACKWARDS: &str = page!("desc");
 
-/// [`crate::store::Store::latest`].
 pub(super) async fn latest(pool: &PgPool, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let rows = query(NEWEST).bind(texts(tenants)).fetch_all(&mut *tx).await?;
@@ -93,7 +92,6 @@ pub(super) async fn latest(pool: &PgPool, tenants: &[TenantId]) -> Result<Vec<(T
     Ok(newest_answers(read_runs(&rows)?))
 }
 
-/// [`crate::store::Store::runs`].
 pub(super) async fn runs(
     pool: &PgPool,
     tenants: &[TenantId],
@@ -113,7 +111,6 @@ pub(super) async fn runs(
     Ok(read_runs(&rows)?.into_iter().collect())
 }
 
-/// [`crate::store::Store::snapshots`].
 pub(super) async fn snapshots(
     pool: &PgPool,
     tenants: &[TenantId],

@@ -82,7 +82,6 @@ from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
     next_due_at, consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until, last_observed_at, holds_until)
 where t.tenant_id = u.tenant_id";
 
-/// [`crate::store::Store::record`].
 pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
     if observations.is_empty() {
         return Ok(Recorded::default());
@@ -97,7 +96,6 @@ pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Resul
     Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
 }
 
-/// [`crate::store::Store::insert_runs`].
 pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
     const ACTION: &str = "adding of runs";
     let mut tx = pool.begin().await.map_err(failed(ACTION))?;

@@ -56,7 +56,6 @@ where t.tenant_id = $1
 order by s.space_type, s.first_at"
 );
 
-/// [`crate::store::Store::retention_due`].
 pub(super) async fn due(pool: &PgPool, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let rows = query(DUE)
@@ -69,7 +68,6 @@ pub(super) async fn due(pool: &PgPool, retention: &Retention, limit: u32) -> Res
     rows.iter().map(read_tenant).collect()
 }
 
-/// [`crate::store::Store::retain`].
 pub(super) async fn retain(pool: &PgPool, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let free = query("select pg_try_advisory_xact_lock($1)").bind(Lock::Retention as i64);

@@ -54,7 +54,6 @@ const PAGE_FROM_BEGINNING: &str = page!(
     order by p.space_type, p.first_at limit $7"
 );
 
-/// [`crate::store::Store::scan`].
 pub(super) async fn scan(
     pool: &PgPool,
     tenants: &[TenantId],

@@ -70,7 +70,6 @@ select least(
 )
 where $1";
 
-/// [`crate::store::Store::register_tenants`].
 pub(super) async fn register(pool: &PgPool, tenants: &[Tenant], now: Timestamp) -> Result<(), sqlx::Error> {
     let ids = tenants.iter().map(|t| t.id.to_string()).collect::<Vec<_>>();
     let names = tenants.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
@@ -84,7 +83,6 @@ pub(super) async fn register(pool: &PgPool, tenants: &[Tenant], now: Timestamp) 
     tx.commit().await
 }
 
-/// [`crate::store::Store::tenants`].
 pub(super) async fn list(pool: &PgPool) -> Result<Vec<Tenant>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let rows = query("select tenant_id, name, labels::text from tenants order by tenant_id").fetch_all(&mut *tx).await?;
@@ -96,7 +94,6 @@ pub(super) async fn list(pool: &PgPool) -> Result<Vec<Tenant>, sqlx::Error> {
     rows.iter().map(read).collect()
 }
 
-/// [`crate::store::Store::claim_due`].
 pub(super) async fn claim_due(
     pool: &PgPool,
     now: Timestamp,
@@ -121,7 +118,6 @@ pub(super) async fn claim_due(
     Ok(due)
 }
 
-/// [`crate::store::Store::collection_status`].
 pub(super) async fn collection_status(
     pool: &PgPool,
     tenants: &[TenantId],
@@ -133,7 +129,6 @@ pub(super) async fn collection_status(
     rows.iter().map(|row| Ok((read_tenant(row)?, read_status(row)?))).collect()
 }
 
-/// [`crate::store::Store::earliest_due`].
 pub(super) async fn earliest_due(pool: &PgPool) -> Result<Option<Timestamp>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     // An argument, if only for form's sake, has the answer come in binary.

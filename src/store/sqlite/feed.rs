@@ -60,7 +60,6 @@ pub(super) async fn append(connection: &mut SqliteConnection, observed: &[(Tenan
     sqlx::query(INSERT).bind(rows).execute(connection).await.map(drop)
 }
 
-/// [`crate::store::Store::changes_after`].
 pub(super) async fn after(
     readers: &SqlitePool,
     place: Timestamp,
@@ -72,12 +71,10 @@ pub(super) async fn after(
     rows.iter().map(read_change).collect()
 }
 
-/// [`crate::store::Store::feed_bounds`].
 pub(super) async fn bounds(readers: &SqlitePool) -> Result<Option<FeedBounds>, sqlx::Error> {
     read_bounds(&sqlx::query(BOUNDS).fetch_one(readers).await?)
 }
 
-/// [`crate::store::Store::prune_changes`].
 pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, sqlx::Error> {
     let mut tx = begin(writer).await?;
     let pruned = sqlx::query(PRUNE).bind(micros(before)).bind(limit).execute(&mut *tx).await?.rows_affected();

@@ -62,7 +62,6 @@ pub(super) async fn append(connection: &mut SqliteConnection, changes: &[(Tenant
     sqlx::query(APPEND).bind(given).execute(connection).await.map(drop)
 }
 
-/// [`crate::store::Store::fleet_tenants`].
 pub(super) async fn tenants(readers: &SqlitePool) -> Result<Vec<FleetTenant>, sqlx::Error> {
     let rows = sqlx::query("select tenant_id, tenant_no, holds_until from tenants").fetch_all(readers).await?;
     let read =
@@ -70,7 +69,6 @@ pub(super) async fn tenants(readers: &SqlitePool) -> Result<Vec<FleetTenant>, sq
     rows.iter().map(read).collect()
 }
 
-/// [`crate::store::Store::read_fleet`].
 pub(super) async fn read(
     readers: &SqlitePool,
     range: TimeRange,
@@ -104,7 +102,6 @@ pub(super) async fn read(
     tx.commit().await.map_err(failed(READING))
 }
 
-/// [`crate::store::Store::pack_fleet`].
 pub(super) async fn pack(writer: &SqlitePool, when: PackWhen) -> Result<usize, StoreError> {
     let mut tx = begin(writer).await.map_err(failed(PACKING))?;
     let due = "select count(*) >= max(?1, 1) or coalesce(min(at) < ?2, 0) from fleet_changes";

@@ -48,7 +48,6 @@ set is_reduced = 1
 where import_id in (select import_id from imports where undone_at is null)
   and tenant_no = (select tenant_no from tenants where tenant_id = ?1) and first_at <= ?3 and last_at >= ?2 and not is_reduced";
 
-/// [`crate::store::Store::revise_runs`].
 pub(super) async fn revise_runs(
     writer: &SqlitePool,
     tenant: &TenantId,
@@ -104,19 +103,16 @@ pub(super) async fn mark_reduced(
     mark.execute(connection).await.map(drop)
 }
 
-/// [`crate::store::Store::begin_import`].
 pub(super) async fn begin(writer: &SqlitePool, source: &str, now: Timestamp) -> Result<i64, sqlx::Error> {
     let insert = sqlx::query("insert into imports (source, imported_at) values (?1, ?2)");
     Ok(insert.bind(source).bind(millis(now)).execute(writer).await?.last_insert_rowid())
 }
 
-/// [`crate::store::Store::end_undo`].
 pub(super) async fn end_undo(writer: &SqlitePool, import: i64, now: Timestamp) -> Result<(), sqlx::Error> {
     let update = sqlx::query("update imports set undone_at = ?2 where import_id = ?1");
     update.bind(import).bind(millis(now)).execute(writer).await.map(drop)
 }
 
-/// [`crate::store::Store::imports`].
 pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<ImportRecord>, sqlx::Error> {
     let rows = sqlx::query(LIST).fetch_all(readers).await?;
     let read = |row: &SqliteRow| {
@@ -133,7 +129,6 @@ pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<ImportRecord>, sqlx
     rows.iter().map(read).collect()
 }
 
-/// [`crate::store::Store::imported_runs`].
 pub(super) async fn runs(readers: &SqlitePool, import: i64, tenant: &TenantId) -> Result<ImportedRuns, sqlx::Error> {
     let rows = sqlx::query(RUNS).bind(import).bind(tenant.as_str()).fetch_all(readers).await?;
     let mut found = ImportedRuns::default();

@@ -64,14 +64,12 @@ order by s.first_at ",
 const PAGE_FORWARDS: &str = page!("asc");
 const PAGE_BACKWARDS: &str = page!("desc");
 
-/// [`crate::store::Store::latest`].
 pub(super) async fn latest(readers: &SqlitePool, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, sqlx::Error> {
     let ids = json_rows(tenants, |tenant| tenant.as_str().into());
     let rows = sqlx::query(NEWEST).bind(ids).fetch_all(readers).await?;
     Ok(newest_answers(read_runs(&rows)?))
 }
 
-/// [`crate::store::Store::runs`].
 pub(super) async fn runs(
     readers: &SqlitePool,
     tenants: &[TenantId],

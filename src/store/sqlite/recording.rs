@@ -64,7 +64,6 @@ set last_attempt_at = value ->> 1, last_success_at = value ->> 2, next_due_at = 
 from json_each(?1)
 where tenant_id = value ->> 0";
 
-/// [`crate::store::Store::record`].
 pub(super) async fn record(writer: &SqlitePool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
     if observations.is_empty() {
         return Ok(Recorded::default());
@@ -79,7 +78,6 @@ pub(super) async fn record(writer: &SqlitePool, observations: &[Observation]) ->
     Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
 }
 
-/// [`crate::store::Store::insert_runs`].
 pub(super) async fn insert_runs(writer: &SqlitePool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
     const ACTION: &str = "adding of runs";
     let mut tx = begin(writer).await.map_err(failed(ACTION))?;

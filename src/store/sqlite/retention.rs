@@ -46,7 +46,6 @@ order by s.first_at
 limit ?4"
 );
 
-/// [`crate::store::Store::retention_due`].
 pub(super) async fn due(readers: &SqlitePool, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, sqlx::Error> {
     let rows = sqlx::query(DUE)
         .bind(retention.thin_until().map(millis))

@@ -57,7 +57,6 @@ select min(earliest) from (
     select min(next_due_at) from tenants where collected and failing = 1
 )";
 
-/// [`crate::store::Store::register_tenants`].
 pub(super) async fn register(writer: &SqlitePool, tenants: &[Tenant], now: Timestamp) -> Result<(), sqlx::Error> {
     let given = json_rows(tenants, |t| json!([t.id.as_str(), t.name, labels_as_json(&t.labels).to_string()]));
     let mut tx = begin(writer).await?;
@@ -67,7 +66,6 @@ pub(super) async fn register(writer: &SqlitePool, tenants: &[Tenant], now: Times
     tx.commit().await
 }
 
-/// [`crate::store::Store::tenants`].
 pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<Tenant>, sqlx::Error> {
     let rows = sqlx::query("select tenant_id, name, labels from tenants order by tenant_id").fetch_all(readers).await?;
     let read = |row: &SqliteRow| {
@@ -77,7 +75,6 @@ pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<Tenant>, sqlx::Erro
     rows.iter().map(read).collect()
 }
 
-/// [`crate::store::Store::claim_due`].
 pub(super) async fn claim_due(
     writer: &SqlitePool,
     now: Timestamp,
@@ -102,7 +99,6 @@ pub(super) async fn claim_due(
     Ok(due)
 }
 
-/// [`crate::store::Store::collection_status`].
 pub(super) async fn collection_status(
     readers: &SqlitePool,
     tenants: &[TenantId],
@@ -112,7 +108,6 @@ pub(super) async fn collection_status(
     rows.iter().map(|row| Ok((read_tenant(row)?, read_status(row)?))).collect()
 }
 
-/// [`crate::store::Store::earliest_due`].
 pub(super) async fn earliest_due(readers: &SqlitePool) -> Result<Option<Timestamp>, sqlx::Error> {
     read_instant(&sqlx::query(EARLIEST_DUE).fetch_one(readers).await?, 0)
 }

@@ -29,7 +29,6 @@ pub(super) const KINDS: [Kind; 8] =
 
 /// A series, cut in two.
 pub(super) struct Series {
-    /// What is known.
     pub known: Vec<f64>,
     /// What comes after.
     pub truth: Vec<f64>,
