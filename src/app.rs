@@ -33,7 +33,7 @@ use crate::config::{Auth, Config, Listen};
 use crate::feed::Feed;
 use crate::fleet::{Fleets, keep_packed};
 use crate::graphql::{self, KnownDocuments, Services};
-use crate::http::{self, AllowedOrigins, AnswerCache, Documents, Edge, Exports, HttpState, Readiness, Unsent};
+use crate::http::{self, AllowedOrigins, AnswerCache, Documents, Edge, Exports, HttpState, Policy, Readiness, Unsent};
 use crate::koodrive::{self, Client};
 use crate::listener::{self, Address, Bound, Listener};
 use crate::metrics::Metrics;
@@ -66,6 +66,7 @@ pub enum AppError {
     /// The address for the figures cannot be listened on.
     #[error("cannot listen on {address}: {source}; {} with metrics.listen", advise(source))]
     ListenForMetrics {
+        /// Of the listener.
         address: SocketAddr,
         /// The system's reason.
         source: io::Error,
@@ -243,9 +244,11 @@ impl App {
             metrics,
             readiness: Arc::new(readiness),
             limits: request_limits(config),
-            origins: AllowedOrigins::new(&config.cors.allowed_origins),
-            hosts: allowed_hosts(config),
-            trusted_proxies,
+            policy: Arc::new(Policy {
+                hosts: allowed_hosts(config),
+                origins: AllowedOrigins::new(&config.cors.allowed_origins),
+                trusted_proxies,
+            }),
             stop: handle.stop.clone(),
             sockets: sockets.clone(),
             open_sockets: ConcurrencyLimit::new(socket_limits(config)),

@@ -2,18 +2,18 @@
 
 use axum::http::request::Parts;
 
-use super::HttpState;
-use super::connection::Connection;
-use super::credentials::in_headers;
-use super::forwarded::client_address;
-use super::origin::refuse_foreign_page;
-use super::refusal::Refusal;
 use crate::access::View;
+use crate::http::answer::refusal::Refusal;
+use crate::http::edge::connection::Connection;
+use crate::http::edge::foreign_page::refuse_foreign_page;
+use crate::http::edge::forwarded::client_address;
+use crate::http::request::credentials::in_headers;
+use crate::http::state::HttpState;
 
 /// Lets the caller in, before anything of the request is read.
 pub(super) async fn admit(state: &HttpState, connection: &Connection, head: &Parts) -> Result<View, Refusal> {
-    refuse_foreign_page(state, connection, head)?;
-    let address = client_address(connection.peer, &head.headers, &state.trusted_proxies);
+    refuse_foreign_page(&state.policy, connection, head)?;
+    let address = client_address(connection.peer, &head.headers, &state.policy.trusted_proxies);
     let view = state.gate.admit(in_headers(&head.headers), address).await?;
     if let Some(trust) = &connection.trust {
         trust.give();

@@ -22,13 +22,13 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::HttpState;
-use super::answer::Told;
-use super::execute::Operation;
-use super::refusal::Refusal;
-use super::unbuffered;
 use crate::access::{Gate, View};
 use crate::graphql::{Delivery, code};
+use crate::http::answer::Told;
+use crate::http::answer::refusal::Refusal;
+use crate::http::answer::unbuffered;
+use crate::http::execute::Operation;
+use crate::http::state::HttpState;
 use crate::quota::parse_instant;
 use crate::request_id::carry;
 

@@ -14,17 +14,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info};
 
-use super::HttpState;
-use super::accept::MediaType;
-use super::answer::{Answer, Keeping, Told, is_executed};
-use super::refusal::Refusal;
-use super::request::{Params, read_aside};
-use super::unsent::Unsent;
-use super::variables::{settle, weight};
 use crate::access::{Principal, View};
 use crate::answers::{AnswerKey, Dependencies};
 use crate::computing::{Computing, Turn};
 use crate::graphql::{Budget, Cost, Delivery, RequestContext, Schema, Waiting, code, coded_error};
+use crate::http::answer::refusal::Refusal;
+use crate::http::answer::unsent::Unsent;
+use crate::http::answer::{Answer, Keeping, Told, is_executed};
+use crate::http::negotiation::accept::MediaType;
+use crate::http::request::variables::{settle, weight};
+use crate::http::request::{Params, read_aside};
+use crate::http::state::HttpState;
 use crate::shown;
 
 /// An operation that can be executed, or whose document gets its error then.

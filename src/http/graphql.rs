@@ -10,19 +10,19 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use futures_util::future::join_all;
 
-use super::HttpState;
-use super::accept::{Accepted, MediaType};
-use super::answer::Answer;
-use super::caller::admit;
-use super::connection::Connection;
-use super::events::send_events;
-use super::execute::{Operation, answer_operation};
-use super::refusal::Refusal;
-use super::request::{Asked, Listed, is_list, parse_body, parse_query_string, read_aside, read_body};
-use super::respond::{not_acceptable, respond};
-use super::socket;
 use crate::access::View;
 use crate::answers::AnswerKey;
+use crate::http::answer::Answer;
+use crate::http::answer::refusal::Refusal;
+use crate::http::answer::respond::{not_acceptable, respond};
+use crate::http::caller::admit;
+use crate::http::edge::connection::Connection;
+use crate::http::events::send_events;
+use crate::http::execute::{Operation, answer_operation};
+use crate::http::negotiation::accept::{Accepted, MediaType};
+use crate::http::request::{Asked, Listed, is_list, parse_body, parse_query_string, read_aside, read_body};
+use crate::http::socket;
+use crate::http::state::HttpState;
 
 /// `POST /graphql`
 pub async fn answer_post(

@@ -1,156 +1,20 @@
 //! `/healthz`: the process lives. `/readyz`: it can do its work, or why not.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::SignedDuration;
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use super::HttpState;
-use crate::access::IssuerState;
-use crate::clock::SharedClock;
-use crate::metrics::CollectorMetrics;
-use crate::store::SharedStore;
-use crate::supervisor::Supervisor;
-use crate::telemetry;
-
-/// How long the database may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What readiness depends on.
-pub struct Readiness {
-    /// The database.
-    pub store: SharedStore,
-    /// The time.
-    pub clock: SharedClock,
-    /// How late the most overdue tenant may be; `None` when this process does not collect.
-    pub lag_at_most: Option<SignedDuration>,
-    /// Where the lag is shown.
-    pub metrics: CollectorMetrics,
-    /// What knows of tasks that failed.
-    pub supervisor: Supervisor,
-    /// The end is near: whoever balances should send nothing more.
-    pub draining: CancellationToken,
-}
-
-#[derive(Serialize)]
-struct Report {
-    ready: bool,
-    checks: Checks,
-}
-
-#[derive(Serialize)]
-struct Checks {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ending: Option<Check>,
-    database: Check,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    collector: Option<Check>,
-    /// Only there when a task of the background failed lately.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tasks: Option<Check>,
-    /// The keys of the tokens' issuer, where tokens count.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<Check>,
-    /// Only there when nobody can be let in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    callers: Option<Check>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Check {
-    ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lag_seconds: Option<i64>,
-}
-
-impl Check {
-    fn good() -> Self {
-        Self { ok: true, reason: None, lag_seconds: None }
-    }
-
-    fn bad(reason: impl Into<String>) -> Self {
-        Self { ok: false, reason: Some(reason.into()), lag_seconds: None }
-    }
-}
+use crate::http::state::HttpState;
 
 pub async fn healthz() -> Response {
     Json(serde_json::json!({ "status": "ok" })).into_response()
 }
 
 pub async fn readyz(State(state): State<Arc<HttpState>>) -> Response {
-    let readiness = &state.readiness;
-    let database = readiness.check_database().await;
-    let collector = match readiness.lag_at_most {
-        Some(limit) if database.ok => Some(readiness.check_collector(limit).await),
-        _ => None,
-    };
-    let ending = readiness.draining.is_cancelled().then(|| Check::bad("the service is about to end; send nothing more to it"));
-    let trouble = readiness.supervisor.trouble();
-    let tasks_will_do = trouble.as_ref().is_none_or(|trouble| !trouble.is_essential);
-    let tasks = trouble.map(|trouble| Check::bad(trouble.reason));
-    let issuer = state.gate.issuer().map(check_issuer);
-    // Whoever has an API key can be served without the issuer; where nobody can, there is nothing to be ready for.
-    let lets_in = state.gate.lets_in();
-    let callers = (!lets_in).then(|| Check::bad("nobody can be let in: no API key (auth.keys) and no key of an issuer counts"));
-    let ready = ending.is_none() && database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do && lets_in;
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Report { ready, checks: Checks { ending, database, collector, tasks, issuer, callers } })).into_response()
-}
-
-fn check_issuer(keys: IssuerState) -> Check {
-    match keys {
-        IssuerState::Reached => Check::good(),
-        IssuerState::Away => {
-            let reason = "the issuer's keys cannot be had; the former ones count (auth.jwt.keys_kept_for); the log says why";
-            Check { reason: Some(reason.to_owned()), ..Check::good() }
-        }
-        IssuerState::Empty => {
-            Check::bad("the issuer has no public key for RS256, ES256 or EdDSA, so that no token is let in; the log says more")
-        }
-        IssuerState::Unknown => {
-            Check::bad("there are no keys of the issuer that count, so that no token is let in; the log says why")
-        }
-    }
-}
-
-impl Readiness {
-    async fn check_database(&self) -> Check {
-        match tokio::time::timeout(PATIENCE, self.store.ping()).await {
-            Ok(Ok(())) => Check::good(),
-            Ok(Err(error)) => {
-                warn!(error = telemetry::explain(&error), "not ready: the database cannot be used");
-                Check::bad("the database cannot be used; the log says why")
-            }
-            Err(_) => Check::bad(format!("the database did not answer within {} s", PATIENCE.as_secs())),
-        }
-    }
-
-    async fn check_collector(&self, limit: SignedDuration) -> Check {
-        match self.store.earliest_due().await {
-            Ok(due) => {
-                let lag = due.map_or(SignedDuration::ZERO, |due| self.clock.now().duration_since(due)).max(SignedDuration::ZERO);
-                self.metrics.lag_seconds.set(lag.as_secs());
-                let check = if lag <= limit {
-                    Check::good()
-                } else {
-                    Check::bad(format!("the most overdue tenant is late by more than {} s", limit.as_secs()))
-                };
-                Check { lag_seconds: Some(lag.as_secs()), ..check }
-            }
-            Err(error) => {
-                warn!(error = telemetry::explain(&error), "not ready: the schedule cannot be read");
-                Check::bad("the schedule cannot be read; the log says why")
-            }
-        }
-    }
+    let report = state.readiness.report(&state.gate).await;
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report)).into_response()
 }

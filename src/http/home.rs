@@ -3,7 +3,7 @@
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
-use super::graphiql::PROTECTION;
+use crate::http::graphiql::PROTECTION;
 
 const PAGE: &str = include_str!("../../assets/home/index.html");
 

@@ -12,22 +12,23 @@ use axum::{Extension, Router};
 use ipnet::IpNet;
 use tracing::error;
 
-use super::HttpState;
-use super::accept::Exposition;
-use super::caller::admit;
-use super::connection::Connection;
-use super::edge::{Edge, Policy};
-use super::hosts::Hosts;
-use super::origin::AllowedOrigins;
-use super::refusal::Refusal;
 use crate::access::Role;
+use crate::http::answer::refusal::Refusal;
+use crate::http::caller::admit;
+use crate::http::edge::Edge;
+use crate::http::edge::connection::Connection;
+use crate::http::edge::hosts::Hosts;
+use crate::http::edge::origin::AllowedOrigins;
+use crate::http::edge::policy::Policy;
+use crate::http::negotiation::accept::Exposition;
+use crate::http::state::HttpState;
 use crate::metrics::Metrics;
 use crate::telemetry;
 
 /// The routes of an address that has the figures alone.
 pub fn metrics_routes(metrics: Arc<Metrics>, hosts: Hosts, trusted_proxies: Arc<[IpNet]>) -> Edge {
     let routes = Router::new().route("/metrics", get(show_to_anybody)).with_state(metrics);
-    Edge::new(routes.into(), Policy { hosts, origins: AllowedOrigins::default(), trusted_proxies })
+    Edge::new(routes.into(), Arc::new(Policy { hosts, origins: AllowedOrigins::default(), trusted_proxies }))
 }
 
 async fn show_to_anybody(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> Response {

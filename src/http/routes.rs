@@ -18,9 +18,9 @@ use futures_util::future::BoxFuture;
 use pin_project_lite::pin_project;
 use tower_service::Service as _;
 
-use super::HttpState;
-use super::connection::Connection;
-use super::graphql::answer_post;
+use crate::http::edge::connection::Connection;
+use crate::http::graphql::answer_post;
+use crate::http::state::HttpState;
 
 /// The path of GraphQL.
 pub(super) const GRAPHQL: &str = "/graphql";

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | a TLS handshake | 10 s | closed |
 //! | the head of a request, the first one counted from the connection on | `server.header_timeout` | closed |
-//! | the body of a request | `limits.request_timeout` from the end of its head (`http/request.rs`) | 408 |
+//! | the body of a request | `limits.request_timeout` from the end of its head (`http/request`) | 408 |
 //! | the next request | `server.keep_alive` | closed; by HTTP/2 after GOAWAY |
 //! | a client that takes nothing of what is sent to it, by any protocol | `limits.stall_timeout` | cut off; by HTTP/2 the stream is reset |
 //!

@@ -168,8 +168,7 @@ fn a_module_uses_only_what_the_map_says() {
 
 /// What still stands in circles: the state of the routes with those who answer by it, the sockets of connections with what watches them, and the
 /// requests for history with what loads it.
-const TIED: [&str; 8] = [
-    "http",
+const TIED: [&str; 7] = [
     "listener/linger",
     "listener/pulse",
     "listener/streams",

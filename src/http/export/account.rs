@@ -8,9 +8,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::HttpState;
 use crate::access::{PrincipalName, View};
 use crate::export::{ExportKind, ExportPlan, Piece};
+use crate::http::state::HttpState;
 use crate::metrics::ExportMetrics;
 
 /// Opened when an export begins. When nobody holds it any more the export is over: its place is free, and the audit log has a line that tells

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::account::Account;
-use super::compressor::Compressor;
-use super::{Encoding, HttpState, Refusal};
 use crate::access::{Lapse, Role, View};
 use crate::export::{ExportError, ExportPlan, Piece, Written};
 use crate::graphql::ApiError;
+use crate::http::answer::refusal::Refusal;
+use crate::http::negotiation::compressor::Compressor;
+use crate::http::negotiation::encoding::Encoding;
+use crate::http::state::HttpState;
 use crate::request_id::carry;
 use crate::telemetry::explain;
 

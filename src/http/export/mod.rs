@@ -6,8 +6,8 @@
 //! file; so nothing is exported over it.
 
 mod account;
-mod compressor;
 mod file;
+pub(super) mod permits;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,32 +19,20 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::Response;
 use futures_util::stream;
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::account::Account;
-use super::HttpState;
-use super::accept::MediaType;
-use super::caller::admit;
-use super::connection::Connection;
-use super::encoding::Encoding;
-use super::refusal::Refusal;
-use super::respond::respond;
-use super::unbuffered;
 use crate::access::{Role, View};
-use crate::clock::SharedClock;
 use crate::export::{ExportKind, ExportPlan, Params};
 use crate::graphql::code;
-use crate::store::SharedStore;
-
-/// What exports work with.
-pub struct Exports {
-    /// The history.
-    pub store: SharedStore,
-    /// The time.
-    pub clock: SharedClock,
-    /// One for each export that may run.
-    pub permits: Arc<Semaphore>,
-}
+use crate::http::answer::refusal::Refusal;
+use crate::http::answer::respond::respond;
+use crate::http::answer::unbuffered;
+use crate::http::caller::admit;
+use crate::http::edge::connection::Connection;
+use crate::http::negotiation::accept::MediaType;
+use crate::http::negotiation::encoding::Encoding;
+use crate::http::state::HttpState;
 
 /// `GET /v1/export/usage`
 pub(super) async fn export_usage(

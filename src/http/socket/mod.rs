@@ -13,12 +13,12 @@ use axum::response::{IntoResponse as _, Response};
 
 use self::protocol::Close;
 use self::session::{Session, refuse};
-use super::HttpState;
-use super::connection::Connection;
-use super::credentials::HeldCredentials;
-use super::forwarded::client_address;
-use super::origin::refuse_foreign_page;
-use super::refusal::Refusal;
+use crate::http::answer::refusal::Refusal;
+use crate::http::edge::connection::Connection;
+use crate::http::edge::foreign_page::refuse_foreign_page;
+use crate::http::edge::forwarded::client_address;
+use crate::http::request::credentials::HeldCredentials;
+use crate::http::state::HttpState;
 use crate::request_id;
 
 /// The name of the subprotocol.
@@ -53,7 +53,7 @@ pub(super) fn explain_lost_upgrade(headers: &HeaderMap, refusal: Refusal) -> Ref
 /// Makes a request a WebSocket. Browsers let pages connect anywhere, so foreign ones are kept out here. Credentials are asked for after
 /// that: browsers cannot send headers along, so they may come with the first message.
 pub(super) async fn connect(state: Arc<HttpState>, connection: Connection, mut head: Parts) -> Response {
-    if let Err(refusal) = refuse_foreign_page(&state, &connection, &head) {
+    if let Err(refusal) = refuse_foreign_page(&state.policy, &connection, &head) {
         return refusal.respond();
     }
     let mut upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
@@ -64,7 +64,7 @@ pub(super) async fn connect(state: Arc<HttpState>, connection: Connection, mut h
     if speaks_ours {
         upgrade.set_selected_protocol(HeaderValue::from_static(SUBPROTOCOL));
     }
-    let address = client_address(connection.peer, &head.headers, &state.trusted_proxies);
+    let address = client_address(connection.peer, &head.headers, &state.policy.trusted_proxies);
     let credentials = HeldCredentials::of(&head.headers);
     let (limit, running) = (state.limits.body_bytes, state.sockets.token());
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).max_message_size(limit).max_frame_size(limit);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
-use super::super::answer::Told;
+use crate::http::answer::Told;
 
 /// The operations, by their ids.
 #[derive(Default)]

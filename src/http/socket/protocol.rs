@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tungstenite::error::ProtocolError;
 
-use super::super::json_object::FromObject;
-use super::super::request::{Object, Params};
 use crate::access::LimitReached;
 use crate::graphql::TextLimits;
+use crate::http::request::json_object::FromObject;
+use crate::http::request::{Object, Params};
 use crate::shown;
 
 /// What a client says.

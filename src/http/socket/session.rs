@@ -12,16 +12,16 @@ use serde_json::value::to_raw_value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::super::HttpState;
-use super::super::answer::Told;
-use super::super::credentials::HeldCredentials;
-use super::super::execute::Operation;
-use super::super::refusal::Refusal;
-use super::super::request::{LONG, Params};
 use super::operations::Operations;
 use super::protocol::{ClientMessage, Close, ServerMessage, parse};
 use crate::access::{self, Lapse, Permit, View};
 use crate::graphql::{Delivery, code, coded_error};
+use crate::http::answer::Told;
+use crate::http::answer::refusal::Refusal;
+use crate::http::execute::Operation;
+use crate::http::request::credentials::HeldCredentials;
+use crate::http::request::{LONG, Params};
+use crate::http::state::HttpState;
 use crate::listener::Trust;
 
 /// How long a client may take to say who it is.

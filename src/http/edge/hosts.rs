@@ -12,10 +12,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 use tracing::info;
 
-use super::forwarded::{is_trusted, told_host, told_scheme_is};
-use super::origin::SEC_FETCH_SITE;
-use super::refusal::Refusal;
 use crate::graphql::code;
+use crate::http::answer::refusal::Refusal;
+use crate::http::edge::forwarded::{is_trusted, told_host, told_scheme_is};
+use crate::http::edge::origin::SEC_FETCH_SITE;
 use crate::origin::{Authority, Host, Origin};
 
 /// Characters of a host that a message or the log repeats at most.
@@ -58,13 +58,13 @@ impl Hosts {
     }
 
     /// Whether a page of this origin may ask for permission at all.
-    pub(super) fn allow_page(&self, origin: Option<&HeaderValue>) -> bool {
+    pub(in crate::http) fn allow_page(&self, origin: Option<&HeaderValue>) -> bool {
         let Some(origin) = origin.filter(|_| self.0.as_ref().is_some_and(|only| only.unproven)) else { return true };
         origin.to_str().ok().and_then(Origin::parse).is_some_and(|origin| self.allow(&origin.authority.host))
     }
 
     /// Refuses a request that names another host: in its address, in `Host`, or to a trusted proxy. Each refusal is a line in the audit log.
-    pub(super) fn check(&self, peer: IpAddr, request: &Request, trusted_proxies: &[IpNet]) -> Result<(), Refusal> {
+    pub(in crate::http) fn check(&self, peer: IpAddr, request: &Request, trusted_proxies: &[IpNet]) -> Result<(), Refusal> {
         if self.0.is_none() {
             return Ok(());
         }

@@ -4,6 +4,16 @@
 //! It stands around the router and not in it: a layer of the router would cost each request two allocations, and answers that no route has
 //! made, such as 404, would be without it.
 
+pub(in crate::http) mod connection;
+mod cors;
+mod fault;
+pub(in crate::http) mod foreign_page;
+pub(in crate::http) mod forwarded;
+pub(in crate::http) mod hosts;
+pub(in crate::http) mod origin;
+pub(in crate::http) mod policy;
+mod security_headers;
+
 use std::future::{Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -14,16 +24,13 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use futures_util::future::Either;
-use ipnet::IpNet;
 use pin_project_lite::pin_project;
 
-use super::connection::Connection;
-use super::cors::{Sharing, answer_preflight};
-use super::hosts::Hosts;
-use super::origin::AllowedOrigins;
-use super::refusal::Refusal;
-use super::routes::{Routed, Routes};
-use super::{fault, security_headers};
+use crate::http::answer::refusal::Refusal;
+use crate::http::edge::connection::Connection;
+use crate::http::edge::cors::{Sharing, answer_preflight};
+use crate::http::edge::policy::Policy;
+use crate::http::routes::{Routed, Routes};
 use crate::listener::{self, AnswerFault, Peer};
 use crate::request_id::{self, RequestId};
 
@@ -31,14 +38,6 @@ use crate::request_id::{self, RequestId};
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// That of a trace (W3C Trace Context, section 3.2).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// Who may call.
-#[derive(Debug)]
-pub(super) struct Policy {
-    pub hosts: Hosts,
-    pub origins: AllowedOrigins,
-    pub trusted_proxies: Arc<[IpNet]>,
-}
 
 /// The routes, and around them what holds for all of them.
 #[derive(Clone)]
@@ -49,8 +48,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub(super) fn new(routes: Routes, policy: Policy) -> Self {
-        Self { routes, policy: Arc::new(policy), is_tls: false }
+    pub(in crate::http) fn new(routes: Routes, policy: Arc<Policy>) -> Self {
+        Self { routes, policy, is_tls: false }
     }
 
     /// The same for connections with our own TLS.
@@ -144,13 +143,15 @@ mod tests {
     use axum::http::{HeaderMap, StatusCode, Version, header};
     use axum::routing::get;
 
+    use super::hosts::Hosts;
+    use super::origin::AllowedOrigins;
     use super::*;
     use crate::listener::Routes as _;
 
     fn edge(hosts: Hosts) -> Edge {
         let routes = Router::new().route("/", get(|| async { "here" })).route("/panic", get(panic));
         let origins = AllowedOrigins::new(&["https://portal.example".to_owned()]);
-        Edge::new(routes.into(), Policy { hosts, origins, trusted_proxies: Arc::new([]) })
+        Edge::new(routes.into(), Arc::new(Policy { hosts, origins, trusted_proxies: Arc::new([]) }))
     }
 
     async fn panic() -> Response {

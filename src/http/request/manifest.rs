@@ -10,7 +10,7 @@ use crate::graphql::TextLimits;
 use crate::{files, shown};
 
 /// Documents by their ids.
-pub(super) type Manifest = HashMap<String, String>;
+pub(in crate::http) type Manifest = HashMap<String, String>;
 
 /// Why a file of trusted documents cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ struct ApolloOperation {
 ///
 /// # Errors
 /// When it cannot be read, has another form, or has a document that does not parse or is larger than may be executed.
-pub(super) fn read_manifest(file: &Path, limits: TextLimits) -> Result<Manifest, ManifestError> {
+pub(in crate::http) fn read_manifest(file: &Path, limits: TextLimits) -> Result<Manifest, ManifestError> {
     let error = |mend: String| ManifestError { file: file.to_owned(), mend };
     let text = files::read_text(file, files::MAX_TABLES).map_err(error)?;
     parse_manifest(&text, limits).map_err(error)

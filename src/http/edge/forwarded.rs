@@ -16,7 +16,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Whether this is the address of a trusted proxy.
-pub(super) fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) -> bool {
+pub(in crate::http) fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) -> bool {
     trusted_proxies.iter().any(|network| network.contains(&address))
 }
 
@@ -24,7 +24,7 @@ pub(super) fn is_trusted(address: IpAddr, trusted_proxies: &[IpNet]) -> bool {
 ///
 /// Each proxy adds to the end who called it, so it is read from there, as long as those who wrote it are trusted: what stands further left
 /// may be made up by the caller.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+pub(in crate::http) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
     if !is_trusted(peer, trusted_proxies) {
         return peer;
     }
@@ -61,7 +61,7 @@ fn parse_address(entry: &str) -> Option<IpAddr> {
 }
 
 /// The host and the port by which the nearest proxy was called, if it tells. Proxies add to the end, or replace what was there.
-pub(super) fn told_host(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+pub(in crate::http) fn told_host(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     if headers.contains_key(X_FORWARDED_HOST) {
         let line = headers.get_all(X_FORWARDED_HOST).iter().next_back()?.to_str().ok()?;
         return line.rsplit(',').next().map(str::trim).map(Cow::Borrowed);
@@ -71,7 +71,7 @@ pub(super) fn told_host(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 
 /// Whether the proxies tell that they were called over this scheme, if they tell. Where several say different things, each may be right: it
 /// depends on which of them ends TLS.
-pub(super) fn told_scheme_is(headers: &HeaderMap, scheme: &str) -> Option<bool> {
+pub(in crate::http) fn told_scheme_is(headers: &HeaderMap, scheme: &str) -> Option<bool> {
     let is_it = |told: &str| {
         let told = match told.trim() {
             // Of a WebSocket some tell its own.

@@ -3,15 +3,15 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::request::Object;
 use crate::access::{Credentials, Ignored};
+use crate::http::request::Object;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What a request brings along: `X-Api-Key: KEY`, `Authorization: ApiKey KEY` or `Authorization: Bearer TOKEN` (RFC 6750), the scheme in any
 /// case. What is empty is not there. The first of them counts where there are two keys. A header that comes twice cannot be used: who
 /// added which cannot be told.
-pub(super) fn in_headers(headers: &HeaderMap) -> Credentials<'_> {
+pub(in crate::http) fn in_headers(headers: &HeaderMap) -> Credentials<'_> {
     let (Ok(api_key), Ok(authorization)) = (only(headers, &X_API_KEY), only(headers, &header::AUTHORIZATION)) else {
         return Credentials { unusable: true, ..Credentials::default() };
     };
@@ -48,7 +48,7 @@ fn read_authorization(text: &str) -> Credentials<'_> {
 
 /// The same, kept until it is asked for.
 #[derive(Default)]
-pub(super) struct HeldCredentials {
+pub(in crate::http) struct HeldCredentials {
     api_key: Option<SecretString>,
     token: Option<SecretString>,
     unusable: bool,
@@ -57,14 +57,14 @@ pub(super) struct HeldCredentials {
 
 impl HeldCredentials {
     /// Those of a request's headers.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(in crate::http) fn of(headers: &HeaderMap) -> Self {
         Self::hold(in_headers(headers))
     }
 
     /// These together with those of the payload of a `connection_init`, as the clients of the field send them: `apiKey`, `authorization`,
     /// `authToken` or `token`, or the headers under `headers`. Names are taken in any case, with or without `-` and `_`. The payload's go before
     /// the handshake's. Other things than tokens are called `token` too: what is written as one goes before what is not.
-    pub(super) fn with_payload(self, payload: &Object) -> Self {
+    pub(in crate::http) fn with_payload(self, payload: &Object) -> Self {
         let headers = payload.iter().filter(|(name, _)| plain(name) == "headers").find_map(|(_, value)| value.as_object());
         let texts = |names: &'static [&str]| {
             let members = [Some(payload), headers].into_iter().flatten().flatten();
@@ -90,7 +90,7 @@ impl HeldCredentials {
         Self { api_key: api_key.map(Into::into), token: token.map(Into::into), unusable, ignored }
     }
 
-    pub(super) fn borrow(&self) -> Credentials<'_> {
+    pub(in crate::http) fn borrow(&self) -> Credentials<'_> {
         Credentials {
             api_key: self.api_key.as_ref().map(SecretString::expose_secret),
             token: self.token.as_ref().map(SecretString::expose_secret),

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// What was read from an object. Without this, a list of the members' values in the order of the fields would do too, which nobody means and
 /// nobody between a client and us would understand alike.
-pub(super) struct FromObject<T>(pub T);
+pub(in crate::http) struct FromObject<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for FromObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

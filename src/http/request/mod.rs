@@ -1,5 +1,12 @@
 //! What stands in a request (GraphQL over HTTP, sections "Request" and "Request Parameters").
 
+pub(in crate::http) mod credentials;
+pub(in crate::http) mod documents;
+pub(in crate::http) mod json_object;
+pub(in crate::http) mod manifest;
+pub(in crate::http) mod media_type;
+pub(in crate::http) mod variables;
+
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::mem;
@@ -15,21 +22,21 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::RequestLimits;
-use super::json_object::FromObject;
-use super::media_type::require_json;
-use super::refusal::Refusal;
-use super::variables::GivenVariables;
 use crate::computing::Computing;
 use crate::graphql::{TextLimits, code};
+use crate::http::answer::refusal::Refusal;
+use crate::http::limits::RequestLimits;
+use crate::http::request::json_object::FromObject;
+use crate::http::request::media_type::require_json;
+use crate::http::request::variables::GivenVariables;
 use crate::shown;
 
-pub(super) type Object = serde_json::Map<String, serde_json::Value>;
+pub(in crate::http) type Object = serde_json::Map<String, serde_json::Value>;
 
 /// The parameters of one operation. Other members are ignored, as the specification asks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Params {
+pub(in crate::http) struct Params {
     pub query: Option<String>,
     #[serde(deserialize_with = "not_empty")]
     pub operation_name: Option<String>,
@@ -54,7 +61,7 @@ fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String
 
 /// What a request asks.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(in crate::http) enum Asked {
     /// One operation.
     One(Box<Params>),
     /// A list of operations, answered by a list.
@@ -63,14 +70,19 @@ pub(super) enum Asked {
 
 /// One operation of a list.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(in crate::http) struct Listed {
     pub params: Params,
     /// The operation to the letter, as the body of a request of its own would have it. `None` when it is not in UTF-8 throughout.
     pub text: Option<Bytes>,
 }
 
 /// Reads the body of a POST: of at most so many bytes, and within a time.
-pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize, patience: Duration) -> Result<Bytes, Refusal> {
+pub(in crate::http) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Refusal> {
     require_json(headers)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request is larger than {limit} bytes"));
@@ -93,10 +105,10 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize, pat
 }
 
 /// What is read from so many bytes and more is read by the threads for what takes long: it takes milliseconds.
-pub(super) const LONG: usize = 32 * 1024;
+pub(in crate::http) const LONG: usize = 32 * 1024;
 
 /// Reads so many bytes where it holds up nobody.
-pub(super) async fn read_aside<T: Send + 'static>(
+pub(in crate::http) async fn read_aside<T: Send + 'static>(
     computing: &Computing,
     bytes: usize,
     read: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
@@ -109,12 +121,12 @@ pub(super) async fn read_aside<T: Send + 'static>(
 }
 
 /// Whether the body of a POST is a list of operations.
-pub(super) fn is_list(body: &[u8]) -> bool {
+pub(in crate::http) fn is_list(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"[")
 }
 
 /// Understands the body of a POST. What is read from it is dropped, converted and compared by recursion, so it must not be deep.
-pub(super) fn parse_body(bytes: &Bytes, limits: &RequestLimits) -> Result<Asked, Refusal> {
+pub(in crate::http) fn parse_body(bytes: &Bytes, limits: &RequestLimits) -> Result<Asked, Refusal> {
     let RequestLimits { batch, text, .. } = *limits;
     text.check_json("the request", bytes).map_err(too_complex)?;
     let not_understood = |error: serde_json::Error| {
@@ -159,7 +171,7 @@ fn parse_object<T: DeserializeOwned>(name: &str, text: &str, limits: TextLimits)
 }
 
 /// Understands the query of a GET's address. A parameter stands there once: caches and firewalls differ in which of two counts.
-pub(super) fn parse_query_string(query: &[u8], limits: TextLimits) -> Result<Asked, Refusal> {
+pub(in crate::http) fn parse_query_string(query: &[u8], limits: TextLimits) -> Result<Asked, Refusal> {
     const NAMES: [&str; 5] = ["query", "operationName", "documentId", "variables", "extensions"];
     let mut params = Params::default();
     let mut seen = [false; NAMES.len()];

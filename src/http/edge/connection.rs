@@ -6,7 +6,7 @@ use crate::listener::{Peer, Trust};
 
 /// The connection of a request. Routes that the router finds have it among the extensions of the request.
 #[derive(Clone, Debug)]
-pub(super) struct Connection {
+pub(in crate::http) struct Connection {
     /// The address at its other end.
     pub peer: IpAddr,
     /// Whether it has our own TLS.

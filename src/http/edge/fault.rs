@@ -4,20 +4,20 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::accept::MediaType;
-use super::answer::Answer;
-use super::refusal::Refusal;
-use super::security_headers;
 use crate::graphql::code;
+use crate::http::answer::Answer;
+use crate::http::answer::refusal::Refusal;
+use crate::http::edge::security_headers;
+use crate::http::negotiation::accept::MediaType;
 use crate::listener::Fault;
 
 /// The answer to a fault.
-pub(super) fn answer(fault: Fault) -> Response<Body> {
+pub(in crate::http) fn answer(fault: Fault) -> Response<Body> {
     write(fault, false)
 }
 
 /// The same over our own TLS.
-pub(super) fn answer_over_tls(fault: Fault) -> Response<Body> {
+pub(in crate::http) fn answer_over_tls(fault: Fault) -> Response<Body> {
     write(fault, true)
 }
 

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
 /// Adds them.
-pub(super) fn add(headers: &mut HeaderMap, is_tls: bool) {
+pub(in crate::http) fn add(headers: &mut HeaderMap, is_tls: bool) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if is_tls {
         // Browsers that have called over our TLS do so for a year (RFC 6797).

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
-use super::origin::AllowedOrigins;
+use crate::http::edge::origin::AllowedOrigins;
 
 /// For how long browsers may remember the permission, in seconds: as long as they do at most.
 const REMEMBER: HeaderValue = HeaderValue::from_static("7200");
@@ -28,7 +28,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 
 /// Who may read an answer.
 #[derive(Debug)]
-pub(super) struct Sharing {
+pub(in crate::http) struct Sharing {
     /// The origin of the page, if it may.
     origin: Option<HeaderValue>,
     /// What a preflight asks for.
@@ -88,7 +88,7 @@ fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// The answer to a browser's question, without what [`Sharing::tell`] adds; `None` when the request is none.
-pub(super) fn answer_preflight(request: &Request) -> Option<Response> {
+pub(in crate::http) fn answer_preflight(request: &Request) -> Option<Response> {
     let asks = *request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     asks.then(|| {
         let mut response = Response::new(Body::empty());

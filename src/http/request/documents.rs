@@ -11,11 +11,11 @@ use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 
-use super::manifest::{Manifest, ManifestError, read_manifest};
-use super::refusal::Refusal;
-use super::request::{Object, Params};
 use crate::file_stamp::FileStamp;
 use crate::graphql::{TextLimits, code};
+use crate::http::answer::refusal::Refusal;
+use crate::http::request::manifest::{Manifest, ManifestError, read_manifest};
+use crate::http::request::{Object, Params};
 
 /// What a remembered document takes in memory besides its text, in bytes.
 const OVERHEAD: usize = 200;
@@ -103,12 +103,12 @@ impl Documents {
     }
 
     /// Tells the trusted documents from former ones. What is resolved after this was read is resolved by documents of this version or a later one.
-    pub(super) fn version(&self) -> u64 {
+    pub(in crate::http) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
     /// The document that the request means.
-    pub(super) fn resolve(&self, params: &mut Params) -> Result<String, Refusal> {
+    pub(in crate::http) fn resolve(&self, params: &mut Params) -> Result<String, Refusal> {
         let trusted = Arc::clone(&self.trusted.read());
         let sent = params.query.take().filter(|query| !query.trim().is_empty());
         let hash = params.extensions.as_ref().and_then(|extensions| extensions.get("persistedQuery"));

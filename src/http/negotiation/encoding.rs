@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use flate2::write::GzEncoder;
 
+use super::quality::weighted;
 use crate::answers::ENCODINGS;
 use crate::computing::Computing;
 
@@ -13,14 +14,14 @@ use crate::computing::Computing;
 const WORTH_ENCODING: usize = 1024;
 
 /// Bodies of so many bytes and more are gone through by the threads for what takes long.
-pub(super) const LONG: usize = 64 * 1024;
+pub(in crate::http) const LONG: usize = 64 * 1024;
 
 /// How much is encoded between two looks at whether anybody waits for it: some milliseconds at most.
 const PIECE: usize = 64 * 1024;
 
 /// A way to make a body shorter. Those named first are preferred among those that the caller likes alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Encoding {
+pub(in crate::http) enum Encoding {
     /// RFC 8878. Here at level 3.
     Zstd,
     /// RFC 7932. Here at quality 4: higher ones cost much more time than they save in bytes.
@@ -46,8 +47,8 @@ impl Encoding {
         if length < WORTH_ENCODING {
             return None;
         }
-        let accepted: Vec<(String, u16)> = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(parse).flatten().collect();
-        let quality = |name: &str| accepted.iter().find(|(coding, _)| coding == name).map(|(_, quality)| *quality);
+        let accepted: Vec<_> = headers.get_all(header::ACCEPT_ENCODING).iter().flat_map(weighted).collect();
+        let quality = |name: &str| accepted.iter().find(|coding| coding.value == name).map(|coding| coding.quality);
         let of = |encoding: Self| {
             let alias = (encoding == Self::Gzip).then(|| quality("x-gzip")).flatten();
             quality(encoding.name()).or(alias).or_else(|| quality("*")).unwrap_or(0)
@@ -103,19 +104,6 @@ async fn write(encoder: &mut impl Write, body: &[u8], pause: impl AsyncFn()) -> 
         pause().await;
     }
     Ok(())
-}
-
-/// The codings of a header and how much each is liked, in thousandths.
-fn parse(value: &axum::http::HeaderValue) -> Option<impl Iterator<Item = (String, u16)>> {
-    Some(value.to_str().ok()?.split(',').filter_map(|part| {
-        let mut parts = part.split(';').map(str::trim);
-        let coding = parts.next()?.to_ascii_lowercase();
-        let quality = parts.find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")));
-        let quality = quality.map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
-        let quality = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
-        Some((coding, quality))
-    }))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::shown;
 
 /// Variables that are not read yet: the text of a JSON object, or nothing.
 #[derive(Debug, Default)]
-pub(super) struct GivenVariables(Option<Box<RawValue>>);
+pub(in crate::http) struct GivenVariables(Option<Box<RawValue>>);
 
 impl<'de> Deserialize<'de> for GivenVariables {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for Named<'_> {
 ///
 /// # Errors
 /// When one is missing that must be there, or is null, or a list where an input object is expected. It names the variable.
-pub(super) fn settle(declared: &[Positioned<VariableDefinition>], mut given: Variables) -> Result<Variables, ServerError> {
+pub(in crate::http) fn settle(declared: &[Positioned<VariableDefinition>], mut given: Variables) -> Result<Variables, ServerError> {
     let mut taken = 0;
     for definition in declared {
         let VariableDefinition { name, var_type, default_value, .. } = &definition.node;
@@ -129,7 +129,7 @@ fn is_input_object(of_type: &BaseType) -> bool {
 }
 
 /// What a value takes in memory, about, in bytes.
-pub(super) fn weight(value: &Value) -> usize {
+pub(in crate::http) fn weight(value: &Value) -> usize {
     /// What an entry of an object takes besides its value and its name.
     const ENTRY: usize = 48;
     let within = match value {

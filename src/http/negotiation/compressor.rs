@@ -7,14 +7,14 @@ use axum::body::Bytes;
 use brotli::CompressorWriter;
 use flate2::write::GzEncoder;
 
-use super::Encoding;
+use super::encoding::Encoding;
 
 /// Brotli's window, as a power of two of bytes, and its quality.
 const BROTLI_WINDOW: u32 = 20;
 const BROTLI_QUALITY: u32 = 4;
 
 /// Encodes a body of any length. Each piece is passed on as far as the encoder has it.
-pub(super) enum Compressor {
+pub(in crate::http) enum Compressor {
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     Brotli(Box<CompressorWriter<Vec<u8>>>),
     Gzip(GzEncoder<Vec<u8>>),

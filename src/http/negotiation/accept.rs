@@ -2,6 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+use super::quality::{Weighted, weighted};
+
 /// What a caller accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
@@ -24,8 +26,7 @@ impl Accepted {
         if values.all(|value| value.as_bytes().iter().all(|byte| matches!(byte, b' ' | b'\t' | b','))) {
             return Some(Self { media_type: Some(MediaType::Json), events: false });
         }
-        let values = headers.get_all(header::ACCEPT).iter();
-        let ranges: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
+        let ranges = Range::all(headers);
         let media_type = MediaType::choose(&ranges);
         let events = ranges.iter().any(|range| range.essence == "text/event-stream" && range.quality > 0);
         (media_type.is_some() || events).then_some(Self { media_type, events })
@@ -70,7 +71,7 @@ impl MediaType {
 
 /// The form in which figures are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exposition {
+pub(in crate::http) enum Exposition {
     OpenMetrics,
     /// The text format of Prometheus, version 0.0.4.
     Text,
@@ -79,8 +80,7 @@ pub(super) enum Exposition {
 impl Exposition {
     /// The form that the caller likes best. Whoever accepts neither gets the one that everything reads.
     pub fn of(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
-        let ranges: Vec<_> = values.flat_map(|v| v.split(',')).filter_map(Range::parse).collect();
+        let ranges = Range::all(headers);
         if ranges.is_empty() {
             return Self::OpenMetrics;
         }
@@ -126,21 +126,21 @@ struct Range {
     quality: u16,
 }
 
-impl Range {
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(';').map(str::trim);
-        let essence = parts.next()?.to_ascii_lowercase();
+impl From<Weighted> for Range {
+    fn from(Weighted { value: essence, quality }: Weighted) -> Self {
         let specificity = match essence.as_str() {
-            "" => return None,
             "*/*" => 0,
             other if other.ends_with("/*") => 1,
             _ => 2,
         };
-        let quality = parts.find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")));
-        let quality = quality.map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
-        let quality = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
-        Some(Self { essence, specificity, quality })
+        Self { essence, specificity, quality }
+    }
+}
+
+impl Range {
+    /// All that the request accepts.
+    fn all(headers: &HeaderMap) -> Vec<Self> {
+        headers.get_all(header::ACCEPT).iter().flat_map(weighted).map(Self::from).collect()
     }
 
     fn covers_essence(&self, essence: &str) -> bool {

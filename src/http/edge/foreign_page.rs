@@ -7,59 +7,25 @@
 //!
 //! Where nobody has to prove anything, pages of hosts that are not ours are refused in any case (`hosts.rs`).
 
-use std::sync::Arc;
-
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use tracing::info;
 
-use super::HttpState;
-use super::connection::Connection;
-use super::forwarded::{is_trusted, told_host, told_scheme_is};
-use super::media_type;
-use super::refusal::Refusal;
-use crate::origin::{AllowedOrigin, Authority, Origin};
+use crate::http::answer::refusal::Refusal;
+use crate::http::edge::connection::Connection;
+use crate::http::edge::forwarded::{is_trusted, told_host, told_scheme_is};
+use crate::http::edge::origin::{SEC_FETCH_SITE, only};
+use crate::http::edge::policy::Policy;
+use crate::http::request::media_type;
+use crate::origin::{Authority, Origin};
 use crate::shown;
-
-/// What browsers tell of the page: whether it is of the server that it calls. Only to servers over TLS and on this machine.
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Headers that no browser sends for a page without asking first.
 const PREFLIGHTED: [HeaderName; 3] =
     [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("graphql-require-preflight")];
 
-/// The origins whose pages may call, such as `https://portal.example`.
-#[derive(Clone, Debug, Default)]
-pub struct AllowedOrigins(Arc<[AllowedOrigin]>);
-
-impl AllowedOrigins {
-    /// These. What cannot be an origin is never one.
-    #[must_use]
-    pub fn new(origins: &[String]) -> Self {
-        Self(origins.iter().filter_map(|origin| AllowedOrigin::parse(origin).ok()).collect())
-    }
-
-    /// Whether no page but our own may call.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The origin of the page, if it may call.
-    pub(super) fn find<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
-        let origin = only(headers, &header::ORIGIN)?;
-        self.0.iter().any(|allowed| allowed.matches(origin.as_bytes())).then_some(origin)
-    }
-}
-
-/// The only value of a header; `None` when there is another one beside it.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
 /// Refuses the request of a foreign page for which no browser has asked permission. Each refusal is a line in the audit log.
-pub(super) fn refuse_foreign_page(state: &HttpState, connection: &Connection, head: &Parts) -> Result<(), Refusal> {
+pub(in crate::http) fn refuse_foreign_page(policy: &Policy, connection: &Connection, head: &Parts) -> Result<(), Refusal> {
     let headers = &head.headers;
     let (site, origin) = (headers.get(&SEC_FETCH_SITE), headers.get(header::ORIGIN));
     if site.is_none() && origin.is_none() {
@@ -67,10 +33,10 @@ pub(super) fn refuse_foreign_page(state: &HttpState, connection: &Connection, he
     }
     let is_own = match site {
         Some(site) => site == "same-origin" || site == "none",
-        None => is_own_page(state, connection, head),
+        None => is_own_page(policy, connection, head),
     };
-    let asked = || state.hosts.allow_page(origin) && needs_preflight(headers);
-    if is_own || state.origins.find(headers).is_some() || asked() {
+    let asked = || policy.hosts.allow_page(origin) && needs_preflight(headers);
+    if is_own || policy.origins.find(headers).is_some() || asked() {
         return Ok(());
     }
     let origin = origin.map(|origin| shown::cut(&String::from_utf8_lossy(origin.as_bytes())).into_owned());
@@ -79,10 +45,10 @@ pub(super) fn refuse_foreign_page(state: &HttpState, connection: &Connection, he
 }
 
 /// Whether the page comes from here, as far as its origin tells. Older browsers give no more than that.
-fn is_own_page(state: &HttpState, connection: &Connection, head: &Parts) -> bool {
+fn is_own_page(policy: &Policy, connection: &Connection, head: &Parts) -> bool {
     let headers = &head.headers;
     let Some(origin) = only(headers, &header::ORIGIN).and_then(|origin| Origin::parse(origin.to_str().ok()?)) else { return false };
-    let proxied = is_trusted(connection.peer, &state.trusted_proxies);
+    let proxied = is_trusted(connection.peer, &policy.trusted_proxies);
     let told = if proxied { told_host(headers) } else { None };
     let called = match (&told, head.uri.authority()) {
         (Some(told), _) => Some(told.as_ref()),

@@ -1,5 +1,11 @@
 //! What an answer is before it is written: status, body, and how long clients may keep it.
 
+pub(in crate::http) mod cache;
+pub(in crate::http) mod refusal;
+pub(in crate::http) mod respond;
+pub(in crate::http) mod unbuffered;
+pub(in crate::http) mod unsent;
+
 use std::time::Duration;
 
 use async_graphql::{ServerError, Value};
@@ -9,15 +15,15 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::error;
 
-use super::unsent::{Full, Share, Unsent};
 use crate::access::Principal;
 use crate::answers::Finished;
 use crate::graphql::Json;
+use crate::http::answer::unsent::{Full, Share, Unsent};
 use crate::telemetry::explain;
 
 /// An answer to a request, whatever its media type and encoding will be.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(in crate::http) struct Answer {
     pub status: StatusCode,
     pub body: Bytes,
     /// Headers of this answer besides those that every answer gets.
@@ -31,7 +37,7 @@ pub(super) struct Answer {
 
 /// What a client may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keeping {
+pub(in crate::http) enum Keeping {
     /// Nothing: errors, mutations, and answers that had to be live.
     Never,
     /// The answer, if it asks before each use whether it still holds.
@@ -51,7 +57,7 @@ impl Serialize for Payload<'_> {
 }
 
 /// What an event or a message tells of a response, written already.
-pub(super) struct Told {
+pub(in crate::http) struct Told {
     pub has_errors: bool,
     /// The payload of an event or a message.
     pub payload: Box<RawValue>,
@@ -155,6 +161,6 @@ impl Answer {
 }
 
 /// Whether the document was executed, and not refused before. Errors of execution name the field that failed.
-pub(super) fn is_executed(response: &async_graphql::Response) -> bool {
+pub(in crate::http) fn is_executed(response: &async_graphql::Response) -> bool {
     response.data != Value::Null || response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty())
 }

@@ -4,15 +4,15 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::accept::MediaType;
-use super::answer::{Answer, Keeping};
-use super::unsent::Full;
 use crate::access::{self, Lapse};
 use crate::graphql::{ApiError, code, coded_error};
+use crate::http::answer::unsent::Full;
+use crate::http::answer::{Answer, Keeping};
+use crate::http::negotiation::accept::MediaType;
 
 /// Why a request is not executed.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::http) struct Refusal {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: String,

@@ -19,13 +19,13 @@ pub struct Unsent(ConcurrencyLimit);
 
 /// The part of an answer. It is given back when its last clone is dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Share {
+pub(in crate::http) struct Share {
     _permit: Arc<Permit>,
 }
 
 /// There is no room for another answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Full {
+pub(in crate::http) enum Full {
     #[error(
         "answers to you that you have not taken yet hold as much as you may have of limits.unsent_bytes; take them first, or ask for less at a time"
     )]
@@ -45,7 +45,7 @@ impl Unsent {
     ///
     /// # Errors
     /// When there is no room for them.
-    pub(super) fn share(&self, principal: &Principal, bytes: usize) -> Result<Option<Share>, Full> {
+    pub(in crate::http) fn share(&self, principal: &Principal, bytes: usize) -> Result<Option<Share>, Full> {
         if bytes < COUNTED {
             return Ok(None);
         }
@@ -59,7 +59,7 @@ impl Unsent {
 
 impl Share {
     /// The same bytes, which hold their part as long as anybody holds them.
-    pub(super) fn attach(&self, bytes: Bytes) -> Bytes {
+    pub(in crate::http) fn attach(&self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Held { bytes, _share: self.clone() })
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::refusal::Refusal;
+use crate::http::answer::refusal::Refusal;
 
 /// What nearly everybody sends.
 const JSON: &str = "application/json";
@@ -11,12 +11,12 @@ const JSON: &str = "application/json";
 const REPEATED: usize = 100;
 
 /// Whether the body is called JSON.
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
+pub(in crate::http) fn is_json(headers: &HeaderMap) -> bool {
     content_type(headers).is_some_and(|content_type| essence(content_type).eq_ignore_ascii_case(JSON))
 }
 
 /// Refuses a body that is not JSON in UTF-8 as it is.
-pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(in crate::http) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     require_bare(headers)?;
     let content_type = content_type(headers).unwrap_or_default();
     if content_type == JSON {

@@ -9,18 +9,18 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 use tracing::error;
 
-use super::HttpState;
-use super::accept::MediaType;
-use super::answer::{Answer, Keeping};
-use super::encoding::{Encoding, LONG};
 use crate::answers::Finished;
+use crate::http::answer::{Answer, Keeping};
+use crate::http::negotiation::accept::MediaType;
+use crate::http::negotiation::encoding::{Encoding, LONG};
+use crate::http::state::HttpState;
 use crate::telemetry::explain;
 
 /// What of a request decides about the answer to a GET, besides its address.
 const VARY: &str = "Accept, Accept-Encoding, Authorization, X-Api-Key";
 
 /// Writes the answer as the caller likes it best. A finished one is encoded once and then kept so.
-pub(super) async fn respond(
+pub(in crate::http) async fn respond(
     answer: Answer,
     media_type: MediaType,
     headers: &HeaderMap,
@@ -115,7 +115,7 @@ fn knows(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 }
 
 /// The answer to a caller who accepts no media type that there is.
-pub(super) fn not_acceptable() -> Response {
+pub(in crate::http) fn not_acceptable() -> Response {
     let sentence = "accept application/graphql-response+json, application/json or text/event-stream";
     (StatusCode::NOT_ACCEPTABLE, sentence).into_response()
 }

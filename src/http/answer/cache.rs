@@ -5,12 +5,12 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::Method;
 
-use super::accept::MediaType;
-use super::answer::{Answer, Keeping};
 use crate::access::View;
 use crate::allocations::Allocations;
 use crate::answers::{AnswerKey, Answers, Dependencies, Finished, Present};
 use crate::clock::SharedClock;
+use crate::http::answer::{Answer, Keeping};
+use crate::http::negotiation::accept::MediaType;
 
 /// The finished answers and what tells whether they are valid.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub struct AnswerCache {
 
 impl AnswerCache {
     /// The finished answer to a request to the letter, by trusted documents of this version, or the key under which its answer is to be kept.
-    pub(super) fn find(
+    pub(in crate::http) fn find(
         &self,
         view: &View,
         method: &Method,
@@ -45,7 +45,7 @@ impl AnswerCache {
     }
 
     /// Keeps the answer to a query if its dependencies allow, and notes what its caller may keep.
-    pub(super) fn keep(&self, key: AnswerKey, answer: &mut Answer, dependencies: &Dependencies, view: &View) {
+    pub(in crate::http) fn keep(&self, key: AnswerKey, answer: &mut Answer, dependencies: &Dependencies, view: &View) {
         answer.finished = self.answers.put(key, &answer.body, dependencies, self.present(view));
         answer.keeping = match &answer.finished {
             Some(finished) => self.remaining_freshness(finished),
