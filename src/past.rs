@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::quota::usage::{Segment, segments};
 use crate::quota::{Run, TenantId, TimeRange};
-use crate::store::{RunKey, RunScan, SnapshotQuery, Store, StoreError};
+use crate::store::{History, RunKey, RunScan, SnapshotQuery, StoreError};
 use crate::work::{self, Work};
 
 /// What is read at once.
@@ -44,7 +44,7 @@ const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
 /// # Errors
 /// The database's, and when the work is given up.
 pub async fn read_past<T: Send>(
-    store: &dyn Store,
+    store: &dyn History,
     tenants: &[TenantId],
     part: Part,
     work: &Work,
@@ -68,7 +68,7 @@ pub async fn read_past<T: Send>(
 }
 
 struct Reading<'a> {
-    store: &'a dyn Store,
+    store: &'a dyn History,
     part: Part,
     work: &'a Work,
     pieces: Pieces,

@@ -6,7 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use crate::quota::{Run, TenantId, TimeRange, changes};
-use crate::store::{RecordedChange, SnapshotQuery, Store, StoreError};
+use crate::store::{History, RecordedChange, SnapshotQuery, StoreError};
 
 /// How much history is read at first. Tenants may be many, and may change with every sample.
 const FIRST_WINDOW: SignedDuration = SignedDuration::from_mins(30);
@@ -56,7 +56,11 @@ impl Replay {
     }
 
     /// The changes of the next window, in their order.
-    pub(super) async fn next_window(&mut self, store: &dyn Store, tenants: &[TenantId]) -> Result<Vec<RecordedChange>, StoreError> {
+    pub(super) async fn next_window(
+        &mut self,
+        store: &dyn History,
+        tenants: &[TenantId],
+    ) -> Result<Vec<RecordedChange>, StoreError> {
         if !self.begun {
             match earliest_run(store, tenants).await? {
                 Some(earliest) => self.from = self.from.max(earliest),
@@ -111,7 +115,7 @@ fn place(changes: &mut [RecordedChange], last: &mut Option<Timestamp>) {
     }
 }
 
-async fn earliest_run(store: &dyn Store, tenants: &[TenantId]) -> Result<Option<Timestamp>, StoreError> {
+async fn earliest_run(store: &dyn History, tenants: &[TenantId]) -> Result<Option<Timestamp>, StoreError> {
     let first = SnapshotQuery { limit: 1, ..SnapshotQuery::default() };
     let pages = store.snapshots(tenants, &first).await?;
     Ok(pages.iter().filter_map(|(_, page)| page.runs.first()).map(|run| run.first_at).min())

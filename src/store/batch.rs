@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::imports::ImportedRuns;
 use super::instant::cut;
+use super::recording::Observation;
+use super::schedule::{CollectionError, CollectionStatus};
 use super::shaping::newest_answer;
-use super::{CollectionError, CollectionStatus, ImportedRuns, Observation};
 use crate::quota::fleet::{self, Step};
 use crate::quota::recording::{Effect, History};
 use crate::quota::{Change, MAX_SPACE_TYPES_EVER, Run, Sample, TenantId};

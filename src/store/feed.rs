@@ -1,7 +1,9 @@
-//! The feed of changes, as both backends keep it. Pure.
+//! The feed of changes.
 
 use jiff::{Timestamp, ToSpan as _};
+use tokio::sync::watch;
 
+use super::error::StoreError;
 use crate::quota::{Change, SpaceAllocation, SpaceTypeAllocation, TenantId};
 
 /// A recorded change of a tenant's newest answer.
@@ -22,6 +24,33 @@ pub struct FeedBounds {
     pub oldest: Timestamp,
     /// Nothing is kept after it.
     pub newest: Timestamp,
+}
+
+/// The feed of changes, in the order of recording.
+#[async_trait::async_trait]
+pub trait Feed: Send + Sync {
+    /// The changes of the feed after a place, in the order of recording, at most `limit`; of these tenants, or of all. What is committed
+    /// later comes after all that this gives. One statement.
+    async fn changes_after(
+        &self,
+        place: Timestamp,
+        tenants: Option<&[TenantId]>,
+        limit: u32,
+    ) -> Result<Vec<RecordedChange>, StoreError>;
+
+    /// The bounds of the feed; `None` while it is empty.
+    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError>;
+
+    /// Removes up to `limit` of the oldest changes of the feed that lie before a place, but never the newest one. Gives how many.
+    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Is marked as changed when something was added to the feed: by this store at once, by others only while
+    /// [`Feed::listen_for_changes`] runs. A mark may be missing, so look now and then too.
+    fn feed_signal(&self) -> watch::Receiver<()>;
+
+    /// Listens for what others add to the feed, and marks [`Feed::feed_signal`]. Ends only by an error, when the database is away;
+    /// never where others cannot be heard at all.
+    async fn listen_for_changes(&self) -> Result<(), StoreError>;
 }
 
 /// Gives changes their places after the newest one that is kept. They are ordered by their observation.

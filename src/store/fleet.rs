@@ -1,14 +1,15 @@
-//! The log of changes as it is stored (see [`crate::quota::fleet`]), and how it is packed. What both backends share; pure.
+//! The log of changes as it is stored (see [`crate::quota::fleet`]), and how it is packed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use jiff::civil::{Date, date};
 use jiff::{Timestamp, ToSpan as _};
+use tokio::sync::mpsc;
 
-use super::StoreError;
-use crate::quota::TenantId;
+use super::error::StoreError;
 use crate::quota::fleet::{Change, DayChanges, Opening, day_of, pack_day};
+use crate::quota::{TenantId, TimeRange};
 
 /// Changes that are packed in one transaction at most, which bounds the memory that it takes.
 pub(super) const PACKED_AT_ONCE: i64 = 200_000;
@@ -32,7 +33,7 @@ pub struct FleetMark {
     pub version: i64,
 }
 
-/// A part of the log, in the order in which [`Store::read_fleet`](super::Store::read_fleet) gives them.
+/// A part of the log, in the order in which [`FleetLog::read_fleet`] gives them.
 #[derive(Clone, Debug)]
 pub enum FleetPart {
     /// Comes first.
@@ -63,6 +64,25 @@ pub struct PackWhen {
     pub at_least: u32,
     /// Or as soon as one is from before this instant.
     pub older_than: Timestamp,
+}
+
+/// The log of changes that sums over tenants are computed from.
+#[async_trait::async_trait]
+pub trait FleetLog: Send + Sync {
+    /// Every tenant that was ever registered, as the log of changes knows it.
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError>;
+
+    /// Reads the log of changes as far as sums over the range need it, into `parts`, for a reader that may go on from `resume`. Ends early
+    /// when the reader is gone. What is read is of one moment.
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError>;
+
+    /// Packs changes of the log, if it is time, and says how many; 0 also while another replica packs. To be called until it is 0.
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError>;
 }
 
 /// What packing changes writes.

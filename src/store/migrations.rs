@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// The table that says which migrations a database has, and by being there that the database is ours.
 pub(super) const MARK: &str = "quotagraph_migrations";

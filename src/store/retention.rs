@@ -1,8 +1,9 @@
-//! What becomes of old history, as far as both backends share it. Pure.
+//! What becomes of old history.
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::batch::Changes;
+use super::error::StoreError;
 use crate::quota::retention::{Grain, day_start, forget, thin};
 use crate::quota::{Run, TenantId};
 
@@ -13,6 +14,17 @@ pub struct Retention {
     pub keep_from: Option<Timestamp>,
     /// What is before the UTC day of this instant is thinned.
     pub thin_before: Option<(Timestamp, Grain)>,
+}
+
+/// What becomes of old history.
+#[async_trait::async_trait]
+pub trait HistoryRetention: Send + Sync {
+    /// Some tenants, `limit` at most, of which something is to be thinned or forgotten.
+    async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError>;
+
+    /// Thins and forgets a part of a tenant's old history in one transaction, with the log of changes, and says by how many runs it became less;
+    /// `None` when another replica is at it. To be called until the tenant is no longer due.
+    async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError>;
 }
 
 /// Runs of a type that are forgotten in one transaction at most.

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::quota::{Label, Run, SpaceAllocation, TenantId};
 
-use super::{RunScan, SnapshotPage, SnapshotQuery};
-
 /// The newest answer of each tenant, out of the newest run of each of its types.
 pub(super) fn newest_answers(newest: BTreeMap<TenantId, Vec<Run>>) -> Vec<(TenantId, SpaceAllocation)> {
     newest.into_iter().filter_map(|(tenant, runs)| Some((tenant, newest_answer(runs.iter())?))).collect()
@@ -19,29 +17,6 @@ pub(super) fn newest_answer<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> 
     let observed_at = runs.clone().map(|run| run.ended_at.unwrap_or(run.last_at).max(run.last_at)).max()?;
     let listed = runs.filter(|run| run.last_at == observed_at).map(Run::value).collect();
     Some(SpaceAllocation::new(observed_at, listed))
-}
-
-impl SnapshotQuery {
-    /// Makes the page out of the runs that were read, one more than asked for if there are more, in the direction asked.
-    pub(super) fn cut_page(&self, mut runs: Vec<Run>) -> SnapshotPage {
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let more = runs.len() > limit;
-        runs.truncate(limit);
-        if self.backwards {
-            runs.reverse();
-        }
-        SnapshotPage { runs, more }
-    }
-}
-
-impl RunScan {
-    /// Makes the page out of the runs that were read, one more than asked for if there are more.
-    pub(super) fn cut_page(&self, mut runs: Vec<Run>) -> SnapshotPage {
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let more = runs.len() > limit;
-        runs.truncate(limit);
-        SnapshotPage { runs, more }
-    }
 }
 
 /// Labels out of a JSON object, sorted by key.

@@ -2,15 +2,17 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
+use tokio::sync::watch;
+use tracing::info;
 
+use super::PostgresStore;
+use super::listening::{self, CHANNEL, Pooled};
 use super::row::{Instant, Place, read_instant, read_tenant};
-use super::statement::{Lock, Tx, column, lock, query};
+use super::statement::{Lock, Tx, attempt, column, failed, lock, query};
 use crate::quota::{Change, TenantId};
-use crate::store::feed::{FeedBounds, RecordedChange, place, read_answer, write_types};
-
-/// Where replicas tell each other that changes were recorded. The message is empty: readers look for themselves.
-pub(super) const CHANNEL: &str = "quotagraph_changes";
+use crate::store::feed::{place, read_answer, write_types};
+use crate::store::{Feed, FeedBounds, RecordedChange, StoreError};
 
 const INSERT: &str = "
 insert into space_changes (recorded_at, observed_at, before_at, tenant_no, before_types, after_types)
@@ -63,32 +65,56 @@ pub(super) async fn append(tx: &mut Tx<'_>, observed: &[(TenantId, Change)]) -> 
     query("select pg_notify($1, '')").bind(CHANNEL).execute(&mut **tx).await.map(drop)
 }
 
-pub(super) async fn after(
-    pool: &PgPool,
-    place: Timestamp,
-    tenants: Option<&[TenantId]>,
-    limit: u32,
-) -> Result<Vec<RecordedChange>, sqlx::Error> {
-    let tenants = tenants.map(|ids| ids.iter().map(TenantId::to_string).collect::<Vec<_>>());
-    let mut tx = pool.begin().await?;
-    let rows = query(AFTER).bind(Place(place)).bind(tenants).bind(i64::from(limit)).fetch_all(&mut *tx).await?;
-    tx.commit().await?;
-    rows.iter().map(read_change).collect()
-}
+#[async_trait::async_trait]
+impl Feed for PostgresStore {
+    async fn changes_after(
+        &self,
+        place: Timestamp,
+        tenants: Option<&[TenantId]>,
+        limit: u32,
+    ) -> Result<Vec<RecordedChange>, StoreError> {
+        attempt("reading of changes", async {
+            let tenants = tenants.map(|ids| ids.iter().map(TenantId::to_string).collect::<Vec<_>>());
+            let mut tx = self.pool.begin().await?;
+            let rows = query(AFTER).bind(Place(place)).bind(tenants).bind(i64::from(limit)).fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            rows.iter().map(read_change).collect()
+        })
+        .await
+    }
 
-pub(super) async fn bounds(pool: &PgPool) -> Result<Option<FeedBounds>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let row = query(BOUNDS).bind(true).fetch_one(&mut *tx).await?;
-    tx.commit().await?;
-    let (oldest, newest): (Option<Place>, Option<Place>) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(oldest.zip(newest).map(|(oldest, newest)| FeedBounds { oldest: oldest.0, newest: newest.0 }))
-}
+    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError> {
+        attempt("reading of changes", async {
+            let mut tx = self.pool.begin().await?;
+            let row = query(BOUNDS).bind(true).fetch_one(&mut *tx).await?;
+            tx.commit().await?;
+            let (oldest, newest): (Option<Place>, Option<Place>) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(oldest.zip(newest).map(|(oldest, newest)| FeedBounds { oldest: oldest.0, newest: newest.0 }))
+        })
+        .await
+    }
 
-pub(super) async fn prune(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let pruned = query(PRUNE).bind(Place(before)).bind(i64::from(limit)).execute(&mut *tx).await?.rows_affected();
-    tx.commit().await?;
-    Ok(pruned)
+    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        attempt("removing of old changes", async {
+            let mut tx = self.pool.begin().await?;
+            let pruned = query(PRUNE).bind(Place(before)).bind(i64::from(limit)).execute(&mut *tx).await?.rows_affected();
+            tx.commit().await?;
+            Ok(pruned)
+        })
+        .await
+    }
+
+    fn feed_signal(&self) -> watch::Receiver<()> {
+        self.signal.subscribe()
+    }
+
+    async fn listen_for_changes(&self) -> Result<(), StoreError> {
+        if let Some(options) = &self.listening {
+            let Pooled = listening::listen(options.clone(), &self.signal).await.map_err(failed("listening for changes"))?;
+            info!("the database is behind a pooler: what other replicas record is looked for, and found within a second");
+        }
+        std::future::pending().await
+    }
 }
 
 fn read_change(row: &PgRow) -> Result<RecordedChange, sqlx::Error> {

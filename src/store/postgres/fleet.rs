@@ -8,13 +8,14 @@ use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 use tokio::sync::mpsc;
 
+use super::PostgresStore;
 use super::row::{Instant, read_instant, read_tenant};
-use super::statement::{Lock, Tx, column, failed, query};
+use super::statement::{Lock, Tx, attempt, column, failed, query};
 use crate::quota::fleet::{Change, DAY_MILLIS, Opening, Step, day_of, millis};
 use crate::quota::{TenantId, TimeRange};
 use crate::store::fleet::{PACKED_AT_ONCE, Packing, add_day, corrupt, months_beginning, narrow};
 use crate::store::instant::from_millis;
-use crate::store::{FleetMark, FleetPart, FleetTenant, PackWhen, StoreError};
+use crate::store::{FleetLog, FleetMark, FleetPart, FleetTenant, PackWhen, StoreError};
 
 const READING: &str = "reading of the log of changes";
 const PACKING: &str = "packing of the log of changes";
@@ -76,22 +77,42 @@ pub(super) async fn append(tx: &mut Tx<'_>, changes: &[(TenantId, Step)]) -> Res
         .map(drop)
 }
 
-pub(super) async fn tenants(pool: &PgPool) -> Result<Vec<FleetTenant>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    // An argument, if only for form's sake, has the answer come in binary.
-    let rows = query("select tenant_id, tenant_no, holds_until from tenants where $1").bind(true).fetch_all(&mut *tx).await?;
-    tx.commit().await?;
-    let read = |row: &PgRow| {
-        Ok(FleetTenant {
-            id: read_tenant(row)?,
-            tenant_no: row.try_get::<i32, _>(1)?.unsigned_abs(),
-            holds_until: read_instant(row, 2)?,
+#[async_trait::async_trait]
+impl FleetLog for PostgresStore {
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        attempt("reading of tenants", async {
+            let mut tx = self.pool.begin().await?;
+            // An argument, if only for form's sake, has the answer come in binary.
+            let rows =
+                query("select tenant_id, tenant_no, holds_until from tenants where $1").bind(true).fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            let read = |row: &PgRow| {
+                Ok(FleetTenant {
+                    id: read_tenant(row)?,
+                    tenant_no: row.try_get::<i32, _>(1)?.unsigned_abs(),
+                    holds_until: read_instant(row, 2)?,
+                })
+            };
+            rows.iter().map(read).collect()
         })
-    };
-    rows.iter().map(read).collect()
+        .await
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        read(&self.pool, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        pack(&self.pool, when).await
+    }
 }
 
-pub(super) async fn read(
+async fn read(
     pool: &PgPool,
     range: TimeRange,
     resume: Option<FleetMark>,
@@ -130,7 +151,7 @@ pub(super) async fn read(
     tx.commit().await.map_err(failed(READING))
 }
 
-pub(super) async fn pack(pool: &PgPool, when: PackWhen) -> Result<usize, StoreError> {
+async fn pack(pool: &PgPool, when: PackWhen) -> Result<usize, StoreError> {
     let mut tx = pool.begin().await.map_err(failed(PACKING))?;
     if !is_due(&mut tx, when).await.map_err(failed(PACKING))? {
         // The lock must be free before this returns, not some time after.

@@ -3,8 +3,10 @@
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use tokio::sync::watch;
 
-use super::feed::CHANNEL;
 use super::statement::query;
+
+/// Where replicas tell each other that changes were recorded. The message is empty: readers look for themselves.
+pub(super) const CHANNEL: &str = "quotagraph_changes";
 
 /// `SQLSTATE` of a start-up parameter that is refused.
 const PROTOCOL_VIOLATION: &str = "08P01";

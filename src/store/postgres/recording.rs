@@ -6,12 +6,13 @@ use sqlx::Row;
 use sqlx::postgres::PgPool;
 
 use super::row::{Instant, narrow, read_instant, read_runs, read_tenant, run_columns};
+use super::schedule::read_status;
 use super::statement::{Tx, column, failed, query};
-use super::tenants::read_status;
-use super::{feed, fleet};
+use super::{PostgresStore, feed, fleet};
+use crate::quota::recording::Effect;
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
-use crate::store::{Observation, StoreError};
+use crate::store::{Observation, Recording, StoreError};
 
 /// Locks in the order of the ids, so that two batches with tenants in common wait for each other and never in a circle.
 const LOCK_ROWS: &str = "
@@ -82,7 +83,7 @@ from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
     next_due_at, consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until, last_observed_at, holds_until)
 where t.tenant_id = u.tenant_id";
 
-pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
+async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
     if observations.is_empty() {
         return Ok(Recorded::default());
     }
@@ -96,7 +97,7 @@ pub(super) async fn record(pool: &PgPool, observations: &[Observation]) -> Resul
     Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
 }
 
-pub(super) async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
     const ACTION: &str = "adding of runs";
     let mut tx = pool.begin().await.map_err(failed(ACTION))?;
     let rows = lock_rows(&mut tx, vec![tenant.as_str()]).await.map_err(failed(ACTION))?;
@@ -214,4 +215,18 @@ async fn update_rows(tx: &mut Tx<'_>, rows: &[(TenantId, TenantRow)]) -> Result<
         .execute(&mut **tx)
         .await
         .map(drop)
+}
+#[async_trait::async_trait]
+impl Recording for PostgresStore {
+    async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
+        let recorded = record(&self.pool, observations).await.map_err(failed("recording"))?;
+        if recorded.in_feed {
+            self.signal.send_replace(());
+        }
+        Ok(recorded.effects)
+    }
+
+    async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+        insert_runs(&self.pool, tenant, runs).await
+    }
 }

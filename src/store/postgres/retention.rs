@@ -4,13 +4,15 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgPool;
 
-use super::importing::mark_reduced;
+use super::PostgresStore;
+use super::imports::mark_reduced;
 use super::recording::{load_runs, write};
 use super::row::{Instant, read_instant, read_runs, read_tenant, run_columns};
-use super::statement::{Lock, Tx, query};
+use super::statement::{Lock, Tx, attempt, failed, query};
 use crate::quota::{Run, TenantId};
 use crate::store::batch::Stretch;
-use crate::store::retention::{FORGOTTEN_AT_ONCE, Retention, Thinning, forgetting, thinning};
+use crate::store::retention::{FORGOTTEN_AT_ONCE, Thinning, forgetting, thinning};
+use crate::store::{HistoryRetention, Retention, StoreError};
 
 /// `$1` is the end of what is to be thinned, `$2` the start of what is kept; either may be null. Of a type with a second run up to then the first
 /// is not needed.
@@ -56,19 +58,29 @@ where t.tenant_id = $1
 order by s.space_type, s.first_at"
 );
 
-pub(super) async fn due(pool: &PgPool, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let rows = query(DUE)
-        .bind(retention.thin_until().map(Instant))
-        .bind(retention.keep_from.map(Instant))
-        .bind(i64::from(limit))
-        .fetch_all(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    rows.iter().map(read_tenant).collect()
+#[async_trait::async_trait]
+impl HistoryRetention for PostgresStore {
+    async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError> {
+        attempt("looking for old history", async {
+            let mut tx = self.pool.begin().await?;
+            let rows = query(DUE)
+                .bind(retention.thin_until().map(Instant))
+                .bind(retention.keep_from.map(Instant))
+                .bind(i64::from(limit))
+                .fetch_all(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            rows.iter().map(read_tenant).collect()
+        })
+        .await
+    }
+
+    async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError> {
+        retain(&self.pool, tenant, retention).await.map_err(failed("thinning of old history"))
+    }
 }
 
-pub(super) async fn retain(pool: &PgPool, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, sqlx::Error> {
+async fn retain(pool: &PgPool, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let free = query("select pg_try_advisory_xact_lock($1)").bind(Lock::Retention as i64);
     if !free.fetch_one(&mut *tx).await?.try_get::<bool, _>(0)? {

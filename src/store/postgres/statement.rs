@@ -29,6 +29,11 @@ pub(super) async fn lock(tx: &mut Tx<'_>, what: Lock) -> Result<(), sqlx::Error>
     query("select pg_advisory_xact_lock($1)").bind(what as i64).execute(&mut **tx).await.map(drop)
 }
 
+/// Does some work, and says in its error what was tried.
+pub(super) async fn attempt<T>(action: &'static str, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    work.await.map_err(failed(action))
+}
+
 pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| {
         // The driver's own text adds the line of the server's source that refuses.

@@ -11,7 +11,8 @@ use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-use super::{failed, migrating};
+use super::migrating;
+use super::statement::failed;
 use crate::shown;
 use crate::store::{Settings, StoreError};
 

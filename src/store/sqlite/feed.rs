@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tokio::sync::watch;
 
-use super::begin;
+use super::SqliteStore;
 use super::row::{instant, json_rows, read_instant, read_tenant};
+use super::statement::{attempt, begin};
 use crate::quota::{Change, TenantId};
-use crate::store::feed::{FeedBounds, RecordedChange, place, read_answer, write_types};
+use crate::store::feed::{place, read_answer, write_types};
 use crate::store::instant::{from_micros, micros, millis};
+use crate::store::{Feed, FeedBounds, RecordedChange, StoreError};
 
 const INSERT: &str = "
 insert into space_changes (recorded_at, tenant_no, observed_at, before_at, before_types, after_types)
@@ -60,26 +63,44 @@ pub(super) async fn append(connection: &mut SqliteConnection, observed: &[(Tenan
     sqlx::query(INSERT).bind(rows).execute(connection).await.map(drop)
 }
 
-pub(super) async fn after(
-    readers: &SqlitePool,
-    place: Timestamp,
-    tenants: Option<&[TenantId]>,
-    limit: u32,
-) -> Result<Vec<RecordedChange>, sqlx::Error> {
-    let tenants = tenants.map(|ids| json_rows(ids, |id| id.as_str().into()));
-    let rows = sqlx::query(AFTER).bind(micros(place)).bind(tenants).bind(limit).fetch_all(readers).await?;
-    rows.iter().map(read_change).collect()
-}
+#[async_trait::async_trait]
+impl Feed for SqliteStore {
+    async fn changes_after(
+        &self,
+        place: Timestamp,
+        tenants: Option<&[TenantId]>,
+        limit: u32,
+    ) -> Result<Vec<RecordedChange>, StoreError> {
+        attempt("reading of changes", async {
+            let tenants = tenants.map(|ids| json_rows(ids, |id| id.as_str().into()));
+            let rows = sqlx::query(AFTER).bind(micros(place)).bind(tenants).bind(limit).fetch_all(&self.readers).await?;
+            rows.iter().map(read_change).collect()
+        })
+        .await
+    }
 
-pub(super) async fn bounds(readers: &SqlitePool) -> Result<Option<FeedBounds>, sqlx::Error> {
-    read_bounds(&sqlx::query(BOUNDS).fetch_one(readers).await?)
-}
+    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError> {
+        attempt("reading of changes", async { read_bounds(&sqlx::query(BOUNDS).fetch_one(&self.readers).await?) }).await
+    }
 
-pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, sqlx::Error> {
-    let mut tx = begin(writer).await?;
-    let pruned = sqlx::query(PRUNE).bind(micros(before)).bind(limit).execute(&mut *tx).await?.rows_affected();
-    tx.commit().await?;
-    Ok(pruned)
+    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        attempt("removing of old changes", async {
+            let mut tx = begin(&self.writer).await?;
+            let pruned = sqlx::query(PRUNE).bind(micros(before)).bind(limit).execute(&mut *tx).await?.rows_affected();
+            tx.commit().await?;
+            Ok(pruned)
+        })
+        .await
+    }
+
+    fn feed_signal(&self) -> watch::Receiver<()> {
+        self.signal.subscribe()
+    }
+
+    async fn listen_for_changes(&self) -> Result<(), StoreError> {
+        // Another process with the same file is found by looking.
+        std::future::pending().await
+    }
 }
 
 fn read_bounds(row: &SqliteRow) -> Result<Option<FeedBounds>, sqlx::Error> {

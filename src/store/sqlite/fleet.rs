@@ -8,12 +8,13 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use tokio::sync::mpsc;
 
+use super::SqliteStore;
 use super::row::{json_rows, read_instant, read_tenant};
-use super::{begin, failed};
+use super::statement::{attempt, begin, failed};
 use crate::quota::fleet::{Change, DAY_MILLIS, Opening, Step, day_of, millis};
 use crate::quota::{TenantId, TimeRange};
 use crate::store::fleet::{PACKED_AT_ONCE, Packing, add_day, corrupt, months_beginning, narrow};
-use crate::store::{FleetMark, FleetPart, FleetTenant, PackWhen, StoreError};
+use crate::store::{FleetLog, FleetMark, FleetPart, FleetTenant, PackWhen, StoreError};
 
 const READING: &str = "reading of the log of changes";
 const PACKING: &str = "packing of the log of changes";
@@ -62,14 +63,34 @@ pub(super) async fn append(connection: &mut SqliteConnection, changes: &[(Tenant
     sqlx::query(APPEND).bind(given).execute(connection).await.map(drop)
 }
 
-pub(super) async fn tenants(readers: &SqlitePool) -> Result<Vec<FleetTenant>, sqlx::Error> {
-    let rows = sqlx::query("select tenant_id, tenant_no, holds_until from tenants").fetch_all(readers).await?;
-    let read =
-        |row: &SqliteRow| Ok(FleetTenant { id: read_tenant(row)?, tenant_no: row.try_get(1)?, holds_until: read_instant(row, 2)? });
-    rows.iter().map(read).collect()
+#[async_trait::async_trait]
+impl FleetLog for SqliteStore {
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        attempt("reading of tenants", async {
+            let rows = sqlx::query("select tenant_id, tenant_no, holds_until from tenants").fetch_all(&self.readers).await?;
+            let read = |row: &SqliteRow| {
+                Ok(FleetTenant { id: read_tenant(row)?, tenant_no: row.try_get(1)?, holds_until: read_instant(row, 2)? })
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        read(&self.readers, range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        pack(&self.writer, when).await
+    }
 }
 
-pub(super) async fn read(
+async fn read(
     readers: &SqlitePool,
     range: TimeRange,
     resume: Option<FleetMark>,
@@ -102,7 +123,7 @@ pub(super) async fn read(
     tx.commit().await.map_err(failed(READING))
 }
 
-pub(super) async fn pack(writer: &SqlitePool, when: PackWhen) -> Result<usize, StoreError> {
+async fn pack(writer: &SqlitePool, when: PackWhen) -> Result<usize, StoreError> {
     let mut tx = begin(writer).await.map_err(failed(PACKING))?;
     let due = "select count(*) >= max(?1, 1) or coalesce(min(at) < ?2, 0) from fleet_changes";
     let due = sqlx::query(due).bind(when.at_least).bind(millis(when.older_than)).fetch_one(&mut *tx).await;

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::{begin, failed};
+use super::statement::{begin, failed};
 use crate::store::StoreError;
 use crate::store::migrations::{self, Applied, Found, MARK, Migration, SQLITE};
 

@@ -7,12 +7,14 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::row::{json_rows, read_instant, read_runs, read_tenant, run_columns};
-use super::tenants::read_status;
-use super::{begin, failed, feed, fleet};
+use super::schedule::read_status;
+use super::statement::{begin, failed};
+use super::{SqliteStore, feed, fleet};
+use crate::quota::recording::Effect;
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
 use crate::store::instant::millis;
-use crate::store::{Observation, StoreError};
+use crate::store::{Observation, Recording, StoreError};
 
 const ROWS: &str = "
 select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
@@ -64,7 +66,7 @@ set last_attempt_at = value ->> 1, last_success_at = value ->> 2, next_due_at = 
 from json_each(?1)
 where tenant_id = value ->> 0";
 
-pub(super) async fn record(writer: &SqlitePool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
+async fn record(writer: &SqlitePool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
     if observations.is_empty() {
         return Ok(Recorded::default());
     }
@@ -78,7 +80,7 @@ pub(super) async fn record(writer: &SqlitePool, observations: &[Observation]) ->
     Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
 }
 
-pub(super) async fn insert_runs(writer: &SqlitePool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+async fn insert_runs(writer: &SqlitePool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
     const ACTION: &str = "adding of runs";
     let mut tx = begin(writer).await.map_err(failed(ACTION))?;
     let rows = load_rows(&mut tx, json!([tenant.as_str()]).to_string()).await.map_err(failed(ACTION))?;
@@ -173,4 +175,18 @@ fn row_as_json((tenant, row): &(TenantId, TenantRow)) -> serde_json::Value {
         row.last_observed_at.map(millis),
         row.holds_until.map(millis),
     ])
+}
+#[async_trait::async_trait]
+impl Recording for SqliteStore {
+    async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
+        let recorded = record(&self.writer, observations).await.map_err(failed("recording"))?;
+        if recorded.in_feed {
+            self.signal.send_replace(());
+        }
+        Ok(recorded.effects)
+    }
+
+    async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+        insert_runs(&self.writer, tenant, runs).await
+    }
 }

@@ -4,14 +4,16 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::begin;
-use super::importing::mark_reduced;
+use super::SqliteStore;
+use super::imports::mark_reduced;
 use super::recording::{load_runs, write};
 use super::row::{read_instant, read_runs, read_tenant, run_columns};
+use super::statement::{attempt, begin, failed};
 use crate::quota::{Run, TenantId};
 use crate::store::batch::Stretch;
 use crate::store::instant::millis;
-use crate::store::retention::{FORGOTTEN_AT_ONCE, Retention, Thinning, forgetting, thinning};
+use crate::store::retention::{FORGOTTEN_AT_ONCE, Thinning, forgetting, thinning};
+use crate::store::{HistoryRetention, Retention, StoreError};
 
 /// `?1` is the end of what is to be thinned, `?2` the start of what is kept; either may be null. Of a type with a second run up to then the first
 /// is not needed.
@@ -46,18 +48,28 @@ order by s.first_at
 limit ?4"
 );
 
-pub(super) async fn due(readers: &SqlitePool, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, sqlx::Error> {
-    let rows = sqlx::query(DUE)
-        .bind(retention.thin_until().map(millis))
-        .bind(retention.keep_from.map(millis))
-        .bind(limit)
-        .fetch_all(readers)
-        .await?;
-    rows.iter().map(read_tenant).collect()
+#[async_trait::async_trait]
+impl HistoryRetention for SqliteStore {
+    async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError> {
+        attempt("looking for old history", async {
+            let rows = sqlx::query(DUE)
+                .bind(retention.thin_until().map(millis))
+                .bind(retention.keep_from.map(millis))
+                .bind(limit)
+                .fetch_all(&self.readers)
+                .await?;
+            rows.iter().map(read_tenant).collect()
+        })
+        .await
+    }
+
+    async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError> {
+        retain(&self.writer, tenant, retention).await.map_err(failed("thinning of old history"))
+    }
 }
 
-/// [`crate::store::Store::retain`]. The one writer takes turns with recording.
-pub(super) async fn retain(writer: &SqlitePool, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, sqlx::Error> {
+/// The one writer takes turns with recording.
+async fn retain(writer: &SqlitePool, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, sqlx::Error> {
     let mut tx = begin(writer).await?;
     let Some(row) = sqlx::query(ROW).bind(tenant.as_str()).fetch_optional(&mut *tx).await? else { return Ok(Some(0)) };
     let space_types: Vec<i32> = serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;

@@ -31,7 +31,7 @@ order by s.first_at
 limit ?6"
 );
 
-/// [`crate::store::Store::scan`]. A statement for each type: it costs no round trip here.
+/// [`crate::store::History::scan`]. A statement for each type: it costs no round trip here.
 pub(super) async fn scan(
     readers: &SqlitePool,
     tenants: &[TenantId],

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use quotagraph::quota::recording::Effect;
 use quotagraph::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 use quotagraph::store::{
-    AnalystRole, AnalystTenants, CollectionStatus, DueTenant, FeedBounds, FleetMark, FleetPart, FleetTenant, ImportRecord,
-    ImportStep, ImportedRuns, Observation, PackWhen, RecordedChange, Retention, Revise, RunScan, SharedStore, SnapshotPage,
-    SnapshotQuery, Store, StoreError,
+    AnalystRole, AnalystTenants, Analysts, CollectionStatus, DueTenant, Feed, FeedBounds, FleetLog, FleetMark, FleetPart,
+    FleetTenant, History, HistoryRetention, ImportRecord, ImportStep, ImportedRuns, Imports, Lifecycle, Observation, PackWhen,
+    RecordedChange, Recording, Retention, Revise, RunScan, Schedule, SharedStore, SnapshotPage, SnapshotQuery, StoreError,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -54,7 +54,7 @@ impl FaultyStore {
 }
 
 #[async_trait::async_trait]
-impl Store for FaultyStore {
+impl Lifecycle for FaultyStore {
     async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         self.fail("migrate");
         self.inner.migrate().await
@@ -65,6 +65,14 @@ impl Store for FaultyStore {
         self.inner.ping().await
     }
 
+    async fn close(&self) {
+        self.fail("close");
+        self.inner.close().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Schedule for FaultyStore {
     async fn register_tenants(&self, tenants: &[Tenant], now: Timestamp) -> Result<(), StoreError> {
         self.fail("register_tenants");
         self.inner.register_tenants(tenants, now).await
@@ -86,6 +94,19 @@ impl Store for FaultyStore {
         self.inner.claim_due(now, lease_until, failing, limit).await
     }
 
+    async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError> {
+        self.fail("collection_status");
+        self.inner.collection_status(tenants).await
+    }
+
+    async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.fail("earliest_due");
+        self.inner.earliest_due().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Recording for FaultyStore {
     async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
         self.fail("record");
         self.fail_at(observations);
@@ -96,7 +117,93 @@ impl Store for FaultyStore {
         self.fail("insert_runs");
         self.inner.insert_runs(tenant, runs).await
     }
+}
 
+#[async_trait::async_trait]
+impl History for FaultyStore {
+    async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
+        self.fail("latest");
+        self.inner.latest(tenants).await
+    }
+
+    async fn runs(
+        &self,
+        tenants: &[TenantId],
+        range: TimeRange,
+        space_type: Option<i32>,
+    ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
+        self.fail("runs");
+        self.inner.runs(tenants, range, space_type).await
+    }
+
+    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        self.fail("scan");
+        self.inner.scan(tenants, scan).await
+    }
+
+    async fn snapshots(&self, tenants: &[TenantId], query: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        self.fail("snapshots");
+        self.inner.snapshots(tenants, query).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Feed for FaultyStore {
+    async fn changes_after(
+        &self,
+        place: Timestamp,
+        tenants: Option<&[TenantId]>,
+        limit: u32,
+    ) -> Result<Vec<RecordedChange>, StoreError> {
+        self.fail("changes_after");
+        self.inner.changes_after(place, tenants, limit).await
+    }
+
+    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError> {
+        self.fail("feed_bounds");
+        self.inner.feed_bounds().await
+    }
+
+    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.fail("prune_changes");
+        self.inner.prune_changes(before, limit).await
+    }
+
+    fn feed_signal(&self) -> watch::Receiver<()> {
+        self.inner.feed_signal()
+    }
+
+    async fn listen_for_changes(&self) -> Result<(), StoreError> {
+        self.fail("listen_for_changes");
+        self.inner.listen_for_changes().await
+    }
+}
+
+#[async_trait::async_trait]
+impl FleetLog for FaultyStore {
+    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
+        self.fail("fleet_tenants");
+        self.inner.fleet_tenants().await
+    }
+
+    async fn read_fleet(
+        &self,
+        range: TimeRange,
+        resume: Option<FleetMark>,
+        parts: &mpsc::Sender<FleetPart>,
+    ) -> Result<(), StoreError> {
+        self.fail("read_fleet");
+        self.inner.read_fleet(range, resume, parts).await
+    }
+
+    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
+        self.fail("pack_fleet");
+        self.inner.pack_fleet(when).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Imports for FaultyStore {
     async fn revise_runs(
         &self,
         tenant: &TenantId,
@@ -127,96 +234,10 @@ impl Store for FaultyStore {
         self.fail("imported_runs");
         self.inner.imported_runs(import, tenant).await
     }
+}
 
-    async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
-        self.fail("latest");
-        self.inner.latest(tenants).await
-    }
-
-    async fn runs(
-        &self,
-        tenants: &[TenantId],
-        range: TimeRange,
-        space_type: Option<i32>,
-    ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
-        self.fail("runs");
-        self.inner.runs(tenants, range, space_type).await
-    }
-
-    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
-        self.fail("scan");
-        self.inner.scan(tenants, scan).await
-    }
-
-    async fn snapshots(&self, tenants: &[TenantId], query: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
-        self.fail("snapshots");
-        self.inner.snapshots(tenants, query).await
-    }
-
-    async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError> {
-        self.fail("collection_status");
-        self.inner.collection_status(tenants).await
-    }
-
-    async fn earliest_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.fail("earliest_due");
-        self.inner.earliest_due().await
-    }
-
-    async fn changes_after(
-        &self,
-        place: Timestamp,
-        tenants: Option<&[TenantId]>,
-        limit: u32,
-    ) -> Result<Vec<RecordedChange>, StoreError> {
-        self.fail("changes_after");
-        self.inner.changes_after(place, tenants, limit).await
-    }
-
-    async fn feed_bounds(&self) -> Result<Option<FeedBounds>, StoreError> {
-        self.fail("feed_bounds");
-        self.inner.feed_bounds().await
-    }
-
-    async fn prune_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.fail("prune_changes");
-        self.inner.prune_changes(before, limit).await
-    }
-
-    fn feed_signal(&self) -> watch::Receiver<()> {
-        self.inner.feed_signal()
-    }
-
-    async fn listen_for_changes(&self) -> Result<(), StoreError> {
-        self.fail("listen_for_changes");
-        self.inner.listen_for_changes().await
-    }
-
-    async fn fleet_tenants(&self) -> Result<Vec<FleetTenant>, StoreError> {
-        self.fail("fleet_tenants");
-        self.inner.fleet_tenants().await
-    }
-
-    async fn read_fleet(
-        &self,
-        range: TimeRange,
-        resume: Option<FleetMark>,
-        parts: &mpsc::Sender<FleetPart>,
-    ) -> Result<(), StoreError> {
-        self.fail("read_fleet");
-        self.inner.read_fleet(range, resume, parts).await
-    }
-
-    async fn pack_fleet(&self, when: PackWhen) -> Result<usize, StoreError> {
-        self.fail("pack_fleet");
-        self.inner.pack_fleet(when).await
-    }
-
-    async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
-        self.fail("set_up_analyst");
-        self.inner.set_up_analyst(role, tenants).await
-    }
-
+#[async_trait::async_trait]
+impl HistoryRetention for FaultyStore {
     async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError> {
         self.fail("retention_due");
         self.inner.retention_due(retention, limit).await
@@ -226,9 +247,12 @@ impl Store for FaultyStore {
         self.fail("retain");
         self.inner.retain(tenant, retention).await
     }
+}
 
-    async fn close(&self) {
-        self.fail("close");
-        self.inner.close().await;
+#[async_trait::async_trait]
+impl Analysts for FaultyStore {
+    async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
+        self.fail("set_up_analyst");
+        self.inner.set_up_analyst(role, tenants).await
     }
 }

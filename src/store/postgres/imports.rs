@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 
+use super::PostgresStore;
 use super::recording::{load_runs, lock_rows, write};
 use super::row::{Instant, narrow, read_instant, read_run, run_columns};
-use super::statement::{Tx, column, failed, query};
+use super::statement::{Tx, attempt, column, failed, query};
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Changes, Stretch, has_too_many_types};
-use crate::store::{ImportRecord, ImportStep, ImportedRuns, Revise, StoreError};
+use crate::store::{ImportRecord, ImportStep, ImportedRuns, Imports, Revise, StoreError};
 
 const ACTION: &str = "revising of runs";
 
@@ -54,7 +55,7 @@ from imports i, tenants t
 where i.undone_at is null and t.tenant_id = $1 and r.import_id = i.import_id and r.tenant_no = t.tenant_no
   and r.first_at <= $3 and r.last_at >= $2 and not r.is_reduced";
 
-pub(super) async fn revise_runs(
+async fn revise_runs(
     pool: &PgPool,
     tenant: &TenantId,
     (from, to): (Timestamp, Timestamp),
@@ -116,48 +117,77 @@ pub(super) async fn mark_reduced(
     mark.execute(&mut **tx).await.map(drop)
 }
 
-pub(super) async fn begin(pool: &PgPool, source: &str, now: Timestamp) -> Result<i64, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let insert = query("insert into imports (source, imported_at) values ($1, $2) returning import_id");
-    let row = insert.bind(source.to_owned()).bind(Instant(now)).fetch_one(&mut *tx).await?;
-    tx.commit().await?;
-    row.try_get(0)
-}
-
-pub(super) async fn end_undo(pool: &PgPool, import: i64, now: Timestamp) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    query("update imports set undone_at = $2 where import_id = $1").bind(import).bind(Instant(now)).execute(&mut *tx).await?;
-    tx.commit().await
-}
-
-pub(super) async fn list(pool: &PgPool) -> Result<Vec<ImportRecord>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    // An argument, if only for form's sake, has the answer come in binary.
-    let rows = query(LIST).bind(true).fetch_all(&mut *tx).await?;
-    tx.commit().await?;
-    let read = |row: &PgRow| {
-        let tenants = row.try_get::<Vec<String>, _>(4)?;
-        let tenants = tenants.iter().map(|id| id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error))));
-        Ok(ImportRecord {
-            id: row.try_get(0)?,
-            source: row.try_get(1)?,
-            imported_at: row.try_get::<Instant, _>(2)?.0,
-            undone_at: read_instant(row, 3)?,
-            tenants: tenants.collect::<Result<_, sqlx::Error>>()?,
-        })
-    };
-    rows.iter().map(read).collect()
-}
-
-pub(super) async fn runs(pool: &PgPool, import: i64, tenant: &TenantId) -> Result<ImportedRuns, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let rows = query(RUNS).bind(import).bind(tenant.to_string()).fetch_all(&mut *tx).await?;
-    tx.commit().await?;
-    let mut found = ImportedRuns::default();
-    for row in &rows {
-        let to: &mut Vec<Run> = if row.try_get(0)? { &mut found.added } else { &mut found.removed };
-        to.push(read_run(row, 2)?);
-        found.are_reduced |= row.try_get::<bool, _>(1)?;
+#[async_trait::async_trait]
+impl Imports for PostgresStore {
+    async fn revise_runs(
+        &self,
+        tenant: &TenantId,
+        stretch: (Timestamp, Timestamp),
+        step: ImportStep,
+        revise: Revise<'_>,
+    ) -> Result<bool, StoreError> {
+        revise_runs(&self.pool, tenant, stretch, step, revise).await
     }
-    Ok(found)
+
+    async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError> {
+        attempt("beginning of an import", async {
+            let mut tx = self.pool.begin().await?;
+            let insert = query("insert into imports (source, imported_at) values ($1, $2) returning import_id");
+            let row = insert.bind(source.to_owned()).bind(Instant(now)).fetch_one(&mut *tx).await?;
+            tx.commit().await?;
+            row.try_get(0)
+        })
+        .await
+    }
+
+    async fn end_undo(&self, import: i64, now: Timestamp) -> Result<(), StoreError> {
+        attempt("undoing of an import", async {
+            let mut tx = self.pool.begin().await?;
+            query("update imports set undone_at = $2 where import_id = $1")
+                .bind(import)
+                .bind(Instant(now))
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await
+        })
+        .await
+    }
+
+    async fn imports(&self) -> Result<Vec<ImportRecord>, StoreError> {
+        attempt("reading of imports", async {
+            let mut tx = self.pool.begin().await?;
+            // An argument, if only for form's sake, has the answer come in binary.
+            let rows = query(LIST).bind(true).fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            let read = |row: &PgRow| {
+                let tenants = row.try_get::<Vec<String>, _>(4)?;
+                let tenants = tenants.iter().map(|id| id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error))));
+                Ok(ImportRecord {
+                    id: row.try_get(0)?,
+                    source: row.try_get(1)?,
+                    imported_at: row.try_get::<Instant, _>(2)?.0,
+                    undone_at: read_instant(row, 3)?,
+                    tenants: tenants.collect::<Result<_, sqlx::Error>>()?,
+                })
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    async fn imported_runs(&self, import: i64, tenant: &TenantId) -> Result<ImportedRuns, StoreError> {
+        attempt("reading of imports", async {
+            let mut tx = self.pool.begin().await?;
+            let rows = query(RUNS).bind(import).bind(tenant.to_string()).fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            let mut found = ImportedRuns::default();
+            for row in &rows {
+                let to: &mut Vec<Run> = if row.try_get(0)? { &mut found.added } else { &mut found.removed };
+                to.push(read_run(row, 2)?);
+                found.are_reduced |= row.try_get::<bool, _>(1)?;
+            }
+            Ok(found)
+        })
+        .await
+    }
 }

@@ -3,9 +3,10 @@
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Row};
 
+use super::PostgresStore;
 use super::statement::{Lock, failed, lock, query};
 use crate::shown;
-use crate::store::{AnalystRole, AnalystTenants, StoreError};
+use crate::store::{AnalystRole, AnalystTenants, Analysts, StoreError};
 
 const ACTION: &str = "setting up of the analysts' role";
 
@@ -27,7 +28,7 @@ from analyst_tenants g left join tenants t using (tenant_id)
 where g.role_name = $1
 order by 1";
 
-pub(super) async fn set_up(pool: &PgPool, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
+async fn set_up(pool: &PgPool, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
     check_name(role)?;
     let mut tx = pool.begin().await.map_err(failed(ACTION))?;
     lock(&mut tx, Lock::Migrating).await.map_err(failed(ACTION))?;
@@ -108,4 +109,10 @@ async fn execute(tx: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
 /// A name as it is written in a statement.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+#[async_trait::async_trait]
+impl Analysts for PostgresStore {
+    async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
+        set_up(&self.pool, role, tenants).await
+    }
 }

@@ -1,14 +1,14 @@
 //! Reading the history.
 
 use jiff::Timestamp;
-use sqlx::postgres::PgPool;
 
 use super::row::{Instant, read_runs, run_columns};
-use super::statement::query;
+use super::statement::{attempt, failed, query};
+use super::{PostgresStore, scanning};
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
 use crate::store::instant::raised;
 use crate::store::shaping::newest_answers;
-use crate::store::{SnapshotPage, SnapshotQuery};
+use crate::store::{History, RunScan, SnapshotPage, SnapshotQuery, StoreError};
 
 /// One descent of the index for each tenant and type.
 const NEWEST: &str = concat!(
@@ -85,54 +85,66 @@ order by t.tenant_id, s.first_at ",
 const PAGE_FORWARDS: &str = page!("asc");
 const PAGE_BACKWARDS: &str = page!("desc");
 
-pub(super) async fn latest(pool: &PgPool, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let rows = query(NEWEST).bind(texts(tenants)).fetch_all(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(newest_answers(read_runs(&rows)?))
-}
+#[async_trait::async_trait]
+impl History for PostgresStore {
+    async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
+        attempt("reading of newest snapshots", async {
+            let mut tx = self.pool.begin().await?;
+            let rows = query(NEWEST).bind(texts(tenants)).fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            Ok(newest_answers(read_runs(&rows)?))
+        })
+        .await
+    }
 
-pub(super) async fn runs(
-    pool: &PgPool,
-    tenants: &[TenantId],
-    range: TimeRange,
-    space_type: Option<i32>,
-) -> Result<Vec<(TenantId, Vec<Run>)>, sqlx::Error> {
-    // For a dozen tenants the server expects enough rows to compile the statement (JIT), which takes longer than the statement.
-    let mut tx = pool.begin_with("begin; set local jit = off").await?;
-    let rows = query(IN_RANGE)
-        .bind(texts(tenants))
-        .bind(Instant(raised(range.from)))
-        .bind(Instant(raised(range.to)))
-        .bind(space_type)
-        .fetch_all(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(read_runs(&rows)?.into_iter().collect())
-}
+    async fn runs(
+        &self,
+        tenants: &[TenantId],
+        range: TimeRange,
+        space_type: Option<i32>,
+    ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
+        attempt("reading of history", async {
+            // For a dozen tenants the server expects enough rows to compile the statement (JIT), which takes longer than the statement.
+            let mut tx = self.pool.begin_with("begin; set local jit = off").await?;
+            let rows = query(IN_RANGE)
+                .bind(texts(tenants))
+                .bind(Instant(raised(range.from)))
+                .bind(Instant(raised(range.to)))
+                .bind(space_type)
+                .fetch_all(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok(read_runs(&rows)?.into_iter().collect())
+        })
+        .await
+    }
 
-pub(super) async fn snapshots(
-    pool: &PgPool,
-    tenants: &[TenantId],
-    page: &SnapshotQuery,
-) -> Result<Vec<(TenantId, SnapshotPage)>, sqlx::Error> {
-    let (after, after_type) = page.after.map_or((Timestamp::MIN, i32::MIN), |key| (key.first_at, key.space_type));
-    let (before, before_type) = page.before.map_or((Timestamp::MAX, i32::MAX), |key| (key.first_at, key.space_type));
-    let mut tx = pool.begin().await?;
-    let rows = query(if page.backwards { PAGE_BACKWARDS } else { PAGE_FORWARDS })
-        .bind(texts(tenants))
-        .bind(page.space_type)
-        .bind(Instant(raised(page.from.unwrap_or(Timestamp::MIN))))
-        .bind(Instant(raised(page.to.unwrap_or(Timestamp::MAX))))
-        .bind(Instant(after))
-        .bind(after_type)
-        .bind(Instant(before))
-        .bind(before_type)
-        .bind(i64::from(page.limit) + 1)
-        .fetch_all(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(read_runs(&rows)?.into_iter().map(|(tenant, runs)| (tenant, page.cut_page(runs))).collect())
+    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        scanning::scan(&self.pool, tenants, scan).await.map_err(failed("reading of history"))
+    }
+
+    async fn snapshots(&self, tenants: &[TenantId], page: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        attempt("reading of snapshots", async {
+            let (after, after_type) = page.after.map_or((Timestamp::MIN, i32::MIN), |key| (key.first_at, key.space_type));
+            let (before, before_type) = page.before.map_or((Timestamp::MAX, i32::MAX), |key| (key.first_at, key.space_type));
+            let mut tx = self.pool.begin().await?;
+            let rows = query(if page.backwards { PAGE_BACKWARDS } else { PAGE_FORWARDS })
+                .bind(texts(tenants))
+                .bind(page.space_type)
+                .bind(Instant(raised(page.from.unwrap_or(Timestamp::MIN))))
+                .bind(Instant(raised(page.to.unwrap_or(Timestamp::MAX))))
+                .bind(Instant(after))
+                .bind(after_type)
+                .bind(Instant(before))
+                .bind(before_type)
+                .bind(i64::from(page.limit) + 1)
+                .fetch_all(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok(read_runs(&rows)?.into_iter().map(|(tenant, runs)| (tenant, page.cut_page(runs))).collect())
+        })
+        .await
+    }
 }
 
 fn texts(tenants: &[TenantId]) -> Vec<String> {

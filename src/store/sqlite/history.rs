@@ -1,14 +1,16 @@
 //! Reading the history.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqlitePool};
+use sqlx::sqlite::Sqlite;
 use sqlx::{Row, Transaction};
 
 use super::row::{json_rows, read_run, read_runs, run_columns};
+use super::statement::{attempt, failed};
+use super::{SqliteStore, scanning};
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
 use crate::store::instant::{millis, millis_at_or_after};
 use crate::store::shaping::newest_answers;
-use crate::store::{SnapshotKey, SnapshotPage, SnapshotQuery};
+use crate::store::{History, RunScan, SnapshotKey, SnapshotPage, SnapshotQuery, StoreError};
 
 /// One descent of the tree for each tenant and type.
 const NEWEST: &str = concat!(
@@ -64,45 +66,57 @@ order by s.first_at ",
 const PAGE_FORWARDS: &str = page!("asc");
 const PAGE_BACKWARDS: &str = page!("desc");
 
-pub(super) async fn latest(readers: &SqlitePool, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, sqlx::Error> {
-    let ids = json_rows(tenants, |tenant| tenant.as_str().into());
-    let rows = sqlx::query(NEWEST).bind(ids).fetch_all(readers).await?;
-    Ok(newest_answers(read_runs(&rows)?))
-}
-
-pub(super) async fn runs(
-    readers: &SqlitePool,
-    tenants: &[TenantId],
-    range: TimeRange,
-    space_type: Option<i32>,
-) -> Result<Vec<(TenantId, Vec<Run>)>, sqlx::Error> {
-    let rows = sqlx::query(IN_RANGE)
-        .bind(json_rows(tenants, |tenant| tenant.as_str().into()))
-        .bind(millis_at_or_after(range.from))
-        .bind(millis_at_or_after(range.to))
-        .bind(space_type)
-        .fetch_all(readers)
-        .await?;
-    Ok(read_runs(&rows)?.into_iter().collect())
-}
-
-/// [`crate::store::Store::snapshots`]. There is no lateral join here to page each type in its own order, but then a statement costs
-/// no round trip either.
-pub(super) async fn snapshots(
-    readers: &SqlitePool,
-    tenants: &[TenantId],
-    page: &SnapshotQuery,
-) -> Result<Vec<(TenantId, SnapshotPage)>, sqlx::Error> {
-    let mut tx = readers.begin().await?;
-    let mut pages = Vec::with_capacity(tenants.len());
-    for tenant in tenants {
-        let runs = page_of(&mut tx, tenant, page).await?;
-        if !runs.is_empty() {
-            pages.push((tenant.clone(), page.cut_page(runs)));
-        }
+#[async_trait::async_trait]
+impl History for SqliteStore {
+    async fn latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, SpaceAllocation)>, StoreError> {
+        attempt("reading of newest snapshots", async {
+            let ids = json_rows(tenants, |tenant| tenant.as_str().into());
+            let rows = sqlx::query(NEWEST).bind(ids).fetch_all(&self.readers).await?;
+            Ok(newest_answers(read_runs(&rows)?))
+        })
+        .await
     }
-    tx.commit().await?;
-    Ok(pages)
+
+    async fn runs(
+        &self,
+        tenants: &[TenantId],
+        range: TimeRange,
+        space_type: Option<i32>,
+    ) -> Result<Vec<(TenantId, Vec<Run>)>, StoreError> {
+        attempt("reading of history", async {
+            let rows = sqlx::query(IN_RANGE)
+                .bind(json_rows(tenants, |tenant| tenant.as_str().into()))
+                .bind(millis_at_or_after(range.from))
+                .bind(millis_at_or_after(range.to))
+                .bind(space_type)
+                .fetch_all(&self.readers)
+                .await?;
+            Ok(read_runs(&rows)?.into_iter().collect())
+        })
+        .await
+    }
+
+    async fn scan(&self, tenants: &[TenantId], scan: &RunScan) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        scanning::scan(&self.readers, tenants, scan).await.map_err(failed("reading of history"))
+    }
+
+    /// There is no lateral join here to page each type in its own order, but then a statement costs
+    /// no round trip either.
+    async fn snapshots(&self, tenants: &[TenantId], page: &SnapshotQuery) -> Result<Vec<(TenantId, SnapshotPage)>, StoreError> {
+        attempt("reading of snapshots", async {
+            let mut tx = self.readers.begin().await?;
+            let mut pages = Vec::with_capacity(tenants.len());
+            for tenant in tenants {
+                let runs = page_of(&mut tx, tenant, page).await?;
+                if !runs.is_empty() {
+                    pages.push((tenant.clone(), page.cut_page(runs)));
+                }
+            }
+            tx.commit().await?;
+            Ok(pages)
+        })
+        .await
+    }
 }
 
 /// What a tenant's types have for a page, in the direction asked; more than the page holds.

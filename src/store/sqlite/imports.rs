@@ -5,13 +5,14 @@ use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
+use super::SqliteStore;
 use super::recording::{load_rows, load_runs, run_as_json, write};
 use super::row::{instant, json_rows, read_instant, read_run, run_columns};
-use super::{begin as begin_writing, failed};
+use super::statement::{attempt, begin, failed};
 use crate::quota::{Run, TenantId};
 use crate::store::batch::{Changes, Stretch, has_too_many_types};
 use crate::store::instant::millis;
-use crate::store::{ImportRecord, ImportStep, ImportedRuns, Revise, StoreError};
+use crate::store::{ImportRecord, ImportStep, ImportedRuns, Imports, Revise, StoreError};
 
 const ACTION: &str = "revising of runs";
 
@@ -48,14 +49,14 @@ set is_reduced = 1
 where import_id in (select import_id from imports where undone_at is null)
   and tenant_no = (select tenant_no from tenants where tenant_id = ?1) and first_at <= ?3 and last_at >= ?2 and not is_reduced";
 
-pub(super) async fn revise_runs(
+async fn revise_runs(
     writer: &SqlitePool,
     tenant: &TenantId,
     (from, to): (Timestamp, Timestamp),
     step: ImportStep,
     revise: Revise<'_>,
 ) -> Result<bool, StoreError> {
-    let mut tx = begin_writing(writer).await.map_err(failed(ACTION))?;
+    let mut tx = begin(writer).await.map_err(failed(ACTION))?;
     let rows = load_rows(&mut tx, json!([tenant.as_str()]).to_string()).await.map_err(failed(ACTION))?;
     let row = rows.get(tenant).ok_or_else(|| StoreError::not_registered(tenant))?;
     let stored = load_runs(&mut tx, &Stretch::revised(tenant, row, from, to)).await.map_err(failed(ACTION))?;
@@ -103,39 +104,65 @@ pub(super) async fn mark_reduced(
     mark.execute(connection).await.map(drop)
 }
 
-pub(super) async fn begin(writer: &SqlitePool, source: &str, now: Timestamp) -> Result<i64, sqlx::Error> {
-    let insert = sqlx::query("insert into imports (source, imported_at) values (?1, ?2)");
-    Ok(insert.bind(source).bind(millis(now)).execute(writer).await?.last_insert_rowid())
-}
-
-pub(super) async fn end_undo(writer: &SqlitePool, import: i64, now: Timestamp) -> Result<(), sqlx::Error> {
-    let update = sqlx::query("update imports set undone_at = ?2 where import_id = ?1");
-    update.bind(import).bind(millis(now)).execute(writer).await.map(drop)
-}
-
-pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<ImportRecord>, sqlx::Error> {
-    let rows = sqlx::query(LIST).fetch_all(readers).await?;
-    let read = |row: &SqliteRow| {
-        let tenants: Vec<String> = serde_json::from_str(row.try_get(4)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let tenants = tenants.iter().map(|id| id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error))));
-        Ok(ImportRecord {
-            id: row.try_get(0)?,
-            source: row.try_get(1)?,
-            imported_at: instant(row.try_get(2)?)?,
-            undone_at: read_instant(row, 3)?,
-            tenants: tenants.collect::<Result<_, sqlx::Error>>()?,
-        })
-    };
-    rows.iter().map(read).collect()
-}
-
-pub(super) async fn runs(readers: &SqlitePool, import: i64, tenant: &TenantId) -> Result<ImportedRuns, sqlx::Error> {
-    let rows = sqlx::query(RUNS).bind(import).bind(tenant.as_str()).fetch_all(readers).await?;
-    let mut found = ImportedRuns::default();
-    for row in &rows {
-        let to: &mut Vec<Run> = if row.try_get(0)? { &mut found.added } else { &mut found.removed };
-        to.push(read_run(row, 2)?);
-        found.are_reduced |= row.try_get::<bool, _>(1)?;
+#[async_trait::async_trait]
+impl Imports for SqliteStore {
+    async fn revise_runs(
+        &self,
+        tenant: &TenantId,
+        stretch: (Timestamp, Timestamp),
+        step: ImportStep,
+        revise: Revise<'_>,
+    ) -> Result<bool, StoreError> {
+        revise_runs(&self.writer, tenant, stretch, step, revise).await
     }
-    Ok(found)
+
+    async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError> {
+        attempt("beginning of an import", async {
+            let insert = sqlx::query("insert into imports (source, imported_at) values (?1, ?2)");
+            Ok(insert.bind(source).bind(millis(now)).execute(&self.writer).await?.last_insert_rowid())
+        })
+        .await
+    }
+
+    async fn end_undo(&self, import: i64, now: Timestamp) -> Result<(), StoreError> {
+        attempt("undoing of an import", async {
+            let update = sqlx::query("update imports set undone_at = ?2 where import_id = ?1");
+            update.bind(import).bind(millis(now)).execute(&self.writer).await.map(drop)
+        })
+        .await
+    }
+
+    async fn imports(&self) -> Result<Vec<ImportRecord>, StoreError> {
+        attempt("reading of imports", async {
+            let rows = sqlx::query(LIST).fetch_all(&self.readers).await?;
+            let read = |row: &SqliteRow| {
+                let tenants: Vec<String> =
+                    serde_json::from_str(row.try_get(4)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                let tenants = tenants.iter().map(|id| id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error))));
+                Ok(ImportRecord {
+                    id: row.try_get(0)?,
+                    source: row.try_get(1)?,
+                    imported_at: instant(row.try_get(2)?)?,
+                    undone_at: read_instant(row, 3)?,
+                    tenants: tenants.collect::<Result<_, sqlx::Error>>()?,
+                })
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    async fn imported_runs(&self, import: i64, tenant: &TenantId) -> Result<ImportedRuns, StoreError> {
+        attempt("reading of imports", async {
+            let rows = sqlx::query(RUNS).bind(import).bind(tenant.as_str()).fetch_all(&self.readers).await?;
+            let mut found = ImportedRuns::default();
+            for row in &rows {
+                let to: &mut Vec<Run> = if row.try_get(0)? { &mut found.added } else { &mut found.removed };
+                to.push(read_run(row, 2)?);
+                found.are_reduced |= row.try_get::<bool, _>(1)?;
+            }
+            Ok(found)
+        })
+        .await
+    }
 }
