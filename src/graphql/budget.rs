@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use async_graphql::{ServerError, Value};
 
-use super::tokens::too_complex;
+use crate::graphql::document::tokens::too_complex;
 use crate::work::Work;
 
 /// What a field takes at least, in bytes: in memory it takes a multiple of this until the answer is written.

@@ -3,43 +3,36 @@
 #![warn(missing_docs)]
 
 mod budget;
-mod check;
 mod context;
-mod cost;
 mod cursor;
 mod delivery;
+mod document;
 mod entities;
 mod error;
 mod history;
-mod inputs;
-#[doc(hidden)]
-pub mod invariants;
 mod json;
-mod known;
-mod limits;
 mod loaders;
-mod measure;
 mod mutation;
-mod placement;
 mod query;
-mod reader;
 mod scalars;
 mod schema;
 mod services;
 mod subscription;
-mod syntax;
-mod tokens;
 mod types;
+mod usage_request;
 
 pub use self::budget::{Budget, Waiting};
-use self::check::DocumentCheck;
 pub use self::context::RequestContext;
-pub use self::cost::Cost;
 pub use self::delivery::Delivery;
+use self::document::check::DocumentCheck;
+pub use self::document::cost::Cost;
+#[doc(hidden)]
+pub use self::document::invariants;
+pub use self::document::known::KnownDocuments;
+pub use self::document::limits::DocumentLimits;
+pub use self::document::tokens::TextLimits;
 pub use self::error::{ApiError, code, coded_error};
 pub use self::json::Json;
-pub use self::known::KnownDocuments;
-pub use self::limits::DocumentLimits;
 use self::loaders::Loaders;
 pub use self::mutation::Mutation;
 pub use self::query::Query;
@@ -47,7 +40,6 @@ use self::schema::builder;
 pub use self::schema::{Schema, federation_sdl, sdl};
 pub use self::services::Services;
 pub use self::subscription::Subscription;
-pub use self::tokens::TextLimits;
 
 /// The executable schema. A request brings an `Arc` of its [`RequestContext`] as data.
 #[must_use]
@@ -64,5 +56,5 @@ pub fn schema(services: Services, limits: DocumentLimits, known: KnownDocuments)
 
 /// Whether this is the name of an input object of the schema.
 pub(crate) fn is_input_object(name: &str) -> bool {
-    inputs::InputTypes::of_schema().is_object(name)
+    document::inputs::InputTypes::of_schema().is_object(name)
 }

@@ -11,12 +11,14 @@ use super::super::error::ApiError;
 use super::super::history::{null_alone, wait_for_history};
 use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
+use super::super::usage_request::UsageRequest;
 use super::fleet_allocation::FleetAllocation;
 use super::ranking::{self, RankedTenant, Ranking};
 use super::tenants::{TenantFilter, kept};
-use super::usage::{Fill, UsageRequest, UsageSeries};
+use super::usage::{UsageSeries, series_of_fleet};
 use crate::access::View;
 use crate::quota::SpaceAllocation;
+use crate::quota::usage::Fill;
 use crate::shown;
 use crate::tenants::WatchedTenant;
 
@@ -99,7 +101,7 @@ impl Fleet {
         dependencies(ctx).never_keep();
         null_alone(async {
             let request = UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, Fill::None, self.now)?;
-            request.answer_of_fleet(ctx, &self.members).await.map(Some)
+            series_of_fleet(ctx, &request, &self.members).await.map(Some)
         })
         .await
     }

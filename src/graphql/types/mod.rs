@@ -30,5 +30,5 @@ pub use snapshot::SnapshotConnection;
 pub use tenant::Tenant;
 pub use tenants::{TenantConnection, TenantFilter, TenantOrder, list as list_tenants};
 pub use unit::StorageUnit;
-pub use usage::{UsageRequest, UsageSeries};
+pub use usage::UsageSeries;
 pub use usage_point::UsagePoint;

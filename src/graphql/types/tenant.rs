@@ -12,10 +12,10 @@ use super::super::history::{load_history, null_alone};
 use super::super::loaders::{AllocationKey, Loaders, SnapshotsKey, StatusKey};
 use super::super::scalars::{Duration, Instant, Integer};
 use super::super::services::Services;
-use super::usage::Fill;
+use super::super::usage_request::UsageRequest;
+use super::usage::{Fill, series_of};
 use super::{
-    CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageRequest,
-    UsageSeries,
+    CollectionStatus, Forecast, ForecastRequest, Growth, OnFailure, Page, SnapshotConnection, SpaceAllocation, UsageSeries,
 };
 use crate::allocations::{AllocationAnswer, Demand};
 use crate::store::{SnapshotPage, SnapshotQuery};
@@ -133,9 +133,9 @@ impl Tenant {
             let now = context.now(ctx.data_unchecked::<Services>());
             let arguments = format!("{from:?} {to:?} {interval:?} {time_zone:?} {space_type:?} {fill:?}");
             let request = context.once(arguments, || {
-                UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, fill, now).map(Arc::new)
+                UsageRequest::parse(&from, to.as_ref(), &interval, time_zone, space_type, fill.into(), now).map(Arc::new)
             })?;
-            request.answer(ctx, &self.watched.tenant.id).await.map(Some)
+            series_of(ctx, request, &self.watched.tenant.id).await.map(Some)
         })
         .await
     }

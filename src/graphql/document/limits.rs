@@ -4,9 +4,9 @@ use async_graphql::ServerResult;
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
 
 use super::cost::Cost;
-use super::error::{code, coded_error};
 use super::measure::{Endless, Size, measure};
 use super::tokens::{TextLimits, refuse_over, too_complex};
+use crate::graphql::error::{code, coded_error};
 use crate::shown;
 
 /// The largest documents that are executed. Counts are of the document with its fragments put in.
@@ -31,12 +31,12 @@ pub struct DocumentLimits {
 impl DocumentLimits {
     /// Selection sets within each other, fragments put in: as many brackets as the text may have within each other, and fewer where fields may
     /// not be that deep. Whoever recurses over a document relies on this being small.
-    pub(super) fn nesting(&self) -> usize {
+    pub(in crate::graphql) fn nesting(&self) -> usize {
         (2 * self.depth + 10).min(self.text.nesting)
     }
 
     /// Refuses a parsed document before it is validated, which takes longer than measuring it.
-    pub(super) fn check(&self, document: &ExecutableDocument) -> ServerResult<()> {
+    pub(in crate::graphql) fn check(&self, document: &ExecutableDocument) -> ServerResult<()> {
         check_subscriptions(document)?;
         let size = measure(document, self.nesting()).map_err(|endless| match endless {
             Endless::Cycle(fragment) => {
@@ -57,7 +57,7 @@ impl DocumentLimits {
     }
 
     /// Refuses a document whose answer would cost too much.
-    pub(super) fn check_cost(&self, cost: &Cost) -> ServerResult<()> {
+    pub(in crate::graphql) fn check_cost(&self, cost: &Cost) -> ServerResult<()> {
         if cost.introspects_deep {
             let sentence = "the document asks for fields of the schema within fields within fields; the limit is two of them";
             return Err(too_complex(sentence.to_owned()));

@@ -19,11 +19,11 @@ use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 
 use super::cost::{Cost, cost_of, has_large};
-use super::entities::{ENTITIES, Repeats};
 use super::inputs::InputTypes;
 use super::limits::DocumentLimits;
 use super::reader::read;
 use super::syntax::explain_syntax;
+use crate::graphql::entities::{ENTITIES, Repeats};
 
 /// What is kept at most: bytes of text, of which the parsed document takes a multiple.
 const CAPACITY: u64 = 2 << 20;
@@ -45,7 +45,7 @@ pub struct KnownDocuments {
 }
 
 /// A document that parses and is within the limits.
-pub(super) struct KnownDocument {
+pub(in crate::graphql) struct KnownDocument {
     document: ExecutableDocument,
     /// What it costs, if that is always the same.
     cost: Option<Cost>,
@@ -62,11 +62,11 @@ struct Variable {
 }
 
 /// What is given for each variable of a document.
-pub(super) type GivenValues = Vec<GivenValue>;
+pub(in crate::graphql) type GivenValues = Vec<GivenValue>;
 
 /// What is given for a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum GivenValue {
+pub(in crate::graphql) enum GivenValue {
     /// A value of its type.
     Valid,
     Null,
@@ -137,7 +137,7 @@ impl KnownDocuments {
         self.documents.get(text)
     }
 
-    pub(super) fn count_validation(&self) {
+    pub(in crate::graphql) fn count_validation(&self) {
         self.validations.inc();
     }
 }
@@ -154,23 +154,23 @@ fn set_document(request: &mut Request, mut document: ExecutableDocument) {
 
 impl KnownDocument {
     /// The known document of a request that [`KnownDocuments::admit`] has seen.
-    pub(super) fn of(request: &Request) -> Option<&Arc<Self>> {
+    pub(in crate::graphql) fn of(request: &Request) -> Option<&Arc<Self>> {
         request.data.get(&TypeId::of::<Arc<Self>>())?.downcast_ref()
     }
 
     /// The kinds of the variables that are given; `None` when validity depends on more than them.
-    pub(super) fn kinds(&self, given: &Variables) -> Option<GivenValues> {
+    pub(in crate::graphql) fn kinds(&self, given: &Variables) -> Option<GivenValues> {
         self.variables.as_ref()?.iter().map(|variable| variable.kind(given.get(variable.name.as_str()))).collect()
     }
 
     /// What validating found, if it was valid with such variables.
-    pub(super) fn valid(&self, kinds: &GivenValues) -> Option<ValidationResult> {
+    pub(in crate::graphql) fn valid(&self, kinds: &GivenValues) -> Option<ValidationResult> {
         let (depth, complexity) = *self.valid.read().get(kinds)?;
         Some(ValidationResult { cache_control: async_graphql::CacheControl::default(), complexity, depth })
     }
 
     /// Remembers that the document is valid with such variables.
-    pub(super) fn remember(&self, kinds: GivenValues, result: &ValidationResult) {
+    pub(in crate::graphql) fn remember(&self, kinds: GivenValues, result: &ValidationResult) {
         let at_most = (KINDS_AT_MOST / kinds.len().max(1)).clamp(1, COMBINATIONS_AT_MOST);
         let mut valid = self.valid.write();
         if valid.len() >= at_most {

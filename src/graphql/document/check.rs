@@ -16,13 +16,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 
-use super::budget::Budget;
-use super::context::RequestContext;
-use super::entities::{ENTITIES, Repeats};
-use super::error::{code, shorten};
 use super::known::{GivenValues, KnownDocument, KnownDocuments};
 use super::limits::DocumentLimits;
 use super::tokens::too_complex;
+use crate::graphql::budget::Budget;
+use crate::graphql::context::RequestContext;
+use crate::graphql::entities::{ENTITIES, Repeats};
+use crate::graphql::error::{code, shorten};
 use crate::shown;
 
 /// How many errors of one answer are told. One who mends a document reads the first ones.

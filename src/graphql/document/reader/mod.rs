@@ -24,7 +24,7 @@ const DEPTH: usize = 64;
 type Arguments = Vec<(Positioned<Name>, Positioned<Value>)>;
 
 /// The document that a text is; `None` for whatever the library's parser must look at.
-pub(super) fn read(text: &str) -> Option<ExecutableDocument> {
+pub(in crate::graphql) fn read(text: &str) -> Option<ExecutableDocument> {
     let mut tokens = Tokens::of(text);
     let mut anonymous = None;
     let mut named = HashMap::new();

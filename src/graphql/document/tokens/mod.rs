@@ -6,7 +6,7 @@
 
 use async_graphql::ServerError;
 
-use super::error::{code, coded_error};
+use crate::graphql::error::{code, coded_error};
 
 /// Longer names than these bytes are refused: an error of the validation names what is wrong, maybe once for each of many uses.
 const LONGEST_NAME: usize = 1000;
@@ -55,14 +55,14 @@ impl TextLimits {
 }
 
 /// Refuses a document that has more of something than it may.
-pub(super) fn refuse_over(what: &str, found: usize, limit: usize) -> Result<(), ServerError> {
+pub(in crate::graphql) fn refuse_over(what: &str, found: usize, limit: usize) -> Result<(), ServerError> {
     if found <= limit {
         return Ok(());
     }
     Err(too_complex(format!("the document has {found} {what}; the limit is {limit}")))
 }
 
-pub(super) fn too_complex(sentence: String) -> ServerError {
+pub(in crate::graphql) fn too_complex(sentence: String) -> ServerError {
     coded_error(sentence, code::QUERY_TOO_COMPLEX)
 }
 
@@ -72,7 +72,7 @@ fn too_nested(what: &str, found: usize, limit: usize) -> String {
 
 /// What the scan of a document finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TextSize {
+pub(in crate::graphql) struct TextSize {
     /// Lexical tokens. Blanks, commas and comments are none. What is no token at all counts as one by character; the parser refuses it
     /// afterwards.
     pub tokens: usize,
@@ -85,7 +85,7 @@ pub(super) struct TextSize {
 
 /// Where a string begins that has no end. The parser would look for other ways to read what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unclosed {
+pub(in crate::graphql) struct Unclosed {
     line: usize,
     column: usize,
 }
@@ -98,7 +98,7 @@ impl Unclosed {
     }
 }
 
-pub(super) fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
+pub(in crate::graphql) fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
     let mut rest = document.as_bytes();
     let mut size = TextSize::default();
     let mut open = 0_usize;
@@ -142,7 +142,7 @@ pub(super) fn measure_text(document: &str) -> Result<TextSize, Unclosed> {
 }
 
 /// The most brackets within each other in JSON. What is no JSON gets its error when it is read, which is not deeper than this.
-pub(super) fn json_nesting(json: &[u8]) -> usize {
+pub(in crate::graphql) fn json_nesting(json: &[u8]) -> usize {
     let (mut open, mut most) = (0_usize, 0);
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {

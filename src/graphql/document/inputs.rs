@@ -14,11 +14,11 @@ use async_graphql::{Any, ID, Positioned, ScalarType, Value};
 use foldhash::fast::RandomState;
 
 use super::placement::Placements;
-use super::scalars::{DateTime, Duration};
+use crate::graphql::scalars::{DateTime, Duration};
 
 /// The types of the schema that values can have.
 #[derive(Debug, Default)]
-pub(super) struct InputTypes {
+pub(in crate::graphql) struct InputTypes {
     types: HashMap<String, InputType, RandomState>,
     placements: Placements,
 }
@@ -42,9 +42,9 @@ struct InputField {
 
 impl InputTypes {
     /// Those of our schema.
-    pub(super) fn of_schema() -> &'static Self {
+    pub(in crate::graphql) fn of_schema() -> &'static Self {
         static TYPES: LazyLock<InputTypes> =
-            LazyLock::new(|| parse_schema(super::schema::sdl()).map(InputTypes::new).unwrap_or_default());
+            LazyLock::new(|| parse_schema(crate::graphql::schema::sdl()).map(InputTypes::new).unwrap_or_default());
         &TYPES
     }
 
@@ -73,17 +73,17 @@ impl InputTypes {
     }
 
     /// Whether the validation compares the type of each variable of a document with the place where it stands, and not just its value.
-    pub(super) fn compares_all(&self, document: &ExecutableDocument) -> bool {
+    pub(in crate::graphql) fn compares_all(&self, document: &ExecutableDocument) -> bool {
         self.placements.compare_all(document)
     }
 
     /// Whether this is the name of an input object.
-    pub(super) fn is_object(&self, name: &str) -> bool {
+    pub(in crate::graphql) fn is_object(&self, name: &str) -> bool {
         matches!(self.types.get(name), Some(InputType::Object(_)))
     }
 
     /// Whether a value is valid wherever a variable of the type may stand.
-    pub(super) fn is_valid(&self, of_type: &Type, value: &Value) -> bool {
+    pub(in crate::graphql) fn is_valid(&self, of_type: &Type, value: &Value) -> bool {
         match (&of_type.base, value) {
             (_, Value::Null) => of_type.nullable,
             (BaseType::List(member), Value::List(values)) => values.iter().all(|value| self.is_valid(member, value)),

@@ -3,7 +3,7 @@
 use async_graphql::parser::Pos;
 
 /// What is left of a document, from the start of a token on.
-pub(super) struct Tokens<'a> {
+pub(in crate::graphql) struct Tokens<'a> {
     text: &'a str,
     at: usize,
     line: usize,

@@ -8,7 +8,7 @@ use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
 /// The size of a document or of a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size {
+pub(in crate::graphql) struct Size {
     /// Fields and fragments.
     pub selections: usize,
     /// Fields with another name than their own.
@@ -25,7 +25,7 @@ pub(super) struct Size {
 
 /// Why a document cannot be measured.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Endless {
+pub(in crate::graphql) enum Endless {
     /// The fragment contains itself.
     Cycle(String),
     /// More selection sets within each other than the limit.
@@ -33,7 +33,7 @@ pub(super) enum Endless {
 }
 
 /// Measures the document. One that has more than `nesting` selection sets within each other is not walked to its end.
-pub(super) fn measure(document: &ExecutableDocument, nesting: usize) -> Result<Size, Endless> {
+pub(in crate::graphql) fn measure(document: &ExecutableDocument, nesting: usize) -> Result<Size, Endless> {
     let mut walk = Walk { document, known: HashMap::new() };
     let mut total = Size::default();
     for (_, operation) in document.operations.iter() {

@@ -15,14 +15,14 @@ const VARIABLE: Value = Value::Binary(Bytes::new());
 
 /// The arguments and the input fields, by their names.
 #[derive(Debug, Default)]
-pub(super) struct Placements {
+pub(in crate::graphql) struct Placements {
     /// The name of the innermost type and the lists around it, of all that have the name.
     of_name: HashMap<String, Vec<(String, usize)>>,
 }
 
 impl Placements {
     /// Takes up arguments or input fields.
-    pub(super) fn take(&mut self, inputs: &[Positioned<InputValueDefinition>]) {
+    pub(in crate::graphql) fn take(&mut self, inputs: &[Positioned<InputValueDefinition>]) {
         for input in inputs {
             let name = input.node.name.node.to_string();
             self.of_name.entry(name).or_default().push(innermost(&input.node.ty.node));
@@ -30,14 +30,14 @@ impl Placements {
     }
 
     /// Leaves only those whose innermost type, by its name, is an input object. Of the others the validation does not look into objects.
-    pub(super) fn retain(&mut self, is_object: impl Fn(&str) -> bool) {
+    pub(in crate::graphql) fn retain(&mut self, is_object: impl Fn(&str) -> bool) {
         for places in self.of_name.values_mut() {
             places.retain(|(name, _)| is_object(name));
         }
     }
 
     /// Whether all types of variables in the document are compared.
-    pub(super) fn compare_all(&self, document: &ExecutableDocument) -> bool {
+    pub(in crate::graphql) fn compare_all(&self, document: &ExecutableDocument) -> bool {
         let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
         let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
         operations.chain(fragments).all(|set| self.compare_in_set(set))

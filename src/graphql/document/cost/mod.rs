@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use self::arguments::Arguments;
 use self::fields::{FieldTypes, Rule, rule};
-use super::services::MAX_POINTS;
+use crate::graphql::services::MAX_POINTS;
 
 /// Points that count one when they have no more than [`FIELDS_OF_POINT`] fields: about as much work as one other field.
 const POINTS_OF_ONE: usize = 10;
@@ -43,7 +43,7 @@ pub struct Cost {
 
 /// What a document costs with these variables at this instant. One that has more than `nesting` selection sets within each other is not
 /// walked through; it must have been refused before.
-pub(super) fn cost_of(document: &ExecutableDocument, variables: &Variables, now: Timestamp, nesting: usize) -> Cost {
+pub(in crate::graphql) fn cost_of(document: &ExecutableDocument, variables: &Variables, now: Timestamp, nesting: usize) -> Cost {
     let mut cost = Cost { complexity: 0, is_steady: true, sweeps: 0, introspects_deep: false };
     for (_, operation) in document.operations.iter() {
         let operation = &operation.node;
@@ -56,7 +56,7 @@ pub(super) fn cost_of(document: &ExecutableDocument, variables: &Variables, now:
 }
 
 /// Whether one of the variables has so many values that a document costs more with it.
-pub(super) fn has_large(variables: &Variables) -> bool {
+pub(in crate::graphql) fn has_large(variables: &Variables) -> bool {
     arguments::has_large(variables)
 }
 

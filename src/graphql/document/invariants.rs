@@ -73,7 +73,7 @@ fn depth(value: &serde_json::Value) -> usize {
 }
 
 /// A document in all its details, with what has no order in the order of its names.
-pub(super) fn detail(document: &ExecutableDocument) -> Vec<String> {
+pub(in crate::graphql) fn detail(document: &ExecutableDocument) -> Vec<String> {
     let operations = document.operations.iter().map(|operation| format!("{operation:?}"));
     let fragments = document.fragments.iter().map(|fragment| format!("{fragment:?}"));
     let single = matches!(document.operations, DocumentOperations::Single(_));

@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{BaseType, Type, TypeKind, TypeSystemDefinition};
 
-use super::super::types::DEFAULT_PAGE;
+use crate::graphql::types::DEFAULT_PAGE;
 
 /// Types of the schema, as far as an introspection counts: a full one has some thousand fields.
 const TYPES: usize = 20;
 
 /// How a field counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
+pub(in crate::graphql) enum Rule {
     /// One, and what it holds.
     Plain,
     /// So many, and what it holds.
@@ -46,7 +46,7 @@ pub(super) enum Rule {
 }
 
 /// The rule for a field of a type.
-pub(super) fn rule(of_type: &str, field: &str) -> Rule {
+pub(in crate::graphql) fn rule(of_type: &str, field: &str) -> Rule {
     match (of_type, field) {
         ("Query", "tenants") => Rule::Page { sweeps: true },
         ("Query", "fleet") | ("Fleet", "observedCount" | "spaceAllocation") => Rule::Sweeps(5),
@@ -73,24 +73,24 @@ pub(super) fn rule(of_type: &str, field: &str) -> Rule {
 }
 
 /// Entries of a page when the caller does not say.
-pub(super) const ENTRIES: usize = DEFAULT_PAGE;
+pub(in crate::graphql) const ENTRIES: usize = DEFAULT_PAGE;
 
 /// The types of fields.
 #[derive(Debug, Default)]
-pub(super) struct FieldTypes {
+pub(in crate::graphql) struct FieldTypes {
     types: HashMap<String, HashMap<String, String>>,
 }
 
 impl FieldTypes {
     /// Those of our schema.
-    pub(super) fn of_schema() -> &'static Self {
+    pub(in crate::graphql) fn of_schema() -> &'static Self {
         static TYPES: LazyLock<FieldTypes> = LazyLock::new(FieldTypes::read);
         &TYPES
     }
 
     fn read() -> Self {
         let mut types = HashMap::new();
-        let definitions = parse_schema(super::super::schema::sdl()).map(|schema| schema.definitions).unwrap_or_default();
+        let definitions = parse_schema(crate::graphql::schema::sdl()).map(|schema| schema.definitions).unwrap_or_default();
         for definition in definitions {
             let TypeSystemDefinition::Type(definition) = definition else { continue };
             let TypeKind::Object(object) = definition.node.kind else { continue };
@@ -102,7 +102,7 @@ impl FieldTypes {
     }
 
     /// The type of a field; an empty name where there is none.
-    pub(super) fn of_field(&self, of_type: &str, field: &str) -> &str {
+    pub(in crate::graphql) fn of_field(&self, of_type: &str, field: &str) -> &str {
         match (of_type, field) {
             ("Query", "__schema") => "__Schema",
             ("Query", "__type")

@@ -3,10 +3,10 @@
 
 use async_graphql::ServerError;
 
-use super::error::{code, coded_error};
+use crate::graphql::error::{code, coded_error};
 
 /// The library's error, in one sentence and with a code.
-pub(super) fn explain_syntax(error: ServerError) -> ServerError {
+pub(in crate::graphql) fn explain_syntax(error: ServerError) -> ServerError {
     let sentence = find_sentence(&error.message).unwrap_or_else(|| error.message.clone());
     ServerError { locations: error.locations, ..coded_error(sentence, code::BAD_USER_INPUT) }
 }

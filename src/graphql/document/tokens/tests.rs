@@ -7,9 +7,9 @@ use async_graphql::parser::types::Selection;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::super::DocumentLimits;
 use super::super::invariants::{check_document, check_json};
 use super::*;
+use crate::graphql::DocumentLimits;
 
 const LIMITS: TextLimits = TextLimits { tokens: 5000, nesting: 64 };
 

@@ -5,9 +5,9 @@ use async_graphql::{Name, Positioned, ScalarType, Value, Variables};
 use async_graphql_value::Value as Given;
 use jiff::Timestamp;
 
-use super::super::scalars::{Duration, Instant, Integer};
-use super::super::services::MAX_POINTS;
 use super::fields::ENTRIES;
+use crate::graphql::scalars::{Duration, Instant, Integer};
+use crate::graphql::services::MAX_POINTS;
 use crate::quota::TimeRange;
 use crate::quota::calendar::estimate_count;
 
@@ -22,7 +22,7 @@ const VALUES_OF_ONE: usize = 10;
 const BYTES_OF_VALUE: usize = 100;
 
 /// Where arguments get their values from.
-pub(super) struct Arguments<'a> {
+pub(in crate::graphql) struct Arguments<'a> {
     variables: &'a Variables,
     definitions: &'a [Positioned<VariableDefinition>],
     now: Timestamp,
@@ -34,7 +34,7 @@ pub(super) struct Arguments<'a> {
 type Counted = (usize, bool);
 
 /// Whether one of the variables has so many values that it counts by itself wherever it is used.
-pub(super) fn has_large(variables: &Variables) -> bool {
+pub(in crate::graphql) fn has_large(variables: &Variables) -> bool {
     variables.values().any(|value| count_values(value) >= VALUES_OF_ONE)
 }
 
@@ -49,7 +49,11 @@ fn count_values(value: &Value) -> usize {
 }
 
 impl<'a> Arguments<'a> {
-    pub(super) fn new(variables: &'a Variables, definitions: &'a [Positioned<VariableDefinition>], now: Timestamp) -> Self {
+    pub(in crate::graphql) fn new(
+        variables: &'a Variables,
+        definitions: &'a [Positioned<VariableDefinition>],
+        now: Timestamp,
+    ) -> Self {
         let large = definitions.iter().filter_map(|definition| {
             let VariableDefinition { name, default_value, .. } = &definition.node;
             let value = variables.get(&name.node).or(default_value.as_ref().map(|default| &default.node))?;
@@ -59,7 +63,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// What the values of a field's arguments count.
-    pub(super) fn weight(&self, field: &Field) -> Counted {
+    pub(in crate::graphql) fn weight(&self, field: &Field) -> Counted {
         let mut is_variable = false;
         let values: usize = field.arguments.iter().map(|(_, given)| self.count_given(&given.node, &mut is_variable)).sum();
         (values / VALUES_OF_ONE, is_variable)
@@ -108,19 +112,19 @@ impl<'a> Arguments<'a> {
     }
 
     /// How many an argument asks for.
-    pub(super) fn count(&self, field: &Field, name: &str, default: usize) -> Counted {
+    pub(in crate::graphql) fn count(&self, field: &Field, name: &str, default: usize) -> Counted {
         let (number, is_variable) = self.number(field, name);
         (number.unwrap_or(default), is_variable)
     }
 
     /// The entries of a page.
-    pub(super) fn page(&self, field: &Field) -> Counted {
+    pub(in crate::graphql) fn page(&self, field: &Field) -> Counted {
         let ((first, of_first), (last, of_last)) = (self.number(field, "first"), self.number(field, "last"));
         (first.or(last).unwrap_or(ENTRIES), of_first || of_last)
     }
 
     /// The entries of a list that is given. One value stands for a list of it.
-    pub(super) fn length(&self, field: &Field, name: &str) -> Counted {
+    pub(in crate::graphql) fn length(&self, field: &Field, name: &str) -> Counted {
         let (value, is_variable) = self.value(field, name);
         let length = match value {
             Some(Value::List(values)) => values.len(),
@@ -131,7 +135,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// The points that a series is asked for, as near as the usual length of the interval tells, and no more than may be given.
-    pub(super) fn points(&self, field: &Field) -> Counted {
+    pub(in crate::graphql) fn points(&self, field: &Field) -> Counted {
         let ((from, of_from), (to, of_to)) = (self.scalar::<Instant>(field, "from"), self.scalar::<Instant>(field, "to"));
         let (interval, of_interval) = self.scalar::<Duration>(field, "interval");
         let readable = || {
@@ -149,7 +153,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// The days of a forecast. They depend on the calendar by so little that they count alike at any time.
-    pub(super) fn days(&self, field: &Field) -> Counted {
+    pub(in crate::graphql) fn days(&self, field: &Field) -> Counted {
         let (horizon, is_variable) = self.scalar::<Duration>(field, "horizon");
         let horizon = horizon.unwrap_or_else(|| Duration::from_static("P180D"));
         let days = horizon
