@@ -211,7 +211,34 @@ impl Gate {
             Err(unproven) => return Err(self.refuse(unproven, address)),
         };
         self.count(&grant.principal)?;
-        Ok(View { grant, tenants, checked })
+        let mut view = View { grant, tenants, checked };
+        // A token may have waited for the keys of its issuer.
+        self.recheck(&mut view)?;
+        Ok(view)
+    }
+
+    /// Looks once more at who was let in, after something was waited for. Costs next to nothing when nothing has changed.
+    ///
+    /// # Errors
+    /// When what the caller was let in by counts no longer. Each refusal is a line in the audit log.
+    pub fn recheck(&self, view: &mut View) -> Result<(), AccessError> {
+        self.renew(view).map_err(|lapse| self.refuse_lapsed(view, lapse))
+    }
+
+    /// Looks whether what was made for a caller may still go to it: nothing was taken from it meanwhile. A token that only has expired is as good as
+    /// it was when the request began.
+    ///
+    /// # Errors
+    /// When something was taken from the caller. Each refusal is a line in the audit log.
+    pub fn require_undiminished(&self, view: &View) -> Result<(), AccessError> {
+        if view.checked == self.changes.count() {
+            return Ok(());
+        }
+        let now = self.rules.load().stands(&view.grant).map_err(|lapse| self.refuse_lapsed(view, lapse))?;
+        match now {
+            Some(now) if !now.principal.includes(view.principal()) => Err(self.refuse_lapsed(view, Lapse::Withdrawn)),
+            _ => Ok(()),
+        }
     }
 
     /// Lets somebody who was let in before ask once more, with what it may see now.
@@ -220,7 +247,7 @@ impl Gate {
     /// When it asks too often, or when what it was let in by counts no longer. Each refusal is a line in the audit log.
     pub fn admit_again(&self, view: &View) -> Result<View, AccessError> {
         let mut view = view.clone();
-        self.renew(&mut view).map_err(|lapse| self.refuse_lapsed(&view, lapse))?;
+        self.recheck(&mut view)?;
         self.count(view.principal())?;
         Ok(view)
     }
@@ -231,7 +258,7 @@ impl Gate {
     /// # Errors
     /// When what the caller was let in by counts no longer.
     pub fn renew(&self, view: &mut View) -> Result<(), Lapse> {
-        if view.is_expired(self.clock.now()) {
+        if view.expires_at().is_some_and(|at| at <= self.clock.now()) {
             return Err(Lapse::Expired);
         }
         let count = self.changes.count();

@@ -67,6 +67,15 @@ impl FromIterator<Role> for Roles {
 }
 
 impl Scope {
+    /// Whether all tenants of the other one are among its own.
+    fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Only(_), Self::All) => false,
+            (Self::Only(one), Self::Only(other)) => other.is_subset(one),
+        }
+    }
+
     /// The tenants of both.
     fn within(&self, other: &Self) -> Self {
         match (self, other) {
@@ -152,6 +161,11 @@ impl Principal {
     pub(super) fn within(&self, other: &Self) -> Self {
         let roles = Role::ALL.into_iter().filter(|role| self.roles.allow(*role) && other.roles.allow(*role)).collect();
         Self { name: self.name.clone(), scope: self.scope.within(&other.scope), roles }
+    }
+
+    /// Whether it may see and do whatever the other one may.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        self.scope.includes(&other.scope) && Role::ALL.into_iter().all(|role| self.roles.allow(role) || !other.roles.allow(role))
     }
 
     /// Whoever reaches a service without authentication: may see and do everything.

@@ -36,6 +36,8 @@ pub(super) struct Reload {
 /// What was taken over last.
 struct InForce {
     auth: Option<Auth>,
+    /// Whether something of that was taken away by a version of which the rest is not in force.
+    is_diminished: bool,
     /// Whether there was `[auth]` at the start, by which the hosts and the limit on requests were set.
     began_with_auth: bool,
     /// How the file of authorities was by which an issuer is trusted.
@@ -48,7 +50,11 @@ impl Reload {
     /// For a service with these settings. `watch` began before anything was read.
     pub(super) fn new(config: &Config, watch: Watch, hang_up: Signal) -> Self {
         let (auth, authorities) = (config.auth.clone(), authorities_of(config.auth.as_ref()));
-        Self { watch, hang_up, in_force: InForce { began_with_auth: auth.is_some(), auth, authorities, named: Vec::new() } }
+        Self {
+            watch,
+            hang_up,
+            in_force: InForce { began_with_auth: auth.is_some(), auth, is_diminished: false, authorities, named: Vec::new() },
+        }
     }
 }
 
@@ -86,6 +92,7 @@ pub(super) async fn keep_reloaded(handle: &AppHandle, reload: &mut Reload, over:
         match block_in_place(|| watch.read(all, config::process_environment())) {
             Ok(version) => {
                 if in_force.take_over(handle, version, asked) {
+                    watch.tenants_are_in_force();
                     registering = register(handle).boxed().fuse();
                 }
             }
@@ -124,7 +131,7 @@ impl InForce {
     /// Takes over a version of who may call and of the tenants, and tells whether the tenants were replaced.
     fn take_over(&mut self, handle: &AppHandle, version: Version, asked: bool) -> bool {
         let authorities = authorities_of(version.auth.as_ref());
-        let is_new = version.auth != self.auth || authorities != self.authorities;
+        let is_new = self.is_diminished || version.auth != self.auth || authorities != self.authorities;
         if asked && !is_new {
             info!("who may call is as it was");
         }
@@ -141,6 +148,7 @@ impl InForce {
                 error!(%refusal, "the tenants were not replaced; the former ones stay in force");
                 if is_new {
                     handle.take_back(auth);
+                    self.is_diminished = true;
                     warn!("of who may call, only what is taken away is in force until the tenants are mended");
                 }
                 self.name_restarts(version.need_restart, version.would_not_start, asked);
@@ -155,7 +163,7 @@ impl InForce {
             if asked || has_auth != self.auth.is_some() {
                 self.warn_of_hosts(has_auth);
             }
-            (self.auth, self.authorities) = (version.auth, authorities);
+            (self.auth, self.authorities, self.is_diminished) = (version.auth, authorities, false);
         }
         self.name_restarts(version.need_restart, version.would_not_start, asked);
         replaced.is_ok() && has_tenants

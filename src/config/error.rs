@@ -10,14 +10,14 @@ use crate::shown;
 pub struct ConfigError(String);
 
 impl ConfigError {
-    /// An error in no particular field.
-    pub(super) fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
+    /// An error in no particular field. What is hidden in the sentence is escaped: it may repeat what stands in a file.
+    pub(super) fn new(sentence: &str) -> Self {
+        Self(shown::escape(sentence).into_owned())
     }
 
     /// An error in a file or an environment variable.
     pub(super) fn within(place: impl Display, mend: impl Display) -> Self {
-        Self(format!("{}: {mend}", shown::cut(&place.to_string())))
+        Self::new(&format!("{}: {mend}", shown::cut(&place.to_string())))
     }
 }
 

@@ -107,7 +107,7 @@ fn find_file(path: Option<&Path>, folder: &Path) -> Result<PathBuf, ConfigError>
     if file.exists() {
         return Ok(file);
     }
-    Err(ConfigError::new(format!(
+    Err(ConfigError::new(&format!(
         "there is no {DEFAULT_FILE} here; try `quotagraph demo`, which needs none, or start from quotagraph.example.toml, or name a file with --config"
     )))
 }

@@ -49,7 +49,7 @@ fn describe_tenant(root: &Dict, index: &str) -> String {
     let index: usize = index.parse().unwrap_or_default();
     let list = root.get("tenants").and_then(Value::as_array).unwrap_or_default();
     let id = list.get(index).and_then(Value::as_dict).and_then(|tenant| tenant.get("id")?.as_str());
-    id.map_or_else(|| format!("tenant number {}", index + 1), |id| format!("tenant {id}"))
+    id.map_or_else(|| format!("tenant number {}", index + 1), |id| format!("tenant {}", shown::cut(id)))
 }
 
 /// What a field takes. Of the lists, which hold tables or strings, only the path tells which.

@@ -20,8 +20,10 @@ pub struct Watch {
     config: Config,
     /// What stood in the config file at the start, by field.
     written: BTreeMap<String, Value>,
-    /// What the tenants were read from last: those of the config file, and the file of more.
-    tenants: (Option<Value>, Option<FileStamp>),
+    /// What the tenants in force were read from; `None` while others were read last, which are not in force.
+    tenants: Option<TenantsSource>,
+    /// What they were read from last.
+    latest: TenantsSource,
     /// The config file, those that `[auth]` names, and the tenants' file.
     few: Stamps,
     /// The files of the tenants' secrets.
@@ -29,6 +31,9 @@ pub struct Watch {
     /// Whether one of the few was seen to change, and may be in the middle of it.
     moving: bool,
 }
+
+/// The tenants of the config file as they stand there, and how the file of more is.
+type TenantsSource = (Option<Value>, Option<FileStamp>);
 
 /// What the files say now.
 #[derive(Debug)]
@@ -50,10 +55,12 @@ impl Watch {
         let few = Stamps::of(few_files(config));
         let table = config.file.as_deref().and_then(|file| read_table(file).ok()).unwrap_or_default();
         let placed = collect_tenants(config, Empty::IsNone).unwrap_or_default();
+        let source = (table.get("tenants").cloned(), few.of_tenants(config));
         Self {
             config: config.clone(),
             written: fields(&table),
-            tenants: (table.get("tenants").cloned(), few.of_tenants(config)),
+            tenants: Some(source.clone()),
+            latest: source,
             few,
             secrets: Stamps::of(secret_files(&placed)),
             moving: false,
@@ -85,7 +92,19 @@ impl Watch {
         // The stamps come first, so that a change while something is read is noticed the next time.
         self.few = Stamps::of(few_files(&self.config));
         let table = not_empty(read_table(&file)?, &file)?;
-        let mut config = read_config(&table, &file, &overrides)?;
+        // Of a version whose tenants are malformed, who may call is read all the same.
+        let (mut config, malformed) = match read_config(&table, &file, &overrides) {
+            Ok(config) => (config, None),
+            Err(refusal) => {
+                let others: Dict = table
+                    .iter()
+                    .filter(|(name, _)| *name != "tenants")
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+                let Ok(config) = read_config(&others, &file, &overrides) else { return Err(refusal) };
+                (config, Some(refusal))
+            }
+        };
         config.file = Some(file.clone());
         place_files(&mut config);
         // From now on what it names is watched, too.
@@ -94,13 +113,19 @@ impl Watch {
             auth.validate_present().map_err(|invalid| locate(invalid, &overrides, &file))?;
         }
         let source = (table.get("tenants").cloned(), self.few.of_tenants(&self.config));
-        let tenants = (all || source != self.tenants).then(|| self.read_tenants(&config, &env));
-        if tenants.as_ref().is_some_and(Result::is_ok) {
-            self.tenants = source;
-        }
+        let tenants = (all || self.tenants.as_ref() != Some(&source)).then(|| {
+            self.tenants = None;
+            self.latest = source;
+            malformed.map_or_else(|| self.read_tenants(&config, &env), Err)
+        });
         let need_restart = self.find_changes(&config, &fields(&table), &overrides);
         let would_not_start = if need_restart.is_empty() { None } else { config.check().err() };
         Ok(Version { auth: config.auth, tenants, need_restart, would_not_start })
+    }
+
+    /// Notes that the tenants that were read last are in force. Until then they are read again with every version.
+    pub fn tenants_are_in_force(&mut self) {
+        self.tenants = Some(self.latest.clone());
     }
 
     /// The tenants that the config has now; all other settings are those at the start, `tenants_file` included.

@@ -34,8 +34,10 @@ pub async fn answer_post(
     let Some(accepted) = Accepted::of(&head.headers) else { return not_acceptable() };
     let caller = Caller { connection, head: &head, method: Method::POST, accepted };
     let reply = async {
-        let view = caller.admit(&state).await?;
+        let mut view = caller.admit(&state).await?;
         let body = read_body(&head.headers, body, state.limits.body_bytes, state.limits.timeout).await?;
+        // It may have been long in coming.
+        state.gate.recheck(&mut view)?;
         let limits = state.limits;
         caller.answer(&state, view, body, move |body| parse_body(body, &limits)).await
     };
@@ -109,7 +111,9 @@ impl Caller<'_> {
         // On the heap: most requests find their answer finished, and shall not carry the room for making it.
         Box::pin(async {
             let asked = read_aside(&state.computing, request.len(), move || parse(&request)).await?;
-            self.make(state, view, asked, media_type, key).await
+            let reply = self.make(state, view.clone(), asked, media_type, key).await?;
+            state.gate.require_undiminished(&view)?;
+            Ok(reply)
         })
         .await
     }

@@ -167,5 +167,8 @@ fn tenants_are_read_when_something_of_them_has_changed() {
     std::fs::write(folder.join("c.token"), "new").unwrap();
     assert!(watch.has_changed_secrets());
     assert_eq!(watch.read(true, []).unwrap().tenants.unwrap().unwrap().len(), 3);
+    // Also as long as they are not in force: what was refused together with them may be mended.
+    assert_eq!(watch.read(false, []).unwrap().tenants.unwrap().unwrap().len(), 3);
+    watch.tenants_are_in_force();
     assert!(watch.read(false, []).unwrap().tenants.is_none());
 }

@@ -4,6 +4,8 @@ use quotagraph::access::{JwksError, ReplaceError};
 use quotagraph::config::{Auth, AuthMode, KeyConfig};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::access::key;
 use crate::subscriptions::{changes_of, record};
@@ -304,5 +306,59 @@ async fn a_token_never_takes_of_what_is_counted_for_an_api_key_of_its_name() {
     record(&app, "a", 300, 7).await;
     assert_eq!(by_key.change().await["after"]["allocated"], 7.0);
     drop((by_token, by_key));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_body_comes_late_has_the_rights_of_then() {
+    let keyed = |roles: &[&str], tenants: &[&str]| keys(vec![key("k", tenants, roles), key("other", &["*"], &["READ"])]);
+    let narrowed = keyed(&["READ"], &["a"]);
+    let gone = keys(vec![key("other", &["*"], &["READ"])]);
+    let read = json!({ "query": SEEN }).to_string();
+    let refresh = json!({ "query": "mutation { refreshSpaceAllocation(tenantId: \"b\") { allocated } }" }).to_string();
+    for (after, body, expected) in
+        [(&gone, &read, "HTTP/1.1 401 "), (&narrowed, &read, "{\"nodes\":[{\"id\":\"a\","), (&narrowed, &refresh, "\"FORBIDDEN\"")]
+    {
+        let (world, app) = start(keyed(&["READ", "REFRESH"], &["*"])).await;
+        let mut connection = TcpStream::connect(app.base.trim_start_matches("http://")).await.unwrap();
+        let head = format!(
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: key of k\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        // The body is asked for as soon as the caller is let in.
+        let mut told = [0; 25];
+        patiently("the caller to be let in", connection.read_exact(&mut told)).await.unwrap();
+        assert_eq!(told, *b"HTTP/1.1 100 Continue\r\n\r\n");
+        app.handle.replace_auth(Some(after)).unwrap();
+        connection.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        patiently("an answer", connection.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.contains(expected) && !answer.contains("\"id\":\"b\""), "{answer}");
+        assert_eq!(world.upstream("b").hits(), 0);
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_nobody_who_may_no_longer_have_it() {
+    let (world, app) = start(keys(vec![key("k", &["*"], &["READ"]), key("other", &["*"], &["READ"])])).await;
+    let document = "{ tenant(id: \"b\") { spaceAllocation(maxAge: \"PT0S\") { allocated } } }";
+    let body = json!({ "query": document }).to_string();
+    for (after, expected) in [
+        (keys(vec![key("k", &["*"], &["READ", "EXPORT"]), key("other", &["*"], &["READ"])]), 200),
+        (keys(vec![key("k", &["a"], &["READ"]), key("other", &["*"], &["READ"])]), 401),
+        (keys(vec![key("other", &["*"], &["READ"])]), 401),
+    ] {
+        app.handle.replace_auth(Some(&keys(vec![key("k", &["*"], &["READ"]), key("other", &["*"], &["READ"])]))).unwrap();
+        let before = world.upstream("b").hits();
+        world.set_behaviour("b", json!({ "delay_ms": 400 }));
+        let request = app.client.post(format!("{}/graphql", app.base)).header(CONTENT_TYPE, "application/json");
+        let asking = tokio::spawn(request.header("X-Api-Key", "key of k").body(body.clone()).send());
+        until("the call", async || world.upstream("b").hits() > before).await;
+        app.handle.replace_auth(Some(&after)).unwrap();
+        assert_eq!(patiently("an answer", asking).await.unwrap().unwrap().status(), expected, "{after:?}");
+    }
     app.stop().await;
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::app::{Database, tenant};
 use crate::support::issuer::{ISSUER, SigningKey, set_of};
 use crate::support::outage::Flow;
-use crate::support::process::patiently;
+use crate::support::process::{patiently, until};
 use crate::support::site::{Service, Site};
 
 fn api_key(name: &str) -> String {
@@ -318,4 +318,66 @@ async fn the_audit_log_names_the_true_reason_and_what_a_token_lacks() {
     ] {
         assert!(finished.stderr.contains(part), "{part}: {}", finished.stderr);
     }
+}
+
+/// Waits until a key counts or no longer counts, with what the log says on the way.
+async fn until_status(service: &Service, name: &str, status: u16) {
+    let what = format!("{name} with {status}");
+    until(&what, async || status_of(service, name).await == status).await;
+}
+
+#[tokio::test]
+async fn a_mistake_that_is_taken_back_leaves_everything_as_it_was() {
+    let site = site("", &keys(&["one", "other"])).await;
+    let service = site.serve().await;
+    // A key goes with tenants that cannot be had, then with tenants that are malformed; each time all comes back.
+    for broken in [site.tables(&[tenant("acme", 1, 10)]).replace("acme.secret", "no such file"), "[[tenants]]\nid = 7\n".to_owned()]
+    {
+        let head = "server.listen = \"127.0.0.1:0\"\ncollector.enabled = false\n";
+        site.write("quotagraph.toml", &format!("{head}{}{broken}", keys(&["one"])));
+        until_status(&service, "other", 401).await;
+        assert_eq!(status_of(&service, "one").await, 200);
+        write(&site, "", &keys(&["one", "other"]));
+        until_status(&service, "other", 200).await;
+    }
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn tenants_that_were_refused_together_with_who_may_call_are_taken_over_once_that_is_mended() {
+    let both = [tenant("acme", 1, 10), tenant("aurora-foods", 1, 10)];
+    let site = Site::new("", &both).await;
+    let head = "server.listen = \"127.0.0.1:0\"\ncollector.enabled = false\n";
+    let write = |auth: &str, tables: &str| site.write("quotagraph.toml", &format!("{head}{auth}{tables}"));
+    write(&keys(&["one"]), &site.tables(&both));
+    let mut service = site.serve().await;
+    let seen = async |service: &Service| {
+        let url = format!("{}/graphql?query=%7Btenants%7Bnodes%7Bid%7D%7D%7D", service.base);
+        let request = service.client.get(url).header("X-Api-Key", "key of one");
+        patiently("an answer", request.send()).await.unwrap().text().await.unwrap()
+    };
+    assert!(seen(&service).await.contains("aurora-foods"));
+    // Whoever comes would be let in, which is refused, and with it the tenants of the same version.
+    write("", &site.tables(&both[..1]));
+    service.process.stderr.line("the tenants were not replaced").await;
+    assert!(seen(&service).await.contains("aurora-foods"));
+    write(&keys(&["one"]), &site.tables(&both[..1]));
+    until("the new tenants", async || !seen(&service).await.contains("aurora-foods")).await;
+    assert_eq!(service.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_replaced_after_a_mistake_was_taken_back_is_noticed() {
+    let site = site("", &keys(&["one"])).await;
+    let mut service = site.serve().await;
+    let head = "server.listen = \"127.0.0.1:0\"\ncollector.enabled = false\n";
+    let tables = site.tables(&[tenant("acme", 1, 10)]);
+    let broken = tables.replace("app_secret_file = \"acme.secret\"", "app_secret_env = \"NOT_THERE\"");
+    site.write("quotagraph.toml", &format!("{head}{}{broken}", keys(&["one"])));
+    service.process.stderr.line("the tenants were not replaced").await;
+    site.write("quotagraph.toml", &format!("{head}{}{tables}", keys(&["one"])));
+    service.process.stderr.line("the tenants were replaced tenants=1").await;
+    site.write("acme.secret", "another one\n");
+    service.process.stderr.line("the tenants were replaced tenants=1").await;
+    assert_eq!(service.terminate().await.code, Some(0));
 }
