@@ -20,7 +20,8 @@ use super::arriving::Arriving;
 use super::framing::Announced;
 use super::head::{self, BadHead};
 use super::pulse::{Phase, Pulse};
-use super::streams::{StreamExecutor, StreamPulse};
+use super::stream_pulse::StreamPulse;
+use super::streams::StreamExecutor;
 
 /// A request that no route answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::pulse::Pulse;
-use super::streams::StreamPulse;
+use super::stream_pulse::StreamPulse;
 
 /// The body of a request of which something is to come.
 #[derive(Debug)]

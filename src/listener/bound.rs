@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 use tracing::warn;
 
-use super::wire::Stream;
+use super::stream::Stream;
 use crate::config::Listen;
 use crate::telemetry;
 

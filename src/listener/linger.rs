@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::pulse::Order;
+use super::stream::Stream;
 use super::sweep::Place;
-use super::wire::Stream;
 
 /// For how long at most, and for how many bytes.
 const AT_MOST: Duration = Duration::from_secs(1);

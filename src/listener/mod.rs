@@ -25,6 +25,8 @@ mod framing;
 mod head;
 mod linger;
 mod pulse;
+mod stream;
+mod stream_pulse;
 mod streams;
 mod sweep;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
 use super::framing::{Announced, Beginning, Framing, Seen};
-use super::streams::StreamPulse;
+use super::stream_pulse::StreamPulse;
 
 /// The time, in ticks since the listener began. It goes on by itself, as long as somebody ticks.
 #[derive(Debug, Default)]

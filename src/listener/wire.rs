@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use super::answering::{AnswerFault, Fault};
 use super::linger::linger;
 use super::pulse::{Order, Phase, Pulse};
+use super::stream::Stream;
 use super::sweep::Place;
 use super::unread;
 use crate::telemetry;
@@ -25,12 +25,6 @@ pub(super) struct Transport {
     open: Option<(Stream, Place)>,
     /// Whether the client has said its last, or is gone.
     is_over: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl Transport {
