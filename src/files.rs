@@ -15,7 +15,7 @@ use crate::telemetry;
 /// The largest secret, in bytes.
 pub const MAX_SECRET: u64 = 64 * 1024;
 /// The largest file of certificates or of one key, in bytes.
-pub const MAX_PEM: u64 = 16 * 1024 * 1024;
+const MAX_PEM: u64 = 16 * 1024 * 1024;
 /// The largest file of settings, of tenants or of documents, in bytes.
 pub const MAX_TABLES: u64 = 256 * 1024 * 1024;
 
@@ -36,6 +36,15 @@ pub fn read(path: &Path, at_most: u64) -> Result<Vec<u8>, String> {
         return Err(format!("cannot be read: it is larger than {}", show_size(at_most)));
     }
     Ok(bytes)
+}
+
+/// Reads a file of certificates or of a key, without the byte order mark that some editors put before it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
+    let pem = read(path, MAX_PEM)?;
+    Ok(pem.strip_prefix(b"\xEF\xBB\xBF").map(<[u8]>::to_vec).unwrap_or(pem))
 }
 
 /// Reads a plain file of text.

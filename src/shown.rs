@@ -83,6 +83,16 @@ pub fn cut_to(text: &str, chars: usize) -> Cow<'_, str> {
     }
 }
 
+/// A sentence in which foreign values may stand, fit to be shown: a word of more characters than a value shows is cut.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let show = |word| {
+        let value = str::trim_matches(word, [':', ',', ';', '"', '(', ')', '…']);
+        if value.chars().nth(MAX_CHARS).is_some() { cut(word) } else { escape(word) }
+    };
+    text.split(' ').map(show).collect::<Vec<_>>().join(" ")
+}
+
 /// The same in quotes.
 #[must_use]
 pub fn quoted(text: &str) -> String {
@@ -105,6 +115,14 @@ pub fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_word_of_a_sentence_is_longer_than_a_value() {
+        let long = "x".repeat(MAX_CHARS + 1);
+        let whole = format!("of \"{}…\": more", &long[1..]);
+        assert_eq!(sentence(&whole), whole);
+        assert_eq!(sentence(&format!("the field  {long} is\nwrong")), format!("the field  {}… is\\nwrong", &long[1..]));
+    }
 
     #[test]
     fn what_is_hidden_is_written_out_and_the_rest_stays() {

@@ -138,9 +138,15 @@ impl Auth {
     }
 }
 
+/// The log and the limits repeat the name of a key.
+const LONGEST_NAME: usize = 128;
+
 impl KeyConfig {
     fn resolve(&self) -> Result<ApiKey, Invalid> {
         text::require_visible_ascii("auth.keys.name", &self.name)?;
+        if self.name.len() > LONGEST_NAME {
+            return Err(self.invalid("name", format!("must have at most {LONGEST_NAME} characters")));
+        }
         let digest = KeyDigest::from_hex(&self.sha256)
             .ok_or_else(|| self.invalid("sha256", "must be 64 hexadecimal digits, as `quotagraph hash-key` prints them"))?;
         let role = |name: &String| {

@@ -10,9 +10,9 @@ use crate::shown;
 pub struct ConfigError(String);
 
 impl ConfigError {
-    /// An error in no particular field. What is hidden in the sentence is escaped: it may repeat what stands in a file.
+    /// An error in no particular field. The sentence may repeat what stands in a file.
     pub(super) fn new(sentence: &str) -> Self {
-        Self(shown::escape(sentence).into_owned())
+        Self(shown::sentence(sentence))
     }
 
     /// An error in a file or an environment variable.

@@ -309,6 +309,8 @@ fn unquoted_field(line: &str) -> Option<&str> {
             || ["true", "false"].contains(&word.to_ascii_lowercase().as_str())
     };
     let is_string = word.starts_with(|c: char| c.is_ascii_alphanumeric()) && !word.contains(char::is_whitespace) && !is_value();
+    // A number that is too large is none of a string without quotes.
+    let is_string = is_string && !word.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     (!field.is_empty() && field.len() <= 64 && field.bytes().all(is_name) && is_string).then_some(field)
 }
 

@@ -1,8 +1,10 @@
 //! Lines of JSON.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{BufRead, Read as _};
 
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::fields::{FileError, ImportKind, Line};
@@ -35,7 +37,7 @@ pub(super) fn read(
         // The reader's own words repeat a value, however long it is.
         let no_object =
             |cause: serde_json::Error| FileError::new(number, format!("is no JSON object: {}", shown::cut(&cause.to_string())));
-        let object: Map<String, Value> = serde_json::from_str(&text).map_err(no_object)?;
+        let Fields(object) = serde_json::from_str(&text).map_err(no_object)?;
         let found = ImportKind::recognise(&object.keys().map(String::as_str).collect::<Vec<_>>())
             .map_err(|error| FileError { line: number, ..error })?;
         match kind {
@@ -49,6 +51,34 @@ pub(super) fn read(
             *cell = value;
         }
         take(&Line { number, kind: found, cells })?;
+    }
+}
+
+/// The fields of a line, each of which stands there once: of two, nobody knows which is meant.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format!("it has the field {} twice", shown::quoted(&name))));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Once)
     }
 }
 

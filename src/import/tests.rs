@@ -213,6 +213,7 @@ fn a_line_is_bounded_and_so_is_what_a_message_repeats() {
         (format!("{names}acme,0,-000044-03-15T00:00:00Z,1,2\n"), 2, "observed_at: \"-000044-03-15T00:00:00Z\" is no instant"),
         (format!("{names}acme,0,0000-12-30T23:59:59Z,1,2\n"), 2, "observed_at: \"0000-12-30T23:59:59Z\" is no instant"),
         (format!("{{\"{}\":1}}\n", &long[..5000]), 1, "there is no column"),
+        (format!("{object}\n{}", object.replacen('{', "{\"tenant\":\"b\",", 1)), 2, "it has the field \"tenant\" twice"),
         (format!("{object}\n\"{}\"", &long[..5000]), 2, "is no JSON object: invalid type: string \"xxx"),
         (format!("{object}\n\"\u{202e}\""), 2, "is no JSON object: invalid type: string \"\\u{202e}\""),
         (format!("{names}acme,0,2026-03-01T00:00:00Z,-1,2\n"), 2, "allocated_gb: \"-1\" is no whole number from 0 on"),

@@ -60,7 +60,7 @@ impl Certificate {
 
 fn read(certificate_file: &Path, key_file: &Path) -> Result<ServerConfig, CertificateError> {
     let invalid = |path: &Path, problem: String| CertificateError { path: path.to_owned(), problem };
-    let pem = |path: &Path| files::read(path, files::MAX_PEM).map_err(|problem| invalid(path, problem));
+    let pem = |path: &Path| files::read_pem(path).map_err(|problem| invalid(path, problem));
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem(certificate_file)?)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid(certificate_file, "is not PEM".to_owned()))?;
@@ -99,6 +99,9 @@ mod tests {
         std::fs::write(path("other.pem"), other.signing_key.serialize_pem()).unwrap();
         std::fs::write(path("text"), "text").unwrap();
         Certificate::load(&path("cert.pem"), &path("key.pem")).unwrap();
+        std::fs::write(path("marked.pem"), format!("\u{feff}{}", one.cert.pem())).unwrap();
+        std::fs::write(path("marked-key.pem"), format!("\u{feff}{}", one.signing_key.serialize_pem())).unwrap();
+        assert!(read(&path("marked.pem"), &path("marked-key.pem")).is_ok(), "with a byte order mark");
         for (certificate, key, expected) in [
             ("none", "key.pem", "none cannot be read: No such file or directory (os error 2)"),
             ("cert.pem", "none", "none cannot be read: No such file or directory (os error 2)"),

@@ -52,7 +52,7 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, BuildError>
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {
-    let pem = files::read(path, files::MAX_PEM).map_err(|problem| ca_file_error(path, problem))?;
+    let pem = files::read_pem(path).map_err(|problem| ca_file_error(path, problem))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| ca_file_error(path, format!("is not PEM: {error}")))?;

@@ -33,7 +33,7 @@ pub async fn keep_watching(file: std::path::PathBuf, clock: SharedClock, stop: C
         let file = file.clone();
         let now = clock.now();
         let look = move || {
-            let Ok(pem) = files::read(&file, files::MAX_PEM) else { return };
+            let Ok(pem) = files::read_pem(&file) else { return };
             let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
             warn_of_end_at(&file, &chain, now);
         };

@@ -429,3 +429,27 @@ fn a_missing_config_file_is_named() {
     let error = config::load(Some(Path::new("no/such/file.toml")), []).unwrap_err();
     assert_eq!(error.to_string(), "no/such/file.toml: cannot be read: No such file or directory (os error 2)");
 }
+
+#[test]
+fn no_message_repeats_a_long_value_nor_what_is_hidden() {
+    let long = "Q".repeat(5000);
+    let key = |name: &str| {
+        format!(
+            "[auth]\nmode = \"keys\"\n[[auth.keys]]\nname = \"{name}\"\nsha256 = \"{}\"\ntenants = [\"zz\"]\nroles = [\"READ\"]\n",
+            "a".repeat(64)
+        )
+    };
+    for (text, expected) in [
+        (TENANT.replace("\"acme\"", &format!("\"{long}\"")), "Q…: id: "),
+        (TENANT.replace("\"acme\"", &format!("\"{long} x\"")), "id: "),
+        (TENANT.replace("\"acme\"", "\"a\\u202e\\nb\""), "tenant a\\u{202e}\\nb: id: "),
+        (format!("{TENANT}auth = {{ app_id = \"a\", app_secret_env = \"Q_{long}\" }}"), "is not set"),
+        (key(&long), "auth.keys.name: must have at most 128 characters"),
+        (format!("[server]\nconnections = {}\n", "9".repeat(5000)), "line 2: "),
+    ] {
+        let sentence = error_of(&[("quotagraph.toml", &text)], &[]);
+        assert!(sentence.contains(expected), "{sentence:.600}");
+        assert!(!sentence.contains(&long[..201]) && !sentence.contains(&"9".repeat(201)), "{sentence:.600}");
+        assert!(!sentence.contains("a string must be in quotes"), "{sentence}");
+    }
+}
