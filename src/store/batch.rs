@@ -59,15 +59,6 @@ pub(super) struct Changes {
     pub observed: Vec<(TenantId, Change)>,
 }
 
-/// What recording a batch did.
-#[derive(Debug, Default)]
-pub(super) struct Recorded {
-    /// As [`Changes::effects`].
-    pub effects: Vec<Option<Effect>>,
-    /// Whether there is something new in the feed.
-    pub in_feed: bool,
-}
-
 /// Observations with the rows of those of their tenants that are collected.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgDatabaseError;
+
 use crate::quota::{MAX_SPACE_TYPES_EVER, TenantId};
 
 /// Why the store could not do its work. "Not there" is never an error but an empty answer.
@@ -43,5 +45,46 @@ impl StoreError {
     /// Runs that cannot be added, with the reason.
     pub(super) fn refused_runs(reason: String) -> Self {
         Self::Database { action: "adding of runs", source: reason.into() }
+    }
+}
+
+/// What goes wrong in a transaction: the driver's error, to which the action is still missing, or one that is whole.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Driver(sqlx::Error),
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Does some work, and says in its error what was tried.
+pub(super) async fn attempt<T>(action: &'static str, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    work.await.map_err(failed(action))
+}
+
+/// Completes an error by what was tried.
+pub(super) fn failed<E: Into<Failure>>(action: &'static str) -> impl FnOnce(E) -> StoreError {
+    move |error| match error.into() {
+        Failure::Driver(error) => StoreError::Database { action, source: describe(error) },
+        Failure::Store(error) => error,
+    }
+}
+
+/// What the log shows of the driver's error. For a refusal of Postgres its text would add the line of the server's source that refuses.
+fn describe(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    let refusal = error.as_database_error().and_then(|refusal| refusal.try_downcast_ref::<PgDatabaseError>());
+    match refusal {
+        Some(refusal) => refusal.message().to_owned().into(),
+        None => Box::new(error),
     }
 }

@@ -18,6 +18,7 @@ mod postgres;
 mod recording;
 mod retention;
 mod schedule;
+mod session;
 mod settings;
 mod shaping;
 mod sqlite;

@@ -4,11 +4,10 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::PostgresStore;
-use super::statement::{Lock, failed, lock, query};
+use super::statement::{Lock, lock, query};
 use crate::shown;
+use crate::store::error::{Failure, failed};
 use crate::store::{AnalystRole, AnalystTenants, Analysts, StoreError};
-
-const ACTION: &str = "setting up of the analysts' role";
 
 /// `SQLSTATE` of what the user has no right to.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
@@ -28,26 +27,27 @@ from analyst_tenants g left join tenants t using (tenant_id)
 where g.role_name = $1
 order by 1";
 
-async fn set_up(pool: &PgPool, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
+async fn set_up(pool: &PgPool, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, Failure> {
     check_name(role)?;
-    let mut tx = pool.begin().await.map_err(failed(ACTION))?;
-    lock(&mut tx, Lock::Migrating).await.map_err(failed(ACTION))?;
-    let found = query(FIND).bind(role).fetch_optional(&mut *tx).await.map_err(failed(ACTION))?;
-    match found.map(|row| row.try_get(0)).transpose().map_err(failed(ACTION))? {
+    let mut tx = pool.begin().await?;
+    lock(&mut tx, Lock::Migrating).await?;
+    let found = query(FIND).bind(role).fetch_optional(&mut *tx).await?;
+    match found.map(|row| row.try_get(0)).transpose()? {
         Some(true) => {
             return Err(StoreError::Unusable(format!(
                 "role {role} reads everything, as a superuser or a member of the tables' owner: name another role"
-            )));
+            ))
+            .into());
         }
         Some(false) => {}
         None => create(&mut tx, role).await?,
     }
-    grant_views(&mut tx, role).await.map_err(failed(ACTION))?;
+    grant_views(&mut tx, role).await?;
     if let Some(tenants) = tenants {
-        put_tenants(&mut tx, role, tenants).await.map_err(failed(ACTION))?;
+        put_tenants(&mut tx, role, tenants).await?;
     }
-    let granted = read(&mut tx, role).await.map_err(failed(ACTION))?;
-    tx.commit().await.map_err(failed(ACTION))?;
+    let granted = read(&mut tx, role).await?;
+    tx.commit().await?;
     Ok(granted)
 }
 
@@ -63,14 +63,15 @@ fn check_name(role: &str) -> Result<(), StoreError> {
     )))
 }
 
-async fn create(tx: &mut PgConnection, role: &str) -> Result<(), StoreError> {
+async fn create(tx: &mut PgConnection, role: &str) -> Result<(), Failure> {
     let created = execute(tx, &format!("create role {} nologin", quoted(role))).await;
     created.map_err(|error| match error.as_database_error() {
         Some(refusal) if refusal.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => StoreError::Unusable(format!(
             "the database's user may not create roles: have an administrator run `create role {} nologin`, then run this again",
             quoted(role)
-        )),
-        _ => failed(ACTION)(error),
+        ))
+        .into(),
+        _ => error.into(),
     })
 }
 
@@ -113,6 +114,6 @@ fn quoted(name: &str) -> String {
 #[async_trait::async_trait]
 impl Analysts for PostgresStore {
     async fn set_up_analyst(&self, role: &str, tenants: Option<&AnalystTenants>) -> Result<AnalystRole, StoreError> {
-        set_up(&self.pool, role, tenants).await
+        set_up(&self.pool, role, tenants).await.map_err(failed("setting up of the analysts' role"))
     }
 }

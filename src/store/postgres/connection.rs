@@ -8,7 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::time::timeout;
 
-use super::statement::failed;
+use crate::store::error::failed;
 use crate::store::{Settings, StoreError};
 
 /// `SQLSTATE` of a database that does not exist.

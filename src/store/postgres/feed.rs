@@ -9,8 +9,9 @@ use tracing::info;
 use super::PostgresStore;
 use super::listening::{self, CHANNEL, Pooled};
 use super::row::{Instant, Place, read_instant, read_tenant};
-use super::statement::{Lock, Tx, attempt, column, failed, lock, query};
+use super::statement::{Lock, Tx, column, lock, query};
 use crate::quota::{Change, TenantId};
+use crate::store::error::{attempt, failed};
 use crate::store::feed::{place, read_answer, write_types};
 use crate::store::{Feed, FeedBounds, RecordedChange, StoreError};
 
@@ -47,9 +48,6 @@ where recorded_at in (
 
 /// Adds what a batch changed. The lock comes last in the transaction and holds until its end: places are in the order of the commits.
 pub(super) async fn append(tx: &mut Tx<'_>, observed: &[(TenantId, Change)]) -> Result<(), sqlx::Error> {
-    if observed.is_empty() {
-        return Ok(());
-    }
     lock(tx, Lock::Feed).await?;
     let newest: Option<Place> = query(NEWEST).bind(true).fetch_one(&mut **tx).await?.try_get(0)?;
     let before = |(_, change): &(TenantId, Change)| change.before.clone();

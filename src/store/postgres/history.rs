@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::row::{Instant, read_runs, run_columns};
-use super::statement::{attempt, failed, query};
+use super::statement::query;
 use super::{PostgresStore, scanning};
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
+use crate::store::error::{attempt, failed};
 use crate::store::instant::raised;
 use crate::store::shaping::newest_answers;
 use crate::store::{History, RunScan, SnapshotPage, SnapshotQuery, StoreError};

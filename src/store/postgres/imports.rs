@@ -2,17 +2,15 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::recording::{load_runs, lock_rows, write};
 use super::row::{Instant, narrow, read_instant, read_run, run_columns};
-use super::statement::{Tx, attempt, column, failed, query};
+use super::statement::{Tx, column, query};
 use crate::quota::{Run, TenantId};
-use crate::store::batch::{Changes, Stretch, has_too_many_types};
+use crate::store::error::{attempt, failed};
+use crate::store::session::{self, ImportSession};
 use crate::store::{ImportRecord, ImportStep, ImportedRuns, Imports, Revise, StoreError};
-
-const ACTION: &str = "revising of runs";
 
 const KEEP: &str = "
 insert into import_runs
@@ -47,76 +45,6 @@ where s.import_id = $1 and t.tenant_id = $2
 order by s.space_type, s.first_at"
 );
 
-/// Import by import, since that is how the index goes.
-const MARK_REDUCED: &str = "
-update import_runs r
-set is_reduced = true
-from imports i, tenants t
-where i.undone_at is null and t.tenant_id = $1 and r.import_id = i.import_id and r.tenant_no = t.tenant_no
-  and r.first_at <= $3 and r.last_at >= $2 and not r.is_reduced";
-
-async fn revise_runs(
-    pool: &PgPool,
-    tenant: &TenantId,
-    (from, to): (Timestamp, Timestamp),
-    step: ImportStep,
-    revise: Revise<'_>,
-) -> Result<bool, StoreError> {
-    let mut tx = pool.begin().await.map_err(failed(ACTION))?;
-    let rows = lock_rows(&mut tx, vec![tenant.as_str()]).await.map_err(failed(ACTION))?;
-    let row = rows.get(tenant).ok_or_else(|| StoreError::not_registered(tenant))?;
-    let stored = load_runs(&mut tx, &Stretch::revised(tenant, row, from, to)).await.map_err(failed(ACTION))?;
-    let mut before = stored.into_values().next().unwrap_or_default();
-    before.sort_by_key(|run| (run.space_type, run.first_at));
-    let Some(after) = revise(&before) else { return Ok(false) };
-    if has_too_many_types(row, &after) {
-        return Err(StoreError::too_many_types(tenant));
-    }
-    let (changes, difference) = Changes::replacing(tenant, row, &before, &after);
-    write(&mut tx, &changes).await.map_err(failed(ACTION))?;
-    keep(&mut tx, tenant, step, &difference).await.map_err(failed(ACTION))?;
-    tx.commit().await.map_err(failed(ACTION))?;
-    Ok(true)
-}
-
-async fn keep(tx: &mut Tx<'_>, tenant: &TenantId, step: ImportStep, runs: &ImportedRuns) -> Result<(), sqlx::Error> {
-    let import = match step {
-        ImportStep::Undo(import) => {
-            return query(FORGET).bind(import).bind(tenant.to_string()).execute(&mut **tx).await.map(drop);
-        }
-        ImportStep::Apply(import) => import,
-    };
-    for (is_added, runs) in [(false, &runs.removed), (true, &runs.added)] {
-        if !runs.is_empty() {
-            query(KEEP)
-                .bind(import)
-                .bind(tenant.to_string())
-                .bind(is_added)
-                .bind(column(runs, |run| run.space_type))
-                .bind(column(runs, |run| Instant(run.first_at)))
-                .bind(column(runs, |run| Instant(run.last_at)))
-                .bind(column(runs, |run| narrow(run.interval_s)))
-                .bind(column(runs, |run| narrow(run.samples)))
-                .bind(column(runs, |run| run.allocated_gb))
-                .bind(column(runs, |run| run.total_gb))
-                .bind(column(runs, |run| run.ended_at.map(Instant)))
-                .execute(&mut **tx)
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-/// Notes that history between two instants, ends included, was made less, in which some of what imports did may lie.
-pub(super) async fn mark_reduced(
-    tx: &mut Tx<'_>,
-    tenant: &TenantId,
-    (from, to): (Timestamp, Timestamp),
-) -> Result<(), sqlx::Error> {
-    let mark = query(MARK_REDUCED).bind(tenant.to_string()).bind(Instant(from)).bind(Instant(to));
-    mark.execute(&mut **tx).await.map(drop)
-}
-
 #[async_trait::async_trait]
 impl Imports for PostgresStore {
     async fn revise_runs(
@@ -126,7 +54,7 @@ impl Imports for PostgresStore {
         step: ImportStep,
         revise: Revise<'_>,
     ) -> Result<bool, StoreError> {
-        revise_runs(&self.pool, tenant, stretch, step, revise).await
+        session::revise_runs(self, tenant, stretch, step, revise).await.map_err(failed("revising of runs"))
     }
 
     async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError> {
@@ -189,5 +117,29 @@ impl Imports for PostgresStore {
             Ok(found)
         })
         .await
+    }
+}
+
+impl ImportSession for Tx<'_> {
+    async fn keep_imported(&mut self, import: i64, tenant: &TenantId, is_added: bool, runs: &[Run]) -> Result<(), sqlx::Error> {
+        query(KEEP)
+            .bind(import)
+            .bind(tenant.to_string())
+            .bind(is_added)
+            .bind(column(runs, |run| run.space_type))
+            .bind(column(runs, |run| Instant(run.first_at)))
+            .bind(column(runs, |run| Instant(run.last_at)))
+            .bind(column(runs, |run| narrow(run.interval_s)))
+            .bind(column(runs, |run| narrow(run.samples)))
+            .bind(column(runs, |run| run.allocated_gb))
+            .bind(column(runs, |run| run.total_gb))
+            .bind(column(runs, |run| run.ended_at.map(Instant)))
+            .execute(&mut **self)
+            .await
+            .map(drop)
+    }
+
+    async fn forget_imported(&mut self, import: i64, tenant: &TenantId) -> Result<(), sqlx::Error> {
+        query(FORGET).bind(import).bind(tenant.to_string()).execute(&mut **self).await.map(drop)
     }
 }

@@ -3,8 +3,9 @@
 use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{Row, Transaction};
 
-use super::statement::{Lock, failed, lock, query};
+use super::statement::{Lock, lock, query};
 use crate::store::StoreError;
+use crate::store::error::failed;
 use crate::store::migrations::{self, Applied, Found, MARK, POSTGRES};
 
 const OLDEST_SERVER: i32 = 15;

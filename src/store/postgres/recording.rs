@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::postgres::PgPool;
 
 use super::row::{Instant, narrow, read_instant, read_runs, read_tenant, run_columns};
 use super::schedule::read_status;
-use super::statement::{Tx, column, failed, query};
+use super::statement::{Tx, column, query};
 use super::{PostgresStore, feed, fleet};
+use crate::quota::fleet::Step;
 use crate::quota::recording::Effect;
-use crate::quota::{Run, TenantId};
-use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
+use crate::quota::{Change, Run, TenantId};
+use crate::store::batch::{Stretch, TenantRow};
+use crate::store::error::failed;
+use crate::store::session::{self, WriteSession};
 use crate::store::{Observation, Recording, StoreError};
 
 /// Locks in the order of the ids, so that two batches with tenants in common wait for each other and never in a circle.
@@ -83,150 +86,105 @@ from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
     next_due_at, consecutive_failures, last_error_code, last_error_message, last_error_at, lease_until, last_observed_at, holds_until)
 where t.tenant_id = u.tenant_id";
 
-async fn record(pool: &PgPool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
-    if observations.is_empty() {
-        return Ok(Recorded::default());
-    }
-    let mut tx = pool.begin().await?;
-    let tenants = observations.iter().map(|o| o.tenant.as_str()).collect();
-    let batch = Batch::new(observations, lock_rows(&mut tx, tenants).await?);
-    let stored = load_runs(&mut tx, &batch.stretches()).await?;
-    let changes = batch.plan(&stored);
-    write(&mut tx, &changes).await?;
-    tx.commit().await?;
-    Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
-}
-
-async fn insert_runs(pool: &PgPool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
-    const ACTION: &str = "adding of runs";
-    let mut tx = pool.begin().await.map_err(failed(ACTION))?;
-    let rows = lock_rows(&mut tx, vec![tenant.as_str()]).await.map_err(failed(ACTION))?;
-    let Some(row) = rows.get(tenant) else {
-        return Err(StoreError::refused_runs(format!("tenant {tenant} is not registered")));
-    };
-    let stored = load_runs(&mut tx, &Stretch::around(tenant, row, runs)).await.map_err(failed(ACTION))?;
-    let stored = stored.get(tenant).map_or(&[][..], Vec::as_slice);
-    if let Some((_, later)) = find_overlap(stored.iter().chain(runs)) {
-        return Err(StoreError::refused_runs(format!("two runs of tenant {tenant} overlap at {}", later.first_at)));
-    }
-    write(&mut tx, &Changes::adding(tenant, row, stored, runs)).await.map_err(failed(ACTION))?;
-    tx.commit().await.map_err(failed(ACTION))
-}
-
-pub(super) async fn lock_rows(tx: &mut Tx<'_>, tenants: Vec<&str>) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
-    let rows = query(LOCK_ROWS).bind(tenants.into_iter().map(String::from).collect::<Vec<_>>()).fetch_all(&mut **tx).await?;
-    let read = |row: &sqlx::postgres::PgRow| {
-        let stored = TenantRow {
-            status: read_status(row)?,
-            lease_until: read_instant(row, 8)?,
-            space_types: row.try_get(9)?,
-            last_observed_at: read_instant(row, 10)?,
-            holds_until: read_instant(row, 11)?,
-        };
-        Ok((read_tenant(row)?, stored))
-    };
-    rows.iter().map(read).collect()
-}
-
-pub(super) async fn load_runs(tx: &mut Tx<'_>, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
-    if stretches.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let rows = query(LOAD_RUNS)
-        .bind(column(stretches, |s| s.tenant.to_string()))
-        .bind(column(stretches, |s| s.space_type))
-        .bind(column(stretches, |s| Instant(s.from)))
-        .bind(column(stretches, |s| Instant(s.to)))
-        .fetch_all(&mut **tx)
-        .await?;
-    read_runs(&rows)
-}
-
-pub(super) async fn write(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
-    delete_runs(tx, &changes.deleted).await?;
-    put_runs(tx, &changes.put).await?;
-    add_types(tx, &changes.new_types).await?;
-    update_rows(tx, &changes.rows).await?;
-    fleet::append(tx, &changes.fleet).await?;
-    // Last, for its lock.
-    feed::append(tx, &changes.observed).await
-}
-
-async fn delete_runs(tx: &mut Tx<'_>, keys: &[(TenantId, i32, jiff::Timestamp)]) -> Result<(), sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(());
-    }
-    query(DELETE_RUNS)
-        .bind(column(keys, |(tenant, ..)| tenant.to_string()))
-        .bind(column(keys, |(_, space_type, _)| *space_type))
-        .bind(column(keys, |(_, _, first_at)| Instant(*first_at)))
-        .execute(&mut **tx)
-        .await
-        .map(drop)
-}
-
-async fn put_runs(tx: &mut Tx<'_>, runs: &[(TenantId, Run)]) -> Result<(), sqlx::Error> {
-    if runs.is_empty() {
-        return Ok(());
-    }
-    query(PUT_RUNS)
-        .bind(column(runs, |(tenant, _)| tenant.to_string()))
-        .bind(column(runs, |(_, run)| run.space_type))
-        .bind(column(runs, |(_, run)| Instant(run.first_at)))
-        .bind(column(runs, |(_, run)| Instant(run.last_at)))
-        .bind(column(runs, |(_, run)| narrow(run.interval_s)))
-        .bind(column(runs, |(_, run)| narrow(run.samples)))
-        .bind(column(runs, |(_, run)| run.allocated_gb))
-        .bind(column(runs, |(_, run)| run.total_gb))
-        .bind(column(runs, |(_, run)| run.ended_at.map(Instant)))
-        .execute(&mut **tx)
-        .await
-        .map(drop)
-}
-
-async fn add_types(tx: &mut Tx<'_>, new_types: &[(TenantId, i32)]) -> Result<(), sqlx::Error> {
-    if new_types.is_empty() {
-        return Ok(());
-    }
-    query(ADD_TYPES)
-        .bind(column(new_types, |(tenant, _)| tenant.to_string()))
-        .bind(column(new_types, |(_, space_type)| *space_type))
-        .execute(&mut **tx)
-        .await
-        .map(drop)
-}
-
-async fn update_rows(tx: &mut Tx<'_>, rows: &[(TenantId, TenantRow)]) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    query(UPDATE_ROWS)
-        .bind(column(rows, |(tenant, _)| tenant.to_string()))
-        .bind(column(rows, |(_, row)| row.status.last_attempt_at.map(Instant)))
-        .bind(column(rows, |(_, row)| row.status.last_success_at.map(Instant)))
-        .bind(column(rows, |(_, row)| row.status.next_attempt_at.map(Instant)))
-        .bind(column(rows, |(_, row)| narrow(row.status.consecutive_failures)))
-        .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(error, _)| error.code.clone())))
-        .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(error, _)| error.message.clone())))
-        .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(_, at)| Instant(*at))))
-        .bind(column(rows, |(_, row)| row.lease_until.map(Instant)))
-        .bind(column(rows, |(_, row)| row.last_observed_at.map(Instant)))
-        .bind(column(rows, |(_, row)| row.holds_until.map(Instant)))
-        .execute(&mut **tx)
-        .await
-        .map(drop)
-}
 #[async_trait::async_trait]
 impl Recording for PostgresStore {
     async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
-        let recorded = record(&self.pool, observations).await.map_err(failed("recording"))?;
-        if recorded.in_feed {
-            self.signal.send_replace(());
-        }
-        Ok(recorded.effects)
+        session::record(self, observations).await.map_err(failed("recording"))
     }
 
     async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
-        insert_runs(&self.pool, tenant, runs).await
+        session::insert_runs(self, tenant, runs).await.map_err(failed("adding of runs"))
+    }
+}
+
+impl WriteSession for Tx<'_> {
+    async fn lock_tenants(&mut self, tenants: &[&TenantId]) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+        let rows = query(LOCK_ROWS).bind(column(tenants, ToString::to_string)).fetch_all(&mut **self).await?;
+        let read = |row: &sqlx::postgres::PgRow| {
+            let stored = TenantRow {
+                status: read_status(row)?,
+                lease_until: read_instant(row, 8)?,
+                space_types: row.try_get(9)?,
+                last_observed_at: read_instant(row, 10)?,
+                holds_until: read_instant(row, 11)?,
+            };
+            Ok((read_tenant(row)?, stored))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn load_runs(&mut self, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
+        if stretches.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows = query(LOAD_RUNS)
+            .bind(column(stretches, |s| s.tenant.to_string()))
+            .bind(column(stretches, |s| s.space_type))
+            .bind(column(stretches, |s| Instant(s.from)))
+            .bind(column(stretches, |s| Instant(s.to)))
+            .fetch_all(&mut **self)
+            .await?;
+        read_runs(&rows)
+    }
+
+    async fn delete_runs(&mut self, keys: &[(TenantId, i32, Timestamp)]) -> Result<(), sqlx::Error> {
+        query(DELETE_RUNS)
+            .bind(column(keys, |(tenant, ..)| tenant.to_string()))
+            .bind(column(keys, |(_, space_type, _)| *space_type))
+            .bind(column(keys, |(_, _, first_at)| Instant(*first_at)))
+            .execute(&mut **self)
+            .await
+            .map(drop)
+    }
+
+    async fn put_runs(&mut self, runs: &[(TenantId, Run)]) -> Result<(), sqlx::Error> {
+        query(PUT_RUNS)
+            .bind(column(runs, |(tenant, _)| tenant.to_string()))
+            .bind(column(runs, |(_, run)| run.space_type))
+            .bind(column(runs, |(_, run)| Instant(run.first_at)))
+            .bind(column(runs, |(_, run)| Instant(run.last_at)))
+            .bind(column(runs, |(_, run)| narrow(run.interval_s)))
+            .bind(column(runs, |(_, run)| narrow(run.samples)))
+            .bind(column(runs, |(_, run)| run.allocated_gb))
+            .bind(column(runs, |(_, run)| run.total_gb))
+            .bind(column(runs, |(_, run)| run.ended_at.map(Instant)))
+            .execute(&mut **self)
+            .await
+            .map(drop)
+    }
+
+    async fn add_types(&mut self, new_types: &[(TenantId, i32)]) -> Result<(), sqlx::Error> {
+        query(ADD_TYPES)
+            .bind(column(new_types, |(tenant, _)| tenant.to_string()))
+            .bind(column(new_types, |(_, space_type)| *space_type))
+            .execute(&mut **self)
+            .await
+            .map(drop)
+    }
+
+    async fn update_tenants(&mut self, rows: &[(TenantId, TenantRow)]) -> Result<(), sqlx::Error> {
+        query(UPDATE_ROWS)
+            .bind(column(rows, |(tenant, _)| tenant.to_string()))
+            .bind(column(rows, |(_, row)| row.status.last_attempt_at.map(Instant)))
+            .bind(column(rows, |(_, row)| row.status.last_success_at.map(Instant)))
+            .bind(column(rows, |(_, row)| row.status.next_attempt_at.map(Instant)))
+            .bind(column(rows, |(_, row)| narrow(row.status.consecutive_failures)))
+            .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(error, _)| error.code.clone())))
+            .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(error, _)| error.message.clone())))
+            .bind(column(rows, |(_, row)| row.status.last_error.as_ref().map(|(_, at)| Instant(*at))))
+            .bind(column(rows, |(_, row)| row.lease_until.map(Instant)))
+            .bind(column(rows, |(_, row)| row.last_observed_at.map(Instant)))
+            .bind(column(rows, |(_, row)| row.holds_until.map(Instant)))
+            .execute(&mut **self)
+            .await
+            .map(drop)
+    }
+
+    async fn append_to_log(&mut self, steps: &[(TenantId, Step)]) -> Result<(), sqlx::Error> {
+        fleet::append(self, steps).await
+    }
+
+    async fn append_to_feed(&mut self, observed: &[(TenantId, Change)]) -> Result<(), sqlx::Error> {
+        feed::append(self, observed).await
     }
 }

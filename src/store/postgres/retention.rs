@@ -2,16 +2,14 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::postgres::PgPool;
 
 use super::PostgresStore;
-use super::imports::mark_reduced;
-use super::recording::{load_runs, write};
 use super::row::{Instant, read_instant, read_runs, read_tenant, run_columns};
-use super::statement::{Lock, Tx, attempt, failed, query};
+use super::statement::{Lock, Tx, query, try_lock};
 use crate::quota::{Run, TenantId};
-use crate::store::batch::Stretch;
-use crate::store::retention::{FORGOTTEN_AT_ONCE, Thinning, forgetting, thinning};
+use crate::store::error::{attempt, failed};
+use crate::store::retention::FORGOTTEN_AT_ONCE;
+use crate::store::session::{self, Retained, RetentionSession};
 use crate::store::{HistoryRetention, Retention, StoreError};
 
 /// `$1` is the end of what is to be thinned, `$2` the start of what is kept; either may be null. Of a type with a second run up to then the first
@@ -58,6 +56,14 @@ where t.tenant_id = $1
 order by s.space_type, s.first_at"
 );
 
+/// Import by import, since that is how the index goes.
+const MARK_REDUCED: &str = "
+update import_runs r
+set is_reduced = true
+from imports i, tenants t
+where i.undone_at is null and t.tenant_id = $1 and r.import_id = i.import_id and r.tenant_no = t.tenant_no
+  and r.first_at <= $3 and r.last_at >= $2 and not r.is_reduced";
+
 #[async_trait::async_trait]
 impl HistoryRetention for PostgresStore {
     async fn retention_due(&self, retention: &Retention, limit: u32) -> Result<Vec<TenantId>, StoreError> {
@@ -76,54 +82,36 @@ impl HistoryRetention for PostgresStore {
     }
 
     async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError> {
-        retain(&self.pool, tenant, retention).await.map_err(failed("thinning of old history"))
+        session::retain(self, tenant, retention).await.map_err(failed("thinning of old history"))
     }
 }
 
-async fn retain(pool: &PgPool, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let free = query("select pg_try_advisory_xact_lock($1)").bind(Lock::Retention as i64);
-    if !free.fetch_one(&mut *tx).await?.try_get::<bool, _>(0)? {
-        tx.rollback().await?;
-        return Ok(None);
+impl RetentionSession for Tx<'_> {
+    async fn try_lock_retention(&mut self) -> Result<bool, sqlx::Error> {
+        try_lock(self, Lock::Retention).await
     }
-    let Some(row) = query(LOCK_ROW).bind(tenant.as_str()).fetch_optional(&mut *tx).await? else {
-        tx.rollback().await?;
-        return Ok(Some(0));
-    };
-    let space_types: Vec<i32> = row.try_get(0)?;
-    let mut fewer = 0;
-    if let Some(keep_from) = retention.keep_from {
-        let stored = oldest(&mut tx, tenant, keep_from).await?;
-        let changes = forgetting(tenant, &space_types, &stored, keep_from);
-        fewer += changes.deleted.len();
-        write(&mut tx, &changes).await?;
-        if !changes.deleted.is_empty() {
-            mark_reduced(&mut tx, tenant, (Timestamp::MIN, keep_from)).await?;
-        }
-    }
-    let oldest_at = query(OLDEST_AT).bind(tenant.as_str()).fetch_one(&mut *tx).await?;
-    if let Some(part) = retention.next_thinning(read_instant(&oldest_at, 0)?, read_instant(&row, 1)?) {
-        fewer += thin(&mut tx, tenant, &space_types, part).await?;
-    }
-    tx.commit().await?;
-    Ok(Some(fewer))
-}
 
-async fn oldest(tx: &mut Tx<'_>, tenant: &TenantId, up_to: Timestamp) -> Result<Vec<Run>, sqlx::Error> {
-    let oldest = query(OLDEST).bind(tenant.as_str()).bind(Instant(up_to)).bind(i64::from(FORGOTTEN_AT_ONCE));
-    Ok(read_runs(&oldest.fetch_all(&mut **tx).await?)?.remove(tenant).unwrap_or_default())
-}
-
-async fn thin(tx: &mut Tx<'_>, tenant: &TenantId, space_types: &[i32], part: Thinning) -> Result<usize, sqlx::Error> {
-    // An empty stretch reads little and changes nothing.
-    let stored = load_runs(tx, &Stretch::of_types(tenant, space_types, part.from, part.last_moment())).await?;
-    let changes = thinning(tenant, space_types, stored.get(tenant).map_or(&[][..], Vec::as_slice), part);
-    write(tx, &changes).await?;
-    if !changes.deleted.is_empty() {
-        mark_reduced(tx, tenant, (part.from, part.last_moment())).await?;
+    async fn lock_retained(&mut self, tenant: &TenantId) -> Result<Option<Retained>, sqlx::Error> {
+        let row = query(LOCK_ROW).bind(tenant.to_string()).fetch_optional(&mut **self).await?;
+        row.map(|row| Ok(Retained { space_types: row.try_get(0)?, thinned_until: read_instant(&row, 1)? })).transpose()
     }
-    let done = query("update tenants set thinned_until = $2 where tenant_id = $1").bind(tenant.as_str()).bind(Instant(part.to));
-    done.execute(&mut **tx).await?;
-    Ok(changes.deleted.len().saturating_sub(changes.put.len()))
+
+    async fn oldest_runs(&mut self, tenant: &TenantId, _: &[i32], up_to: Timestamp) -> Result<Vec<Run>, sqlx::Error> {
+        let oldest = query(OLDEST).bind(tenant.to_string()).bind(Instant(up_to)).bind(i64::from(FORGOTTEN_AT_ONCE));
+        Ok(read_runs(&oldest.fetch_all(&mut **self).await?)?.remove(tenant).unwrap_or_default())
+    }
+
+    async fn oldest_at(&mut self, tenant: &TenantId) -> Result<Option<Timestamp>, sqlx::Error> {
+        read_instant(&query(OLDEST_AT).bind(tenant.to_string()).fetch_one(&mut **self).await?, 0)
+    }
+
+    async fn mark_reduced(&mut self, tenant: &TenantId, (from, to): (Timestamp, Timestamp)) -> Result<(), sqlx::Error> {
+        let mark = query(MARK_REDUCED).bind(tenant.to_string()).bind(Instant(from)).bind(Instant(to));
+        mark.execute(&mut **self).await.map(drop)
+    }
+
+    async fn set_thinned_until(&mut self, tenant: &TenantId, until: Timestamp) -> Result<(), sqlx::Error> {
+        let set = query("update tenants set thinned_until = $2 where tenant_id = $1");
+        set.bind(tenant.to_string()).bind(Instant(until)).execute(&mut **self).await.map(drop)
+    }
 }

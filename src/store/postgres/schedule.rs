@@ -6,8 +6,9 @@ use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::row::{Instant, read_instant, read_tenant};
-use super::statement::{Lock, attempt, lock, query};
+use super::statement::{Lock, lock, query};
 use crate::quota::{Tenant, TenantId};
+use crate::store::error::attempt;
 use crate::store::shaping::{labels_as_json, labels_from_json};
 use crate::store::{CollectionError, CollectionStatus, DueTenant, Schedule, StoreError};
 

@@ -1,12 +1,25 @@
 //! Statements, transactions and locks, as all topics use them.
 
 use sqlx::postgres::Postgres;
-use sqlx::{SqlSafeStr, Transaction};
+use sqlx::{Row, SqlSafeStr, Transaction};
 
-use crate::store::StoreError;
+use super::PostgresStore;
+use crate::store::session::Backend;
 
 /// A transaction under way.
 pub(super) type Tx<'a> = Transaction<'a, Postgres>;
+
+impl Backend for PostgresStore {
+    type Session = Tx<'static>;
+
+    async fn begin(&self) -> Result<Tx<'static>, sqlx::Error> {
+        self.pool.begin().await
+    }
+
+    fn signal_feed(&self) {
+        self.signal.send_replace(());
+    }
+}
 
 pub(super) type Query = sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments>;
 
@@ -29,17 +42,9 @@ pub(super) async fn lock(tx: &mut Tx<'_>, what: Lock) -> Result<(), sqlx::Error>
     query("select pg_advisory_xact_lock($1)").bind(what as i64).execute(&mut **tx).await.map(drop)
 }
 
-/// Does some work, and says in its error what was tried.
-pub(super) async fn attempt<T>(action: &'static str, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    work.await.map_err(failed(action))
-}
-
-pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| {
-        // The driver's own text adds the line of the server's source that refuses.
-        let refusal = source.as_database_error().map(|refusal| refusal.message().to_owned());
-        StoreError::Database { action, source: refusal.map_or_else(|| Box::new(source) as _, Into::into) }
-    }
+/// Takes a lock until the end of the transaction, unless somebody else has it.
+pub(super) async fn try_lock(tx: &mut Tx<'_>, what: Lock) -> Result<bool, sqlx::Error> {
+    query("select pg_try_advisory_xact_lock($1)").bind(what as i64).fetch_one(&mut **tx).await?.try_get(0)
 }
 
 /// One column of what is bound as arrays.

@@ -12,8 +12,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{ConnectOptions, Connection};
 
 use super::migrating;
-use super::statement::failed;
 use crate::shown;
+use crate::store::error::failed;
 use crate::store::{Settings, StoreError};
 
 /// Primary result codes of `SQLite` (<https://www.sqlite.org/rescode.html>).

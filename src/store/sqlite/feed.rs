@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use super::SqliteStore;
 use super::row::{instant, json_rows, read_instant, read_tenant};
-use super::statement::{attempt, begin};
+use super::statement::begin;
 use crate::quota::{Change, TenantId};
+use crate::store::error::attempt;
 use crate::store::feed::{place, read_answer, write_types};
 use crate::store::instant::{from_micros, micros, millis};
 use crate::store::{Feed, FeedBounds, RecordedChange, StoreError};
@@ -44,9 +45,6 @@ where recorded_at in (
 
 /// Adds what a batch changed.
 pub(super) async fn append(connection: &mut SqliteConnection, observed: &[(TenantId, Change)]) -> Result<(), sqlx::Error> {
-    if observed.is_empty() {
-        return Ok(());
-    }
     let newest = read_bounds(&sqlx::query(BOUNDS).fetch_one(&mut *connection).await?)?.map(|bounds| bounds.newest);
     let rows: Vec<_> = observed.iter().zip(place(observed, newest)).collect();
     let rows = json_rows(&rows, |((tenant, change), place)| {

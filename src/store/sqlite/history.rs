@@ -5,9 +5,9 @@ use sqlx::sqlite::Sqlite;
 use sqlx::{Row, Transaction};
 
 use super::row::{json_rows, read_run, read_runs, run_columns};
-use super::statement::{attempt, failed};
 use super::{SqliteStore, scanning};
 use crate::quota::{Run, SpaceAllocation, TenantId, TimeRange};
+use crate::store::error::{attempt, failed};
 use crate::store::instant::{millis, millis_at_or_after};
 use crate::store::shaping::newest_answers;
 use crate::store::{History, RunScan, SnapshotKey, SnapshotPage, SnapshotQuery, StoreError};

@@ -1,20 +1,18 @@
 //! Imports: revisions of a tenant's runs that can be taken back.
 
 use jiff::Timestamp;
-use serde_json::json;
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
-use super::recording::{load_rows, load_runs, run_as_json, write};
+use super::recording::run_as_json;
 use super::row::{instant, json_rows, read_instant, read_run, run_columns};
-use super::statement::{attempt, begin, failed};
+use super::statement::Tx;
 use crate::quota::{Run, TenantId};
-use crate::store::batch::{Changes, Stretch, has_too_many_types};
+use crate::store::error::{attempt, failed};
 use crate::store::instant::millis;
+use crate::store::session::{self, ImportSession};
 use crate::store::{ImportRecord, ImportStep, ImportedRuns, Imports, Revise, StoreError};
-
-const ACTION: &str = "revising of runs";
 
 const KEEP: &str = "
 insert into import_runs
@@ -42,68 +40,6 @@ where s.import_id = ?1 and s.tenant_no = (select tenant_no from tenants where te
 order by s.space_type, s.first_at"
 );
 
-/// Import by import, since that is how the index goes.
-const MARK_REDUCED: &str = "
-update import_runs
-set is_reduced = 1
-where import_id in (select import_id from imports where undone_at is null)
-  and tenant_no = (select tenant_no from tenants where tenant_id = ?1) and first_at <= ?3 and last_at >= ?2 and not is_reduced";
-
-async fn revise_runs(
-    writer: &SqlitePool,
-    tenant: &TenantId,
-    (from, to): (Timestamp, Timestamp),
-    step: ImportStep,
-    revise: Revise<'_>,
-) -> Result<bool, StoreError> {
-    let mut tx = begin(writer).await.map_err(failed(ACTION))?;
-    let rows = load_rows(&mut tx, json!([tenant.as_str()]).to_string()).await.map_err(failed(ACTION))?;
-    let row = rows.get(tenant).ok_or_else(|| StoreError::not_registered(tenant))?;
-    let stored = load_runs(&mut tx, &Stretch::revised(tenant, row, from, to)).await.map_err(failed(ACTION))?;
-    let mut before = stored.into_values().next().unwrap_or_default();
-    before.sort_by_key(|run| (run.space_type, run.first_at));
-    let Some(after) = revise(&before) else { return Ok(false) };
-    if has_too_many_types(row, &after) {
-        return Err(StoreError::too_many_types(tenant));
-    }
-    let (changes, difference) = Changes::replacing(tenant, row, &before, &after);
-    write(&mut tx, &changes).await.map_err(failed(ACTION))?;
-    keep(&mut tx, tenant, step, &difference).await.map_err(failed(ACTION))?;
-    tx.commit().await.map_err(failed(ACTION))?;
-    Ok(true)
-}
-
-async fn keep(
-    connection: &mut SqliteConnection,
-    tenant: &TenantId,
-    step: ImportStep,
-    runs: &ImportedRuns,
-) -> Result<(), sqlx::Error> {
-    let import = match step {
-        ImportStep::Undo(import) => {
-            return sqlx::query(FORGET).bind(import).bind(tenant.as_str()).execute(connection).await.map(drop);
-        }
-        ImportStep::Apply(import) => import,
-    };
-    for (is_added, runs) in [(false, &runs.removed), (true, &runs.added)] {
-        if !runs.is_empty() {
-            let rows = json_rows(runs, |run| run_as_json(tenant, run));
-            sqlx::query(KEEP).bind(import).bind(is_added).bind(rows).execute(&mut *connection).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Notes that history between two instants, ends included, was made less, in which some of what imports did may lie.
-pub(super) async fn mark_reduced(
-    connection: &mut SqliteConnection,
-    tenant: &TenantId,
-    (from, to): (Timestamp, Timestamp),
-) -> Result<(), sqlx::Error> {
-    let mark = sqlx::query(MARK_REDUCED).bind(tenant.as_str()).bind(millis(from)).bind(millis(to));
-    mark.execute(connection).await.map(drop)
-}
-
 #[async_trait::async_trait]
 impl Imports for SqliteStore {
     async fn revise_runs(
@@ -113,7 +49,7 @@ impl Imports for SqliteStore {
         step: ImportStep,
         revise: Revise<'_>,
     ) -> Result<bool, StoreError> {
-        revise_runs(&self.writer, tenant, stretch, step, revise).await
+        session::revise_runs(self, tenant, stretch, step, revise).await.map_err(failed("revising of runs"))
     }
 
     async fn begin_import(&self, source: &str, now: Timestamp) -> Result<i64, StoreError> {
@@ -164,5 +100,16 @@ impl Imports for SqliteStore {
             Ok(found)
         })
         .await
+    }
+}
+
+impl ImportSession for Tx<'_> {
+    async fn keep_imported(&mut self, import: i64, tenant: &TenantId, is_added: bool, runs: &[Run]) -> Result<(), sqlx::Error> {
+        let rows = json_rows(runs, |run| run_as_json(tenant, run));
+        sqlx::query(KEEP).bind(import).bind(is_added).bind(rows).execute(&mut **self).await.map(drop)
+    }
+
+    async fn forget_imported(&mut self, import: i64, tenant: &TenantId) -> Result<(), sqlx::Error> {
+        sqlx::query(FORGET).bind(import).bind(tenant.as_str()).execute(&mut **self).await.map(drop)
     }
 }

@@ -3,8 +3,9 @@
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::statement::{begin, failed};
+use super::statement::begin;
 use crate::store::StoreError;
+use crate::store::error::failed;
 use crate::store::migrations::{self, Applied, Found, MARK, Migration, SQLITE};
 
 const TABLES: &str = "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\' order by name";

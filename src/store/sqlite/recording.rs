@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
-use super::row::{json_rows, read_instant, read_runs, read_tenant, run_columns};
+use super::row::{json_rows, read_instant, read_runs, read_space_types, read_tenant, run_columns};
 use super::schedule::read_status;
-use super::statement::{begin, failed};
+use super::statement::Tx;
 use super::{SqliteStore, feed, fleet};
+use crate::quota::fleet::Step;
 use crate::quota::recording::Effect;
-use crate::quota::{Run, TenantId};
-use crate::store::batch::{Batch, Changes, Recorded, Stretch, TenantRow, find_overlap};
+use crate::quota::{Change, Run, TenantId};
+use crate::store::batch::{Stretch, TenantRow};
+use crate::store::error::failed;
 use crate::store::instant::millis;
+use crate::store::session::{self, WriteSession};
 use crate::store::{Observation, Recording, StoreError};
 
 const ROWS: &str = "
@@ -66,83 +69,67 @@ set last_attempt_at = value ->> 1, last_success_at = value ->> 2, next_due_at = 
 from json_each(?1)
 where tenant_id = value ->> 0";
 
-async fn record(writer: &SqlitePool, observations: &[Observation]) -> Result<Recorded, sqlx::Error> {
-    if observations.is_empty() {
-        return Ok(Recorded::default());
+#[async_trait::async_trait]
+impl Recording for SqliteStore {
+    async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
+        session::record(self, observations).await.map_err(failed("recording"))
     }
-    let mut tx = begin(writer).await?;
-    let tenants = json_rows(observations, |o| o.tenant.as_str().into());
-    let batch = Batch::new(observations, load_rows(&mut tx, tenants).await?);
-    let stored = load_runs(&mut tx, &batch.stretches()).await?;
-    let changes = batch.plan(&stored);
-    write(&mut tx, &changes).await?;
-    tx.commit().await?;
-    Ok(Recorded { effects: changes.effects, in_feed: !changes.observed.is_empty() })
+
+    async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
+        session::insert_runs(self, tenant, runs).await.map_err(failed("adding of runs"))
+    }
 }
 
-async fn insert_runs(writer: &SqlitePool, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
-    const ACTION: &str = "adding of runs";
-    let mut tx = begin(writer).await.map_err(failed(ACTION))?;
-    let rows = load_rows(&mut tx, json!([tenant.as_str()]).to_string()).await.map_err(failed(ACTION))?;
-    let Some(row) = rows.get(tenant) else {
-        return Err(StoreError::refused_runs(format!("tenant {tenant} is not registered")));
-    };
-    let stored = load_runs(&mut tx, &Stretch::around(tenant, row, runs)).await.map_err(failed(ACTION))?;
-    let stored = stored.get(tenant).map_or(&[][..], Vec::as_slice);
-    if let Some((_, later)) = find_overlap(stored.iter().chain(runs)) {
-        return Err(StoreError::refused_runs(format!("two runs of tenant {tenant} overlap at {}", later.first_at)));
-    }
-    write(&mut tx, &Changes::adding(tenant, row, stored, runs)).await.map_err(failed(ACTION))?;
-    tx.commit().await.map_err(failed(ACTION))
-}
-
-pub(super) async fn load_rows(
-    connection: &mut SqliteConnection,
-    tenants: String,
-) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
-    let rows = sqlx::query(ROWS).bind(tenants).fetch_all(connection).await?;
-    let read = |row: &SqliteRow| {
-        let space_types = serde_json::from_str(row.try_get(9)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let stored = TenantRow {
-            status: read_status(row)?,
-            lease_until: read_instant(row, 8)?,
-            space_types,
-            last_observed_at: read_instant(row, 10)?,
-            holds_until: read_instant(row, 11)?,
+impl WriteSession for Tx<'_> {
+    async fn lock_tenants(&mut self, tenants: &[&TenantId]) -> Result<BTreeMap<TenantId, TenantRow>, sqlx::Error> {
+        let ids = json_rows(tenants, |tenant| tenant.as_str().into());
+        let rows = sqlx::query(ROWS).bind(ids).fetch_all(&mut **self).await?;
+        let read = |row: &SqliteRow| {
+            let stored = TenantRow {
+                status: read_status(row)?,
+                lease_until: read_instant(row, 8)?,
+                space_types: read_space_types(row, 9)?,
+                last_observed_at: read_instant(row, 10)?,
+                holds_until: read_instant(row, 11)?,
+            };
+            Ok((read_tenant(row)?, stored))
         };
-        Ok((read_tenant(row)?, stored))
-    };
-    rows.iter().map(read).collect()
-}
+        rows.iter().map(read).collect()
+    }
 
-pub(super) async fn load_runs(
-    connection: &mut SqliteConnection,
-    stretches: &[Stretch],
-) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
-    let wanted = json_rows(stretches, |s| json!([s.tenant.as_str(), s.space_type, millis(s.from), millis(s.to)]));
-    read_runs(&sqlx::query(LOAD_RUNS).bind(wanted).fetch_all(connection).await?)
-}
+    async fn load_runs(&mut self, stretches: &[Stretch]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
+        let wanted = json_rows(stretches, |s| json!([s.tenant.as_str(), s.space_type, millis(s.from), millis(s.to)]));
+        read_runs(&sqlx::query(LOAD_RUNS).bind(wanted).fetch_all(&mut **self).await?)
+    }
 
-pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), sqlx::Error> {
-    if !changes.deleted.is_empty() {
-        let keys =
-            json_rows(&changes.deleted, |(tenant, space_type, first_at)| json!([tenant.as_str(), space_type, millis(*first_at)]));
-        sqlx::query(DELETE_RUNS).bind(keys).execute(&mut *connection).await?;
+    async fn delete_runs(&mut self, keys: &[(TenantId, i32, Timestamp)]) -> Result<(), sqlx::Error> {
+        let keys = json_rows(keys, |(tenant, space_type, first_at)| json!([tenant.as_str(), space_type, millis(*first_at)]));
+        sqlx::query(DELETE_RUNS).bind(keys).execute(&mut **self).await.map(drop)
     }
-    if !changes.put.is_empty() {
-        sqlx::query(PUT_RUNS)
-            .bind(json_rows(&changes.put, |(tenant, run)| run_as_json(tenant, run)))
-            .execute(&mut *connection)
-            .await?;
+
+    async fn put_runs(&mut self, runs: &[(TenantId, Run)]) -> Result<(), sqlx::Error> {
+        let runs = json_rows(runs, |(tenant, run)| run_as_json(tenant, run));
+        sqlx::query(PUT_RUNS).bind(runs).execute(&mut **self).await.map(drop)
     }
-    for (tenant, space_type) in &changes.new_types {
-        sqlx::query(ADD_TYPE).bind(tenant.as_str()).bind(space_type).execute(&mut *connection).await?;
+
+    async fn add_types(&mut self, new_types: &[(TenantId, i32)]) -> Result<(), sqlx::Error> {
+        for (tenant, space_type) in new_types {
+            sqlx::query(ADD_TYPE).bind(tenant.as_str()).bind(space_type).execute(&mut **self).await?;
+        }
+        Ok(())
     }
-    if !changes.rows.is_empty() {
-        sqlx::query(UPDATE_ROWS).bind(json_rows(&changes.rows, row_as_json)).execute(&mut *connection).await?;
+
+    async fn update_tenants(&mut self, rows: &[(TenantId, TenantRow)]) -> Result<(), sqlx::Error> {
+        sqlx::query(UPDATE_ROWS).bind(json_rows(rows, row_as_json)).execute(&mut **self).await.map(drop)
     }
-    fleet::append(connection, &changes.fleet).await?;
-    feed::append(connection, &changes.observed).await
+
+    async fn append_to_log(&mut self, steps: &[(TenantId, Step)]) -> Result<(), sqlx::Error> {
+        fleet::append(self, steps).await
+    }
+
+    async fn append_to_feed(&mut self, observed: &[(TenantId, Change)]) -> Result<(), sqlx::Error> {
+        feed::append(self, observed).await
+    }
 }
 
 pub(super) fn run_as_json(tenant: &TenantId, run: &Run) -> serde_json::Value {
@@ -175,18 +162,4 @@ fn row_as_json((tenant, row): &(TenantId, TenantRow)) -> serde_json::Value {
         row.last_observed_at.map(millis),
         row.holds_until.map(millis),
     ])
-}
-#[async_trait::async_trait]
-impl Recording for SqliteStore {
-    async fn record(&self, observations: &[Observation]) -> Result<Vec<Option<Effect>>, StoreError> {
-        let recorded = record(&self.writer, observations).await.map_err(failed("recording"))?;
-        if recorded.in_feed {
-            self.signal.send_replace(());
-        }
-        Ok(recorded.effects)
-    }
-
-    async fn insert_runs(&self, tenant: &TenantId, runs: &[Run]) -> Result<(), StoreError> {
-        insert_runs(&self.writer, tenant, runs).await
-    }
 }

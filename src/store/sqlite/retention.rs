@@ -1,18 +1,16 @@
 //! Thinning and forgetting old history.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
-use super::imports::mark_reduced;
-use super::recording::{load_runs, write};
-use super::row::{read_instant, read_runs, read_tenant, run_columns};
-use super::statement::{attempt, begin, failed};
+use super::row::{read_instant, read_runs, read_space_types, read_tenant, run_columns};
+use super::statement::Tx;
 use crate::quota::{Run, TenantId};
-use crate::store::batch::Stretch;
+use crate::store::error::{attempt, failed};
 use crate::store::instant::millis;
-use crate::store::retention::{FORGOTTEN_AT_ONCE, Thinning, forgetting, thinning};
+use crate::store::retention::FORGOTTEN_AT_ONCE;
+use crate::store::session::{self, Retained, RetentionSession};
 use crate::store::{HistoryRetention, Retention, StoreError};
 
 /// `?1` is the end of what is to be thinned, `?2` the start of what is kept; either may be null. Of a type with a second run up to then the first
@@ -30,11 +28,12 @@ where (t.last_observed_at is not null and coalesce(t.thinned_until, -9e15) < ?1)
 order by t.tenant_no
 limit ?3";
 
-const ROW: &str = "
-select t.space_types, t.thinned_until,
-       (select min((select min(s.first_at) from space_runs s where s.tenant_no = t.tenant_no and s.space_type = x.value))
-        from json_each(t.space_types) x)
+const ROW: &str = "select space_types, thinned_until from tenants where tenant_id = ?1";
+
+const OLDEST_AT: &str = "
+select min((select min(s.first_at) from space_runs s where s.tenant_no = t.tenant_no and s.space_type = x.value))
 from tenants t
+cross join json_each(t.space_types) x
 where t.tenant_id = ?1";
 
 const OLDEST: &str = concat!(
@@ -47,6 +46,13 @@ where t.tenant_id = ?1 and s.tenant_no = t.tenant_no and s.space_type = ?2 and s
 order by s.first_at
 limit ?4"
 );
+
+/// Import by import, since that is how the index goes.
+const MARK_REDUCED: &str = "
+update import_runs
+set is_reduced = 1
+where import_id in (select import_id from imports where undone_at is null)
+  and tenant_no = (select tenant_no from tenants where tenant_id = ?1) and first_at <= ?3 and last_at >= ?2 and not is_reduced";
 
 #[async_trait::async_trait]
 impl HistoryRetention for SqliteStore {
@@ -64,64 +70,45 @@ impl HistoryRetention for SqliteStore {
     }
 
     async fn retain(&self, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, StoreError> {
-        retain(&self.writer, tenant, retention).await.map_err(failed("thinning of old history"))
+        session::retain(self, tenant, retention).await.map_err(failed("thinning of old history"))
     }
 }
 
-/// The one writer takes turns with recording.
-async fn retain(writer: &SqlitePool, tenant: &TenantId, retention: &Retention) -> Result<Option<usize>, sqlx::Error> {
-    let mut tx = begin(writer).await?;
-    let Some(row) = sqlx::query(ROW).bind(tenant.as_str()).fetch_optional(&mut *tx).await? else { return Ok(Some(0)) };
-    let space_types: Vec<i32> = serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let mut fewer = 0;
-    if let Some(keep_from) = retention.keep_from {
-        let stored = oldest(&mut tx, tenant, &space_types, keep_from).await?;
-        let changes = forgetting(tenant, &space_types, &stored, keep_from);
-        fewer += changes.deleted.len();
-        write(&mut tx, &changes).await?;
-        if !changes.deleted.is_empty() {
-            mark_reduced(&mut tx, tenant, (Timestamp::MIN, keep_from)).await?;
+impl RetentionSession for Tx<'_> {
+    async fn try_lock_retention(&mut self) -> Result<bool, sqlx::Error> {
+        // The one writer takes turns with recording.
+        Ok(true)
+    }
+
+    async fn lock_retained(&mut self, tenant: &TenantId) -> Result<Option<Retained>, sqlx::Error> {
+        let row = sqlx::query(ROW).bind(tenant.as_str()).fetch_optional(&mut **self).await?;
+        let read = |row: &SqliteRow| Ok(Retained { space_types: read_space_types(row, 0)?, thinned_until: read_instant(row, 1)? });
+        row.as_ref().map(read).transpose()
+    }
+
+    async fn oldest_runs(&mut self, tenant: &TenantId, space_types: &[i32], up_to: Timestamp) -> Result<Vec<Run>, sqlx::Error> {
+        let mut runs = Vec::new();
+        let mut space_types = space_types.to_vec();
+        space_types.sort_unstable();
+        for space_type in space_types {
+            let oldest = sqlx::query(OLDEST).bind(tenant.as_str()).bind(space_type).bind(millis(up_to)).bind(FORGOTTEN_AT_ONCE);
+            let rows = oldest.fetch_all(&mut **self).await?;
+            runs.extend(read_runs(&rows)?.remove(tenant).unwrap_or_default());
         }
+        Ok(runs)
     }
-    let row = sqlx::query(ROW).bind(tenant.as_str()).fetch_one(&mut *tx).await?;
-    if let Some(part) = retention.next_thinning(read_instant(&row, 2)?, read_instant(&row, 1)?) {
-        fewer += thin(&mut tx, tenant, &space_types, part).await?;
-    }
-    tx.commit().await?;
-    Ok(Some(fewer))
-}
 
-async fn oldest(
-    connection: &mut SqliteConnection,
-    tenant: &TenantId,
-    space_types: &[i32],
-    up_to: Timestamp,
-) -> Result<Vec<Run>, sqlx::Error> {
-    let mut runs = Vec::new();
-    let mut space_types = space_types.to_vec();
-    space_types.sort_unstable();
-    for space_type in space_types {
-        let oldest = sqlx::query(OLDEST).bind(tenant.as_str()).bind(space_type).bind(millis(up_to)).bind(FORGOTTEN_AT_ONCE);
-        let rows = oldest.fetch_all(&mut *connection).await?;
-        runs.extend(read_runs(&rows)?.remove(tenant).unwrap_or_default());
+    async fn oldest_at(&mut self, tenant: &TenantId) -> Result<Option<Timestamp>, sqlx::Error> {
+        read_instant(&sqlx::query(OLDEST_AT).bind(tenant.as_str()).fetch_one(&mut **self).await?, 0)
     }
-    Ok(runs)
-}
 
-async fn thin(
-    connection: &mut SqliteConnection,
-    tenant: &TenantId,
-    space_types: &[i32],
-    part: Thinning,
-) -> Result<usize, sqlx::Error> {
-    // An empty stretch reads little and changes nothing.
-    let stored = load_runs(connection, &Stretch::of_types(tenant, space_types, part.from, part.last_moment())).await?;
-    let changes = thinning(tenant, space_types, stored.get(tenant).map_or(&[][..], Vec::as_slice), part);
-    write(connection, &changes).await?;
-    if !changes.deleted.is_empty() {
-        mark_reduced(connection, tenant, (part.from, part.last_moment())).await?;
+    async fn mark_reduced(&mut self, tenant: &TenantId, (from, to): (Timestamp, Timestamp)) -> Result<(), sqlx::Error> {
+        let mark = sqlx::query(MARK_REDUCED).bind(tenant.as_str()).bind(millis(from)).bind(millis(to));
+        mark.execute(&mut **self).await.map(drop)
     }
-    let done = sqlx::query("update tenants set thinned_until = ?2 where tenant_id = ?1");
-    done.bind(tenant.as_str()).bind(millis(part.to)).execute(connection).await?;
-    Ok(changes.deleted.len().saturating_sub(changes.put.len()))
+
+    async fn set_thinned_until(&mut self, tenant: &TenantId, until: Timestamp) -> Result<(), sqlx::Error> {
+        let set = sqlx::query("update tenants set thinned_until = ?2 where tenant_id = ?1");
+        set.bind(tenant.as_str()).bind(millis(until)).execute(&mut **self).await.map(drop)
+    }
 }

@@ -46,6 +46,11 @@ pub(super) fn instant(millis: i64) -> Result<Timestamp, sqlx::Error> {
     from_millis(millis).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
+/// Reads the types of a tenant, which are a JSON array.
+pub(super) fn read_space_types(row: &SqliteRow, column: usize) -> Result<Vec<i32>, sqlx::Error> {
+    serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
 /// Reads rows of a tenant and a run, and puts the runs of a tenant together in the order in which they come.
 pub(super) fn read_runs(rows: &[SqliteRow]) -> Result<BTreeMap<TenantId, Vec<Run>>, sqlx::Error> {
     let mut by_tenant = BTreeMap::<TenantId, Vec<Run>>::new();

@@ -7,8 +7,9 @@ use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
 use super::row::{instant, json_rows, read_instant, read_tenant};
-use super::statement::{attempt, begin};
+use super::statement::begin;
 use crate::quota::{Tenant, TenantId};
+use crate::store::error::attempt;
 use crate::store::instant::millis;
 use crate::store::shaping::{labels_as_json, labels_from_json};
 use crate::store::{CollectionError, CollectionStatus, DueTenant, Schedule, StoreError};

@@ -1,21 +1,28 @@
-//! Transactions and failures, as all topics use them.
+//! Transactions, as all topics use them.
 
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 
-use crate::store::StoreError;
+use super::SqliteStore;
+use crate::store::session::Backend;
+
+/// A transaction under way.
+pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
+
+impl Backend for SqliteStore {
+    type Session = Tx<'static>;
+
+    async fn begin(&self) -> Result<Tx<'static>, sqlx::Error> {
+        begin(&self.writer).await
+    }
+
+    fn signal_feed(&self) {
+        self.signal.send_replace(());
+    }
+}
 
 /// Begins a transaction that writes. It takes the write lock at once: one that begins by reading would fail, not wait, when
 /// another process has written meanwhile.
-pub(super) async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+pub(super) async fn begin(writer: &SqlitePool) -> Result<Tx<'static>, sqlx::Error> {
     writer.begin_with("begin immediate").await
-}
-
-/// Does some work, and says in its error what was tried.
-pub(super) async fn attempt<T>(action: &'static str, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    work.await.map_err(failed(action))
-}
-
-pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Database { action, source: Box::new(source) }
 }
