@@ -1,7 +1,7 @@
 //! Writes observations to the store in batches, and keeps those that cannot be written until they can.
 //!
 //! Everything that is observed goes through here: the collector's rounds and the calls that readers caused. One batch is one
-//! transaction. While the database is away the observations wait in memory, oldest first, and are tried again with growing pauses;
+//! transaction. While the database is down the observations wait in memory, oldest first, and are tried again with growing pauses;
 //! whoever hands one over waits once [`WAITING_AT_MOST`] are pending, so that a long outage slows the collector and loses nothing.
 //!
 //! An observation at which recording panics, which is a fault of ours, is given up alone: those of the same batch are recorded without it.
@@ -23,7 +23,7 @@ use crate::store::{Observation, SharedStore, StoreError};
 use crate::supervisor::{Supervisor, Task};
 use crate::telemetry;
 
-/// Observations that are kept while the database is away; about 30 MB. Beyond that, whoever hands one over waits.
+/// Observations that are kept while the database is down; about 30 MB. Beyond that, whoever hands one over waits.
 const WAITING_AT_MOST: usize = 100_000;
 /// Observations that are handed over ahead of the writer.
 const HANDED_OVER_AT_MOST: usize = 2048;

@@ -176,7 +176,7 @@ impl Work {
 
     /// Waits for what reads the database or writes to it, as long as the patience lasts and somebody waits for the answer.
     ///
-    /// All waits of an answer count together, those at the same time once: a database that is away, hangs or is slow holds the rest of the answer
+    /// All waits of an answer count together, those at the same time once: a database that is down, hangs or is slow holds the rest of the answer
     /// up only once.
     ///
     /// # Errors

@@ -13,9 +13,9 @@ use crate::quota::TenantId;
 /// A name's length at most, in bytes. OpenID Connect allows 255.
 const MAX_NAME_BYTES: usize = 255;
 
-/// The claims that give a principal's rights. Each is the name of a claim, to the letter, or else a path to one within others
+/// The claims that give a principal's rights. Each is the exact name of a claim, or else a path to one within others
 /// (`realm_access.roles`); a dot that is a part of a name in a path has a backslash before it. The values are lists of texts, or a single text,
-/// which is split at its blanks as `scope` is (RFC 8693, section 4.2).
+/// which is split at its spaces as `scope` is (RFC 8693, section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
     /// The ids of the tenants that may be seen, or `["*"]` for all.

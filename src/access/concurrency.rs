@@ -82,7 +82,7 @@ impl ConcurrencyLimit {
         let acquired = self.try_acquire(&principal.name, count);
         if acquired.is_err() {
             let (principal, by, limit) = (&principal.name, principal.name.means().name(), self.limits.name);
-            info!(target: "quotagraph::audit", %principal, by, limit, outcome = "RATE_LIMITED", "too many at once; refused");
+            info!(target: "quotagraph::audit", %principal, by, limit, outcome = "RATE_LIMITED", "too many at the same time; refused");
         }
         acquired
     }

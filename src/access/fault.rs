@@ -8,7 +8,7 @@ pub(super) const MAX_BYTES: usize = 16 * 1024;
 /// Keys that are tried for one token at most, so that a large set costs nobody more than this. No issuer signs by as many at a time.
 pub(super) const MAX_TRIED: usize = 64;
 
-/// Why a token does not count. For our own log: the caller learns only that it does not. Nothing of the token is in it.
+/// Why a token is rejected. For our own log: the caller learns only that it is. Nothing of the token is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TokenFault {
     #[error("the token is longer than {MAX_BYTES} bytes")]
@@ -48,9 +48,9 @@ pub(super) enum TokenFault {
 /// Why nobody is let in by a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unverified {
-    /// It does not count.
+    /// It is rejected.
     Fault(TokenFault),
-    /// It cannot be judged, because the issuer's present keys cannot be had; how long to wait before it is tried again.
+    /// It cannot be judged, because the issuer's current keys cannot be fetched; how long to wait before it is tried again.
     Away(Duration),
 }
 

@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a token cannot be judged, in the log.
-const NOT_KNOWN_YET: &str = "no known key has signed the token, and the issuer's present keys cannot be had yet";
+const NOT_KNOWN_YET: &str = "no known key has signed the token, and the issuer's current keys cannot be fetched yet";
 
 /// What a request brings along.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,14 +63,14 @@ pub enum AccessError {
     Unauthenticated {
         /// What is accepted instead.
         proof: Proof,
-        /// Whether a token was sent and does not count.
+        /// Whether a token was sent and rejected.
         token_refused: bool,
     },
     /// Too many requests or failed attempts; seconds until the next one.
     #[error("too many requests; try again in {0} s")]
     RateLimited(u64),
-    /// The token cannot be judged, because the keys of its issuer cannot be had; seconds until it may be tried again.
-    #[error("the token cannot be verified at the moment, because the keys of its issuer cannot be had; try again in {0} s")]
+    /// The token cannot be judged, because the keys of its issuer cannot be fetched; seconds until it may be tried again.
+    #[error("the token cannot be verified at the moment, because the keys of its issuer cannot be fetched; try again in {0} s")]
     IssuerAway(u64),
 }
 
@@ -119,7 +119,7 @@ impl Gate {
     }
 
     /// Lets callers in by these settings from now on, to the tenants as they are once `with_tenants` has run: at no moment to those of one version
-    /// by the settings of another. Whoever was let in by what counts no longer is told. The limit on requests stays.
+    /// by the settings of another. Callers whose credentials are no longer valid are told. The limit on requests stays.
     ///
     /// # Errors
     /// When that would let in whoever comes, where a proof was needed until now, or when the keys of an issuer cannot be used. All stays as it was.
@@ -152,7 +152,7 @@ impl Gate {
         self.changes.tell();
     }
 
-    /// Has the issuer's keys fetched behind, whenever that was done last.
+    /// Has the issuer's keys fetched in the background, whenever that was done last.
     pub fn refresh_keys(&self) {
         if let Some(tokens) = &self.rules.load().tokens {
             tokens.refresh();
@@ -220,7 +220,7 @@ impl Gate {
     /// Looks once more at who was let in, after something was waited for. Costs next to nothing when nothing has changed.
     ///
     /// # Errors
-    /// When what the caller was let in by counts no longer. Each refusal is a line in the audit log.
+    /// When the credentials of the caller are no longer valid. Each refusal is a line in the audit log.
     pub fn recheck(&self, view: &mut View) -> Result<(), AccessError> {
         self.renew(view).map_err(|lapse| self.refuse_lapsed(view, lapse))
     }
@@ -244,7 +244,7 @@ impl Gate {
     /// Lets somebody who was let in before ask once more, with what it may see now.
     ///
     /// # Errors
-    /// When it asks too often, or when what it was let in by counts no longer. Each refusal is a line in the audit log.
+    /// When it asks too often, or when its credentials are no longer valid. Each refusal is a line in the audit log.
     pub fn admit_again(&self, view: &View) -> Result<View, AccessError> {
         let mut view = view.clone();
         self.recheck(&mut view)?;
@@ -256,7 +256,7 @@ impl Gate {
     /// nothing when nothing has changed.
     ///
     /// # Errors
-    /// When what the caller was let in by counts no longer.
+    /// When the credentials of the caller are no longer valid.
     pub fn renew(&self, view: &mut View) -> Result<(), Lapse> {
         if view.expires_at().is_some_and(|at| at <= self.clock.now()) {
             return Err(Lapse::Expired);
@@ -331,7 +331,7 @@ impl Gate {
                     return refused(&ignored.to_string());
                 }
                 (Credentials { api_key: None, token: None, .. }, _) => return refused("no credentials were sent"),
-                _ => return refused("credentials were sent of a kind that does not count (auth.mode)"),
+                _ => return refused("credentials were sent of a kind that auth.mode does not accept"),
             }
         };
         let verified = tokens.verify(token, &tenants).await.map_err(|unverified| match unverified {

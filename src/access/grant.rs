@@ -11,7 +11,7 @@ use super::keys::KeyDigest;
 pub(super) struct Grant {
     pub(super) principal: Principal,
     pub(super) basis: Basis,
-    /// When the proof counts no longer; `None` for never.
+    /// When the proof expires; `None` for never.
     pub(super) expires_at: Option<Timestamp>,
 }
 
@@ -31,10 +31,10 @@ pub(super) enum Basis {
 pub enum Lapse {
     #[error("the token has expired; come back with a new one")]
     Expired,
-    /// The key or the token was taken back: it, or the key of the issuer that signed it, counts no longer.
-    #[error("the credentials do not count any more")]
+    /// The key or the token was taken back: it, or the key of the issuer that signed it, is no longer valid.
+    #[error("the credentials are no longer valid")]
     Withdrawn,
-    /// The issuer's keys could not be had for so long that no token can be judged.
-    #[error("tokens cannot be verified at the moment, because the keys of their issuer cannot be had; come back later")]
+    /// The issuer's keys could not be fetched for so long that no token can be judged.
+    #[error("tokens cannot be verified at the moment, because the keys of their issuer cannot be fetched; come back later")]
     Unverifiable,
 }

@@ -1,6 +1,6 @@
 //! Where the issuer's keys come from, when they are fetched anew, and for how long they count.
 //!
-//! * At the start, and then behind the requests, when the set is older than [`FRESH_FOR`]. A file is read as soon as it changes.
+//! * At the start, and then in the background, when the set is older than [`FRESH_FOR`]. A file is read as soon as it changes.
 //! * When a token is not signed by a key of the set, but not sooner than [`FETCH_EVERY`] after the last time: whoever sends made-up
 //!   tokens does not make the service hammer the issuer. Until then it is not known whether the issuer has a key that is not in the set. Of a
 //!   file it is: that is read whenever it has changed.
@@ -55,7 +55,7 @@ pub enum JwksSource {
 pub struct JwksSettings {
     /// Where they stand.
     pub source: JwksSource,
-    /// How long they count when they cannot be had again.
+    /// How long they are used when they cannot be fetched again.
     pub kept_for: SignedDuration,
     /// The proxies by which they are fetched.
     pub proxies: Proxies,
@@ -106,7 +106,7 @@ pub(super) enum Looked {
 pub enum IssuerState {
     /// They were had when they were asked for last.
     Reached,
-    /// They cannot be had; the former ones count.
+    /// They cannot be fetched; the former ones are used.
     Away,
     /// It has none by which tokens can be verified, as far as is known.
     Empty,
@@ -200,7 +200,7 @@ impl Jwks {
         *self.seen.lock() = (self.counts(self.clock.now()), stamp);
     }
 
-    /// The set that was had last. Whether it counts is for [`Self::counts`] to say. When it is old, it is fetched anew behind.
+    /// The set that was had last. Whether it counts is for [`Self::counts`] to say. When it is old, it is fetched again in the background.
     pub(super) fn current(self: &Arc<Self>, now: Timestamp) -> arc_swap::Guard<Arc<InForce>> {
         self.refresh_when_due(now);
         self.in_force.load()
@@ -227,7 +227,7 @@ impl Jwks {
         let counts = self.counts(now);
         let mut seen = self.seen.lock();
         if seen.0 && !counts {
-            warn!(source = %self.settings.source, "the keys of tokens are too old to count (auth.jwt.keys_kept_for); no token is let in");
+            warn!(source = %self.settings.source, "the keys of tokens are too old to be used (auth.jwt.keys_kept_for); all tokens are rejected");
             self.changes.tell();
         }
         seen.0 = counts;
@@ -244,14 +244,14 @@ impl Jwks {
         self.refresh_when_due(now);
     }
 
-    /// Fetches the set anew, behind, whenever that was done last. However often this is called while a fetch is under way, one follows.
+    /// Fetches the set again in the background, whenever that was done last. However often this is called while a fetch is under way, one follows.
     pub(super) fn refresh(self: &Arc<Self>) {
         if self.turns.take_in_any_case(self.clock.now()) {
             self.begin();
         }
     }
 
-    /// Fetches the set anew, behind, when it is time. One of many callers does it.
+    /// Fetches the set again in the background, when it is time. One of many callers does it.
     pub(super) fn refresh_when_due(self: &Arc<Self>, now: Timestamp) {
         let due = self.due.load(Ordering::Relaxed);
         if now.as_microsecond() < due {
@@ -317,9 +317,9 @@ impl Jwks {
         if let Err(problem) = outcome {
             let source = &self.settings.source;
             if self.counts(at) {
-                warn!(%source, problem, "the keys of tokens cannot be fetched; the former ones stay");
+                warn!(%source, problem, "the keys of tokens cannot be fetched; the former ones are used");
             } else {
-                warn!(%source, problem, "the keys of tokens cannot be fetched; no token can be judged until they are");
+                warn!(%source, problem, "the keys of tokens cannot be fetched; no token can be verified until they are");
             }
         }
         succeeded
@@ -352,10 +352,10 @@ impl Jwks {
         if former.json != json || former.generation == 0 {
             let source = &self.settings.source;
             if let Some(bad) = keys.show_bad() {
-                warn!(%source, keys = bad, "keys of the issuer cannot be used; tokens by them do not count");
+                warn!(%source, keys = bad, "some keys of the issuer cannot be used; tokens signed by them are rejected");
             }
             if keys.is_empty() {
-                warn!(%source, "the issuer has no public key for RS256, ES256 or EdDSA (any more); no token counts");
+                warn!(%source, "the issuer has no public key for RS256, ES256 or EdDSA (any more); all tokens are rejected");
             } else {
                 info!(%source, count = keys.len(), "the keys of tokens are in force");
             }

@@ -31,7 +31,7 @@ impl Proof {
         }
     }
 
-    /// The challenges of a `WWW-Authenticate`. It tells those who sent a token that it does not count, and nothing to those who sent none (RFC 6750
+    /// The challenges of a `WWW-Authenticate`. It tells those who sent a token that it is rejected, and nothing to those who sent none (RFC 6750
     /// section 3.1).
     #[must_use]
     pub fn challenges(self, token_refused: bool) -> &'static str {

@@ -117,7 +117,7 @@ impl TokenVerifier {
         self.jwks.look();
     }
 
-    /// Fetches the issuer's keys anew, behind.
+    /// Fetches the issuer's keys again in the background.
     pub(super) fn refresh(&self) {
         self.jwks.refresh();
     }

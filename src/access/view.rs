@@ -38,19 +38,19 @@ impl View {
         Self { grant: Arc::new(Grant { principal, basis: Basis::Nothing, expires_at: None }), tenants, checked: 0 }
     }
 
-    /// When what the caller proved itself by counts no longer; `None` for never.
+    /// When the credentials of the caller expire; `None` for never.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.grant.expires_at
     }
 
-    /// Whether what the caller proved itself by counts no longer.
+    /// Whether the credentials of the caller have expired.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.grant.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// How long to wait until what the caller proved itself by counts no longer; `None` for ever.
+    /// How long to wait until the credentials of the caller expire; `None` for ever.
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Option<Duration> {
         let rest = self.grant.expires_at?.duration_since(now).max(SignedDuration::ZERO);

@@ -8,13 +8,13 @@
 //! | age of the known value | what happens |
 //! |---|---|
 //! | up to `fresh_for` and `max_age` | served, [`Source::Cache`] |
-//! | more than `fresh_for`, up to `max_age` (`stale_for` where the reader states none) | served, [`Source::Stale`], and refreshed behind |
+//! | more than `fresh_for`, up to `max_age` (`stale_for` where the reader states none) | served, [`Source::Stale`], and refreshed in the background |
 //! | more, or nothing is known | awaited: the newest stored run first, then the upstream ([`Source::Live`]) |
 //!
 //! A value that came from the database says [`Source::Stored`] in place of the first two. A `max_age` of zero always asks the upstream.
 //!
 //! **Failure.** When the upstream cannot answer, the last known value of whatever age is served, marked by its source, unless the
-//! reader asked for an error. Failures are never kept as values. After a failed refresh behind, the next one waits a growing time,
+//! reader asked for an error. Failures are never kept as values. After a failed refresh in the background, the next one waits a growing time,
 //! so that a broken upstream is not asked by every reader.
 //!
 //! **Coalescing.** Any number of concurrent readers of one key make one call. The call does not end with the reader that caused it.
@@ -68,7 +68,7 @@ struct Inner {
     known: KnownAllocations,
     loads: SingleFlight<Key, ()>,
     fetches: SingleFlight<Key, Fetched>,
-    /// Refreshes behind readers' backs. Apart from the calls: what they find in the database is no live answer for whoever waits for one.
+    /// Refreshes in the background. Apart from the calls: what they find in the database is no live answer for whoever waits for one.
     refreshes: SingleFlight<Key, ()>,
     back_off: BackOff<Key>,
     client: Client,
@@ -116,7 +116,7 @@ impl Allocations {
         }
     }
 
-    /// The answer that memory can give at once, if any; one that is past the fresh limit is refreshed behind.
+    /// The answer that memory can give at once, if any; one that is past the fresh limit is refreshed in the background.
     #[must_use]
     pub fn peek(&self, watched: &Arc<WatchedTenant>, demand: Demand) -> Option<AllocationAnswer> {
         let known = self.inner.known.get(&Key::of(watched))?;
@@ -163,7 +163,7 @@ impl Allocations {
             Ok(answer) => Ok(answer),
             Err(failure) if demand.on_failure == OnFailure::Error => Err(failure),
             Err(failure) => {
-                // Once is enough: a database that is away is not waited for twice.
+                // Once is enough: a database that is down is not waited for twice.
                 if !looked && !self.inner.known.contains(&Key::of(watched)) {
                     self.load(watched).await;
                 }
@@ -276,7 +276,7 @@ impl Allocations {
         }
     }
 
-    /// Refreshes a value behind the reader's back: first from the database, where another replica may have recorded a newer one, then
+    /// Refreshes a value in the background: first from the database, where another replica may have recorded a newer one, then
     /// from the upstream.
     fn refresh_behind(&self, watched: &Arc<WatchedTenant>) {
         let inner = &self.inner;

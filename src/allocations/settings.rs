@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 pub struct Settings {
     /// Up to this age a value is served as it is.
     pub fresh_for: SignedDuration,
-    /// Up to this age a value is served and refreshed behind.
+    /// Up to this age a value is served and refreshed in the background.
     pub stale_for: SignedDuration,
     /// Tenants kept in memory at most.
     pub max_tenants: u64,

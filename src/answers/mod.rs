@@ -3,7 +3,7 @@
 //! **Promise.** A caller never gets an answer from here that executing the document now would not give it, but for `source`, which
 //! tells how the answer was made.
 //!
-//! **Key.** What the caller may see and do, the media type, the version of the trusted documents, and the request to the letter. Callers who see different things never
+//! **Key.** What the caller may see and do, the media type, the version of the trusted documents, and the request byte for byte. Callers who see different things never
 //! share an answer; a request that differs in a space only is executed once more. Each operation of a list is a request of its own here: it has the
 //! answer of a lone one, and gives it its own.
 //!

@@ -507,7 +507,7 @@ impl AppHandle {
         replacement
     }
 
-    /// Lets callers in as `[auth]` says from now on. Whoever was let in by what counts no longer loses its connections.
+    /// Lets callers in as `[auth]` says from now on. Callers whose credentials are no longer valid lose their connections.
     ///
     /// # Errors
     /// When it cannot be used, or would let in everybody where until now callers had to prove who they are; the former rules stay in force.
@@ -544,7 +544,7 @@ impl AppHandle {
         info!(tenants = current.all().len(), added, removed, new_access, "the tenants were replaced");
     }
 
-    /// Has the keys of the tokens' issuer fetched again, behind.
+    /// Has the keys of the tokens' issuer fetched again, in the background.
     pub fn refresh_keys(&self) {
         self.gate.refresh_keys();
     }

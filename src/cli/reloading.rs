@@ -63,7 +63,7 @@ pub(super) async fn keep_reloaded(handle: &AppHandle, reload: &mut Reload, over:
     let Reload { watch, hang_up, in_force } = reload;
     let mut look_at_config = every(LOOK_AT_CONFIG_EVERY);
     let mut look = every(LOOK_EVERY);
-    // Beside all else: a database that is away must not hold up who may call.
+    // Beside all else: a database that is down must not hold up who may call.
     let mut registering: Fuse<BoxFuture<'_, ()>> = Fuse::terminated();
     loop {
         let (asked, all) = tokio::select! {
@@ -173,7 +173,7 @@ impl InForce {
     fn warn_of_hosts(&self, has_auth: bool) {
         match (self.began_with_auth, has_auth) {
             (false, true) => warn!(
-                "[auth] is in force, but the service began without it: until a restart it may be called only by the hosts that count without [auth] (server.hosts), and limits.requests_per_second does not count"
+                "[auth] is in force, but the service began without it: until a restart it may be called only by the hosts that are allowed without [auth] (server.hosts), and limits.requests_per_second is not in force"
             ),
             (true, false) => warn!(
                 "the service began with [auth], which is gone: until a restart it may be called by the same hosts as before (server.hosts)"
@@ -185,7 +185,7 @@ impl InForce {
     fn name_restarts(&mut self, need_restart: Vec<String>, would_not_start: Option<config::ConfigError>, asked: bool) {
         if (asked || need_restart != self.named) && !need_restart.is_empty() {
             let settings = need_restart.join(", ");
-            warn!(settings, "these settings have changed in the config, and count only after a restart");
+            warn!(settings, "these settings have changed in the config, and take effect only after a restart");
             if let Some(refusal) = would_not_start {
                 warn!(%refusal, "the service would not start with the config as it is now");
             }

@@ -15,7 +15,7 @@ pub struct Cache {
     /// own. Default 6 min.
     #[serde(with = "humantime_serde")]
     pub fresh_for: Duration,
-    /// Up to this age an answer is served at once and refreshed behind; older ones are awaited. At least `fresh_for`. Default 24 h.
+    /// Up to this age an answer is served at once and refreshed in the background; older ones are awaited. At least `fresh_for`. Default 24 h.
     #[serde(with = "humantime_serde")]
     pub stale_for: Duration,
     /// Tenants kept in memory at most; at least 1. Default 100,000.

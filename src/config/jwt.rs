@@ -34,7 +34,7 @@ pub struct JwtConfig {
     /// A PEM file of certificate authorities to trust besides the system's; relative to the folder of the config file. Default: none.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// How long the issuer's keys count when they cannot be had again; at least 1 min, so that they are fetched anew well before. Default 24 h.
+    /// How long the issuer's keys are used when they cannot be fetched again; at least 1 min, so that they are fetched anew well before. Default 24 h.
     #[serde(with = "humantime_serde", default = "default_keys_kept_for")]
     pub keys_kept_for: Duration,
     /// The claim with the ids of the tenants that may be seen, or `["*"]` for all: its name, or a path such as `realm_access.tenants`. Default

@@ -40,7 +40,7 @@ type TenantsSource = (Option<Value>, Option<FileStamp>);
 pub struct Version {
     /// Who may call, checked.
     pub auth: Option<Auth>,
-    /// The tenants, when they may have changed; an error when they cannot be had.
+    /// The tenants, when they may have changed; an error when they cannot be read.
     pub tenants: Option<Result<Vec<WatchedTenant>, ConfigError>>,
     /// The fields of other sections that have changed since the start, such as `limits.tokens`, in order.
     pub need_restart: Vec<String>,

@@ -172,7 +172,7 @@ fn parse<T: FromStr<Err: Display>>(name: &str, text: Option<&str>) -> Result<Opt
 }
 
 fn instant(name: &str, text: &str) -> Result<Timestamp, InvalidParam> {
-    let mend = || format!("{} is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z", shown::quoted(text));
+    let mend = || format!("{} is not a date and time; write RFC 3339 with an offset: 2026-03-01T00:00:00Z", shown::quoted(text));
     parse_instant(text).ok_or_else(|| InvalidParam::new(name, mend()))
 }
 

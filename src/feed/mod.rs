@@ -8,13 +8,13 @@
 //! lost, or a pgbouncer that carries none, costs a second and no change. What others recorded is made known to the cache, too.
 //!
 //! **Subscribers** pull: each has its own place and takes what comes after it out of memory. One that is further behind than memory reaches
-//! reads the store, page by page, so that a slow one costs no memory and loses nothing. When the database is away, all wait.
+//! reads the store, page by page, so that a slow one costs no memory and loses nothing. When the database is down, all wait.
 //!
 //! **History.** Changes from before the feed (it was pruned, or the runs were added as a whole) are derived from the runs, a window at a time
 //! ([`replay`]). Their places are the instants at which they were observed.
 //!
 //! **Rights.** Each change is shown through the subscriber's view at that moment: of the tenants that are watched, and with what it may still see. A
-//! subscriber whose key or token counts no longer, or who may no longer read, is told at once ([`Ended`]).
+//! subscriber whose key or token is no longer valid, or who may no longer read, is told at once ([`Ended`]).
 
 mod follow;
 mod recent;

@@ -28,7 +28,7 @@ pub struct Event {
 /// Why a subscriber gets no more events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// What it was let in by counts no longer.
+    /// Its credentials are no longer valid.
     Lapsed(Lapse),
     /// It may no longer read.
     Forbidden(Forbidden),

@@ -26,7 +26,7 @@ pub mod code {
     pub const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
     /// No valid credentials.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-    /// The token cannot be judged at the moment, because the keys of its issuer cannot be had. It may be good.
+    /// The token cannot be judged at the moment, because the keys of its issuer cannot be fetched. It may be good.
     pub const ISSUER_UNAVAILABLE: &str = "ISSUER_UNAVAILABLE";
     /// The caller lacks a role, or the operator does not allow it to anybody.
     pub const FORBIDDEN: &str = "FORBIDDEN";
@@ -53,7 +53,7 @@ pub enum ApiError {
     RateLimited(u64),
     /// Too many subscriptions at the same time.
     LimitReached(LimitReached),
-    /// What the caller was let in by counts no longer.
+    /// The credentials of the caller are no longer valid.
     Lapsed(Lapse),
     /// The upstream could not answer.
     Upstream(Arc<Failure>),

@@ -11,10 +11,10 @@ use super::types::SpaceAllocation;
 use crate::access::{Role, View};
 use crate::allocations::AllocationAnswer;
 
-/// What can be done.
+/// Mutations.
 pub struct Mutation;
 
-/// What can be done.
+/// Mutations.
 #[Object]
 impl Mutation {
     /// Asks the upstream now, past every cache, records the snapshot and answers with it. Needs the role REFRESH; limited per tenant.

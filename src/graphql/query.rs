@@ -12,10 +12,10 @@ use super::services::Services;
 use super::types::{Fleet, Page, Tenant, TenantConnection, TenantFilter, TenantOrder, list_tenants};
 use crate::access::Role;
 
-/// What can be asked.
+/// Queries.
 pub struct Query;
 
-/// What can be asked.
+/// Queries.
 #[Object]
 impl Query {
     /// One tenant; null when there is none of that id that the caller may see. Without id: the configured default tenant, or the only
@@ -52,17 +52,17 @@ impl Query {
     }
 
     /// The tenants that the caller may see, page by page (Relay cursor connections). Null, with an error, when an argument is wrong or
-    /// the database must be read and cannot.
+    /// the database is needed and cannot be read.
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn tenants(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many; 50 without first and last.")] first: Option<Integer>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<Integer>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-        #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
-        #[graphql(desc = "The order of the list; by id when not given.")] order_by: Option<TenantOrder>,
+        #[graphql(desc = "The first so many items. Default: 50, if last is not given either.")] first: Option<Integer>,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many items.")] last: Option<Integer>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(name = "where", desc = "Only tenants that meet these conditions.")] filter: Option<TenantFilter>,
+        #[graphql(desc = "The order of the list. Default: by id.")] order_by: Option<TenantOrder>,
     ) -> Option<Result<TenantConnection, async_graphql::Error>> {
         null_alone(async {
             view(ctx).require(Role::Read)?;
@@ -73,12 +73,12 @@ impl Query {
         .await
     }
 
-    /// All tenants that the caller may see and the filter keeps, as one. Null, with an error, when an argument is wrong or the database must be
+    /// All tenants that the caller may see and that match the filter, taken together. Null, with an error, when an argument is wrong or the database must be
     /// read and cannot.
     async fn fleet(
         &self,
         ctx: &Context<'_>,
-        #[graphql(name = "where", desc = "Only the tenants that meet these conditions.")] filter: Option<TenantFilter>,
+        #[graphql(name = "where", desc = "Only tenants that meet these conditions.")] filter: Option<TenantFilter>,
     ) -> Option<Result<Fleet, async_graphql::Error>> {
         null_alone(async {
             view(ctx).require(Role::Read)?;

@@ -12,11 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::ApiError;
 use crate::quota::{Interval, Period, parse_instant};
 
-/// An instant. RFC 3339 with any offset on the way in, to the nanosecond; UTC with Z on the way out.
+/// A date and time (RFC 3339). Input takes any offset and fractions down to nanoseconds; output is in UTC with Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DateTime(pub Timestamp);
 
-/// An instant. RFC 3339 with any offset on the way in, to the nanosecond; UTC with Z on the way out.
+/// A date and time (RFC 3339). Input takes any offset and fractions down to nanoseconds; output is in UTC with Z.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -41,7 +41,7 @@ impl ScalarType for DateTime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instant(String);
 
-/// An instant. RFC 3339 with any offset on the way in, to the nanosecond; UTC with Z on the way out.
+/// A date and time (RFC 3339). Input takes any offset and fractions down to nanoseconds; output is in UTC with Z.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for Instant {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -63,7 +63,7 @@ impl Instant {
     /// # Errors
     /// When the text is none.
     pub fn read(&self, argument: &str) -> Result<Timestamp, ApiError> {
-        let mend = || refuse(&self.0, argument, " is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z");
+        let mend = || refuse(&self.0, argument, " is not a date and time; write RFC 3339 with an offset: 2026-03-01T00:00:00Z");
         parse_instant(&self.0).ok_or_else(mend)
     }
 
@@ -76,13 +76,13 @@ impl Instant {
     }
 }
 
-/// A span of time, ISO 8601: PT5M, PT1H, P1D, P1W, P1M, P1Y. Days and longer follow the calendar of the time zone at hand.
+/// A duration (ISO 8601): PT5M, PT1H, P1D, P1W, P1M, P1Y. Days and longer units follow the calendar of the time zone in use.
 ///
 /// Any text until it is read for what it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration(String);
 
-/// A span of time, ISO 8601: PT5M, PT1H, P1D, P1W, P1M, P1Y. Days and longer follow the calendar of the time zone at hand.
+/// A duration (ISO 8601): PT5M, PT1H, P1D, P1W, P1M, P1Y. Days and longer units follow the calendar of the time zone in use.
 #[Scalar(name = "Duration")]
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {

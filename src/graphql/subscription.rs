@@ -17,10 +17,10 @@ fn no_such_tenant() -> ApiError {
     ApiError::argument("tenantId", "there is no such tenant")
 }
 
-/// What can be subscribed to.
+/// Subscriptions.
 pub struct Subscription;
 
-/// What can be subscribed to.
+/// Subscriptions.
 #[SubscriptionRoot]
 impl Subscription {
     /// One event for each observed change of allocated or total, of one tenant or of all that the caller may see. With since: first the
@@ -29,9 +29,9 @@ impl Subscription {
     async fn space_allocation_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this tenant; all that the caller may see without it.")] tenant_id: Option<ID>,
+        #[graphql(desc = "Only this tenant. Default: all tenants that the caller may see.")] tenant_id: Option<ID>,
         #[graphql(
-            desc = "Where to go on: recordedAt of the last event that was received, or any instant of the past. Only what comes from now on without it."
+            desc = "Where to resume: recordedAt of the last event received, or any time in the past. Default: only new events."
         )]
         since: Option<Instant>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<SpaceAllocationChange>> + use<>> {

@@ -4,7 +4,7 @@
 //! Events of a subscription have ids, so that a browser's `EventSource`, which tells the last one when it connects again, goes on after it. The
 //! first id comes at once, with an event that has neither a name nor data: clients take its id and tell nobody (the one of browsers tells
 //! listeners of `message`, which nobody listens for where events have names).
-//! When the service ends, or what the caller was let in by counts no longer, the stream ends without `complete`: clients then connect again.
+//! When the service ends, or the credentials of the caller are no longer valid, the stream ends without `complete`: clients then connect again.
 
 use std::convert::Infallible;
 use std::future::poll_fn;

@@ -87,7 +87,7 @@ impl Caller<'_> {
         admit(state, &self.connection, self.head).await
     }
 
-    /// Answers a request, from the finished answers if it is among them to the letter.
+    /// Answers a request, from the finished answers if it is among them byte for byte.
     async fn answer(
         &self,
         state: &Arc<HttpState>,
@@ -181,7 +181,7 @@ impl Caller<'_> {
     }
 }
 
-/// The finished answer to an operation to the letter, or the key under which its answer is to be kept.
+/// The finished answer to an operation, byte for byte the same, or the key under which its answer is to be kept.
 fn find_finished(
     state: &HttpState,
     view: &View,

@@ -85,14 +85,15 @@ impl Readiness {
             Some(limit) if database.ok => Some(self.check_collector(limit).await),
             _ => None,
         };
-        let ending = self.draining.is_cancelled().then(|| Check::bad("the service is about to end; send nothing more to it"));
+        let ending = self.draining.is_cancelled().then(|| Check::bad("the service is about to stop; send it no more requests"));
         let trouble = self.supervisor.trouble();
         let tasks_will_do = trouble.as_ref().is_none_or(|trouble| !trouble.is_essential);
         let tasks = trouble.map(|trouble| Check::bad(trouble.reason));
         let issuer = gate.issuer().map(check_issuer);
         // Whoever has an API key can be served without the issuer; where nobody can, there is nothing to be ready for.
         let lets_in = gate.lets_in();
-        let callers = (!lets_in).then(|| Check::bad("nobody can be let in: no API key (auth.keys) and no key of an issuer counts"));
+        let callers =
+            (!lets_in).then(|| Check::bad("nobody can call: there is no API key (auth.keys) and no usable key of an issuer"));
         let ready = ending.is_none() && database.ok && collector.as_ref().is_none_or(|check| check.ok) && tasks_will_do && lets_in;
         Report { ready, checks: Checks { ending, database, collector, tasks, issuer, callers } }
     }
@@ -102,14 +103,14 @@ fn check_issuer(keys: IssuerState) -> Check {
     match keys {
         IssuerState::Reached => Check::good(),
         IssuerState::Away => {
-            let reason = "the issuer's keys cannot be had; the former ones count (auth.jwt.keys_kept_for); the log says why";
+            let reason = "the issuer's keys cannot be fetched; the former ones are used (auth.jwt.keys_kept_for); the log says why";
             Check { reason: Some(reason.to_owned()), ..Check::good() }
         }
         IssuerState::Empty => {
-            Check::bad("the issuer has no public key for RS256, ES256 or EdDSA, so that no token is let in; the log says more")
+            Check::bad("the issuer has no public key for RS256, ES256 or EdDSA, so that all tokens are rejected; the log says more")
         }
         IssuerState::Unknown => {
-            Check::bad("there are no keys of the issuer that count, so that no token is let in; the log says why")
+            Check::bad("there are no keys of the issuer that may be used, so that all tokens are rejected; the log says why")
         }
     }
 }

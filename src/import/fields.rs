@@ -99,7 +99,7 @@ impl Line<'_> {
         let text = self.cell(name);
         let mend = || {
             let shown = shown::quoted(text);
-            format!("{shown} is no instant; RFC 3339 with an offset, from the year 1 on, is one: 2026-03-01T00:00:00Z")
+            format!("{shown} is not a date and time; write RFC 3339 with an offset, from the year 1 on: 2026-03-01T00:00:00Z")
         };
         let at = parse_instant(text).ok_or_else(|| self.wrong(name, mend()))?;
         if at > now {

@@ -1,6 +1,6 @@
 //! Where requests of HTTP/1.1 end in what is read, and with that where the next one's head begins.
 //!
-//! The library reads ahead and tells nobody how much of it is the next request's. Two things need that: a head to the letter, because the
+//! The library reads ahead and tells nobody how much of it is the next request's. Two things need that: a head byte for byte, because the
 //! library drops `Content-Length` where `Transfer-Encoding` stands too before anybody can see that both were there; and the time that a head
 //! may take, which begins when something of it is there.
 //!

@@ -251,7 +251,7 @@ impl Connections {
                 return pulse.tell(Order::Cut);
             }
             if waited > limit {
-                debug!(?phase, "a client said nothing for too long; its connection is closed");
+                debug!(?phase, "a client sent nothing for too long; its connection is closed");
                 return pulse.tell(if phase == Phase::Idle { Order::Finish } else { Order::Cut });
             }
         }

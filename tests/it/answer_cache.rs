@@ -265,7 +265,7 @@ async fn random_queries_of_random_callers_are_answered_as_if_nothing_were_kept()
         let key = *["all", "few", "few-too", "one"].choose(&mut random).unwrap();
         let count = *[1, 1, 1, 2, 3].choose(&mut random).unwrap();
         let asked: Vec<_> = (0..count).map(|_| queries.choose(&mut random).unwrap().clone()).collect();
-        // A request that was never made before is executed. A stale value is refreshed behind, so what is known may change between.
+        // A request that was never made before is executed. A stale value is refreshed in the background, so what is known may change between.
         let execute = async |place: &str| {
             let mut answers = Vec::new();
             for query in &asked {

@@ -239,7 +239,7 @@ async fn errors_of_arguments_say_what_to_mend() {
     for (document, message) in [
         (
             "{ tenant { usageOverTime(from: \"yesterday\") { coverage } } }",
-            "from: \"yesterday\" is no instant; RFC 3339 with an offset is one: 2026-03-01T00:00:00Z",
+            "from: \"yesterday\" is not a date and time; write RFC 3339 with an offset: 2026-03-01T00:00:00Z",
         ),
         (
             "{ tenant { growth(over: \"a month\") { from } } }",

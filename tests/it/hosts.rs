@@ -46,7 +46,7 @@ async fn send(app: &TestApp, way: (&str, &str, &str), headers: &[(&str, &str)]) 
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// The first line of the answer to a request to the letter.
+/// The first line of the answer to a request, byte for byte the same.
 async fn say(app: &TestApp, request: &str) -> String {
     let mut stream = TcpStream::connect(app.base.trim_start_matches("http://")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

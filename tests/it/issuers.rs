@@ -204,7 +204,7 @@ async fn a_service_that_can_let_in_nobody_is_not_ready() {
     assert_eq!(ready(&app).await, (200, json!(null)));
     app.handle.replace_auth(Some(&only_keys(vec![]))).unwrap();
     let (status, report) = app.get("/readyz").await;
-    assert!(status == 503 && report.contains("nobody can be let in"), "{report}");
+    assert!(status == 503 && report.contains("nobody can call"), "{report}");
     app.stop().await;
 }
 
@@ -328,7 +328,7 @@ async fn while_the_issuer_is_away_at_the_start_tokens_cannot_be_judged_and_are_n
         let authorization = format!("Bearer {}", key.token(&claims(&world)));
         socket.say(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
         let (close, reason) = socket.closing().await;
-        assert_eq!((close, reason.contains("the keys of its issuer cannot be had")), (1013, true), "{reason}");
+        assert_eq!((close, reason.contains("the keys of its issuer cannot be fetched")), (1013, true), "{reason}");
 
         server.publish(&[&key]);
         world.advance_s(10);
@@ -372,7 +372,7 @@ async fn a_new_key_of_an_issuer_that_is_away_cannot_be_judged_and_the_known_ones
     let (_, report) = app.get("/readyz").await;
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["ready"], &report["checks"]["issuer"]["ok"]), (&json!(true), &json!(true)), "{report}");
-    assert!(report["checks"]["issuer"]["reason"].as_str().unwrap().contains("the former ones count"), "{report}");
+    assert!(report["checks"]["issuer"]["reason"].as_str().unwrap().contains("the former ones are used"), "{report}");
     app.stop().await;
 }
 
@@ -402,7 +402,7 @@ async fn subscribers(app: &TestApp, token: &str) -> (Socket, Events) {
     (socket, events)
 }
 
-const WITHDRAWN: &str = "the credentials do not count any more";
+const WITHDRAWN: &str = "the credentials are no longer valid";
 
 #[tokio::test]
 async fn keys_that_an_issuer_leaves_out_end_what_they_signed_and_nothing_else() {

@@ -15,7 +15,7 @@ use crate::support::process::{patiently, until};
 use crate::support::subscriber::{Events, Socket, open};
 use crate::tokens::claims;
 
-const WITHDRAWN: &str = "the credentials do not count any more";
+const WITHDRAWN: &str = "the credentials are no longer valid";
 
 fn keys(keys: Vec<KeyConfig>) -> Auth {
     Auth { mode: AuthMode::Keys, failed_attempts_per_minute: 1000, keys, jwt: None }

@@ -14,13 +14,13 @@ use jiff::Timestamp;
 /// Where the answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum Source {
-    /// Fetched for this answer.
+    /// Fetched from the upstream for this answer.
     Live,
-    /// Younger than the fresh limit.
+    /// Cached, and younger than the fresh limit.
     Cache,
-    /// Past the fresh limit, and a fresh one is on its way or could not be had; or older than the maxAge that was asked for.
+    /// Cached, and older than the fresh limit or than the requested maxAge. A fresh value is being fetched or could not be fetched.
     Stale,
-    /// From the newest snapshot in the database, not older than the maxAge that was asked for.
+    /// From the newest snapshot in the database, not older than the requested maxAge.
     Stored,
 }
 
@@ -38,9 +38,9 @@ impl From<allocations::Source> for Source {
 /// What to do when the upstream cannot answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum OnFailure {
-    /// Answer with the last known value, of whatever age.
+    /// Answer with the last known value, however old it is.
     Stale,
-    /// Null and an error.
+    /// Answer with null and an error.
     Error,
 }
 
@@ -53,7 +53,7 @@ impl From<OnFailure> for allocations::OnFailure {
     }
 }
 
-/// Allocated and total at one instant. Sums over all space types unless one was asked for.
+/// Allocated and total space at one point in time. Sums over all space types unless one was requested.
 pub struct SpaceAllocation {
     allocation: Arc<quota::SpaceAllocation>,
     source: Source,
@@ -81,10 +81,10 @@ impl SpaceAllocation {
     }
 }
 
-/// Allocated and total at one instant. Sums over all space types unless one was asked for.
+/// Allocated and total space at one point in time. Sums over all space types unless one was requested.
 #[Object]
 impl SpaceAllocation {
-    /// What is allocated, in the given unit.
+    /// The allocated space, in the given unit.
     async fn allocated(
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
@@ -92,7 +92,7 @@ impl SpaceAllocation {
         unit.convert(self.allocation.allocated_gb())
     }
 
-    /// What there is in all, in the given unit.
+    /// The total space, in the given unit.
     async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
         unit.convert(self.allocation.total_gb())
     }
@@ -115,7 +115,7 @@ impl SpaceAllocation {
         self.allocation.by_type().iter().map(SpaceTypeAllocation::from).collect()
     }
 
-    /// When the upstream said so.
+    /// When the upstream reported this.
     async fn observed_at(&self, ctx: &Context<'_>) -> DateTime {
         dependencies(ctx).use_sample(self.version.as_ref());
         DateTime(self.shown_at.unwrap_or_else(|| self.allocation.observed_at()))
@@ -131,7 +131,7 @@ impl SpaceAllocation {
     }
 }
 
-/// Allocated and total of one space type.
+/// Allocated and total space of one space type.
 pub struct SpaceTypeAllocation {
     space_type: i32,
     allocated_gb: i128,
@@ -151,7 +151,7 @@ impl From<&quota::SpaceTypeAllocation> for SpaceTypeAllocation {
     }
 }
 
-/// Allocated and total of one space type.
+/// Allocated and total space of one space type.
 #[Object]
 impl SpaceTypeAllocation {
     /// The upstream's number of the space type.
@@ -159,7 +159,7 @@ impl SpaceTypeAllocation {
         self.space_type
     }
 
-    /// What is allocated, in the given unit.
+    /// The allocated space, in the given unit.
     async fn allocated(
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
@@ -167,7 +167,7 @@ impl SpaceTypeAllocation {
         unit.convert(self.allocated_gb)
     }
 
-    /// What there is in all, in the given unit.
+    /// The total space, in the given unit.
     async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
         unit.convert(self.total_gb)
     }

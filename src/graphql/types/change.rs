@@ -13,16 +13,16 @@ use crate::feed::Event;
 /// so the instants of events differ and are in their order, too.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 
-/// An observed change of what a tenant has allocated or in total.
+/// An observed change of a tenant's allocated or total space.
 #[derive(SimpleObject)]
 pub struct SpaceAllocationChange {
     /// The tenant.
     tenant: Tenant,
-    /// What was known before; null for the first answer of the tenant.
+    /// The previous allocation; null for the first one of the tenant.
     before: Option<SpaceAllocation>,
-    /// What was observed.
+    /// The new allocation.
     after: SpaceAllocation,
-    /// Where the event stands in the order of events: give it as since to go on after it.
+    /// The position of the event in the stream. Pass it as since to resume after the event.
     recorded_at: DateTime,
 }
 

@@ -12,11 +12,11 @@ pub struct CollectionStatus {
     last_attempt_at: Option<DateTime>,
     /// When the upstream last gave an answer.
     last_success_at: Option<DateTime>,
-    /// When the collector will ask next.
+    /// When the collector will next ask the upstream.
     next_attempt_at: Option<DateTime>,
     /// Attempts that failed since the last success.
     consecutive_failures: i32,
-    /// The newest failure; it stays after a later success.
+    /// The newest failure; it is kept after a later success.
     last_error: Option<CollectionError>,
 }
 
@@ -27,7 +27,7 @@ pub struct CollectionError {
     code: String,
     /// What went wrong.
     message: String,
-    /// When.
+    /// When it failed.
     at: DateTime,
 }
 

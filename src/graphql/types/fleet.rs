@@ -28,7 +28,7 @@ const DEFAULT_GROUPS: i32 = 100;
 /// Steps of a distribution at most.
 const MAX_STEPS: usize = 1000;
 
-/// All tenants that the caller may see and the filter keeps, as one.
+/// All tenants that the caller may see and that match the filter, taken together.
 #[derive(Clone)]
 pub struct Fleet {
     members: Arc<[Arc<WatchedTenant>]>,
@@ -52,24 +52,24 @@ impl Fleet {
     }
 }
 
-/// All tenants that the caller may see and the filter keeps, as one.
+/// All tenants that the caller may see and that match the filter, taken together.
 #[Object]
 impl Fleet {
-    /// How many tenants there are.
+    /// The number of tenants.
     async fn tenant_count(&self) -> i32 {
         count(self.members.len())
     }
 
-    /// How many of them have a known allocation; the sums are over these. Null, with an error, when the database must be read and cannot.
+    /// How many of them have a known allocation; the sums are over these. Null, with an error, when the database is needed and cannot be read.
     async fn observed_count(&self, ctx: &Context<'_>) -> Option<Result<i32, async_graphql::Error>> {
         null_alone(async { Ok(Some(count(self.known(ctx).await?.iter().flatten().count()))) }).await
     }
 
-    /// The sums over the newest known allocations. Null, with an error, when an argument is wrong or the database must be read and cannot.
+    /// The sums over the newest known allocations. Null, with an error, when an argument is wrong or the database is needed and cannot be read.
     async fn space_allocation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
+        #[graphql(desc = "Only this space type. Default: the sum over all types.")] space_type: Option<Integer>,
     ) -> Option<Result<FleetAllocation, async_graphql::Error>> {
         // It tells when the oldest observation was made, which an equal sample changes.
         if ctx.look_ahead().field("observedAt").exists() {
@@ -84,19 +84,19 @@ impl Fleet {
 
     /// Sums over the tenants; a tenant's gap is carried by its last value, and coverage tells how much was carried: it is the mean of the
     /// tenants' own. A tenant counts from its first observation on. It counts 50 in the complexity of a document, and one more for every ten
-    /// intervals of the stretch; more when more than 15 fields are asked of its points. Null, with an error, when an argument is wrong or the history cannot be read at the moment.
+    /// intervals of the range; more when more than 15 fields are asked of its points. Null, with an error, when an argument is wrong or the history cannot be read at the moment.
     async fn usage_over_time(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The start of the stretch.")] from: Instant,
-        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<Instant>,
+        #[graphql(desc = "The start of the range.")] from: Instant,
+        #[graphql(desc = "The end of the range, exclusive. Default: now.")] to: Option<Instant>,
         #[graphql(
             default_with = "Duration::from_static(\"P1D\")",
             desc = "The length of a bucket: a part of a day (PT5M, PT1H), or days, weeks, months or years."
         )]
         interval: Duration,
         #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
+        #[graphql(desc = "Only this space type. Default: the sum over all types.")] space_type: Option<Integer>,
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         dependencies(ctx).never_keep();
         null_alone(async {
@@ -106,18 +106,18 @@ impl Fleet {
         .await
     }
 
-    /// The tenants that lead by a measure; those that have none are left out, and those of equal measure come by id. Null, with an error,
-    /// when an argument is wrong or the database must be read and cannot.
+    /// The top tenants by a measure. Tenants without the measure are left out; ties are sorted by id. Null, with an error,
+    /// when an argument is wrong or the database is needed and cannot be read.
     async fn top(
         &self,
         ctx: &Context<'_>,
         #[graphql(default_with = "Ranking::Utilization", desc = "The measure.")] by: Ranking,
         #[graphql(
             default_with = "Duration::from_static(\"P30D\")",
-            desc = "The stretch that GROWTH and COVERAGE look at; it ends now."
+            desc = "The range that GROWTH and COVERAGE look at; it ends now."
         )]
         over: Duration,
-        #[graphql(default_with = "Integer::from(10)", desc = "How many.")] first: Integer,
+        #[graphql(default_with = "Integer::from(10)", desc = "The number of tenants to list.")] first: Integer,
     ) -> Option<Result<Vec<RankedTenant>, async_graphql::Error>> {
         null_alone(async {
             let services = ctx.data_unchecked::<Services>();
@@ -136,11 +136,11 @@ impl Fleet {
     }
 
     /// How many tenants lie in each of so many equal steps of utilization from 0 to 1, and above. Tenants without a known utilization are in
-    /// none. Null, with an error, when an argument is wrong or the database must be read and cannot.
+    /// none. Null, with an error, when an argument is wrong or the database is needed and cannot be read.
     async fn distribution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "Integer::from(10)", desc = "How many steps from 0 to 1.")] steps: Integer,
+        #[graphql(default_with = "Integer::from(10)", desc = "The number of steps from 0 to 1.")] steps: Integer,
     ) -> Option<Result<Vec<DistributionStep>, async_graphql::Error>> {
         null_alone(async {
             let count = Some(steps.asked()).filter(|steps| (1..=MAX_STEPS).contains(steps));
@@ -158,8 +158,7 @@ impl Fleet {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The label's key.")] label: String,
-        #[graphql(default_with = "Integer::from(DEFAULT_GROUPS)", desc = "How many groups at most: the first ones.")]
-        first: Integer,
+        #[graphql(default_with = "Integer::from(DEFAULT_GROUPS)", desc = "The maximum number of groups.")] first: Integer,
     ) -> Option<Result<Vec<FleetGroup>, async_graphql::Error>> {
         let first = first.read_count("first", ctx.data_unchecked::<Services>().page_size);
         Some(first.and_then(|first| self.split(view(ctx), &label, first)).map_err(Into::into))
@@ -184,14 +183,14 @@ impl Fleet {
     }
 }
 
-/// A part of the range of utilization, and how many tenants lie in it.
+/// A step of utilization and the number of tenants in it.
 #[derive(Clone, Copy, Debug, PartialEq, SimpleObject)]
 pub struct DistributionStep {
     /// From this utilization on, inclusive; 0.5 for half.
     from: f64,
-    /// To this one, exclusive; null for the last step, which is all above.
+    /// Up to this utilization, exclusive; null for the last step, which has no upper end.
     to: Option<f64>,
-    /// How many tenants.
+    /// The number of tenants.
     tenants: i32,
 }
 

@@ -55,7 +55,7 @@ impl FleetAllocation {
 /// Sums over the tenants that have a known allocation.
 #[Object]
 impl FleetAllocation {
-    /// What is allocated, in the given unit.
+    /// The allocated space, in the given unit.
     async fn allocated(
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
@@ -63,7 +63,7 @@ impl FleetAllocation {
         unit.convert(self.sum().allocated_gb)
     }
 
-    /// What there is in all, in the given unit.
+    /// The total space, in the given unit.
     async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
         unit.convert(self.sum().total_gb)
     }

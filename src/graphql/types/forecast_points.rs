@@ -13,22 +13,22 @@ use super::StorageUnit;
 use super::written::{Document, Entry, Selected, write_instant, write_list, write_number, write_object};
 use crate::quota::forecast::Expected;
 
-/// What is expected at one instant.
+/// The expected value at one point in time.
 #[derive(Clone, Copy)]
 pub struct ForecastPoint {
     pub(super) at: Timestamp,
     pub(super) expected: Expected,
 }
 
-/// What is expected at one instant.
+/// The expected value at one point in time.
 #[Object]
 impl ForecastPoint {
-    /// The instant: a whole number of days from now.
+    /// The time: a whole number of days from now.
     async fn at(&self) -> DateTime {
         DateTime(self.at)
     }
 
-    /// What is expected to be allocated; never less than 0.
+    /// The expected allocated space; never less than 0.
     async fn allocated(
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,

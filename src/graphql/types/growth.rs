@@ -11,11 +11,11 @@ use super::super::scalars::{DateTime, Duration};
 use super::StorageUnit;
 use crate::quota::{TenantId, TimeRange, growth};
 
-/// What changed from the start of a stretch to now.
+/// The change from the start of a time range until now.
 pub struct Growth(growth::Growth);
 
 impl Growth {
-    /// The growth of one tenant over the stretch of that length that ends now.
+    /// The growth of one tenant over the range of that length that ends now.
     pub async fn of(
         ctx: &Context<'_>,
         tenant: &TenantId,
@@ -29,15 +29,15 @@ impl Growth {
     }
 }
 
-/// What changed from the start of a stretch to now.
+/// The change from the start of a time range until now.
 #[Object]
 impl Growth {
-    /// The start of the stretch, or the first observation in it when nothing was known before.
+    /// The start of the range, or the first observation in it when nothing was known before.
     async fn from(&self) -> DateTime {
         DateTime(self.0.range.from)
     }
 
-    /// The end of the stretch: now. Without an observation that still holds the last known value counts.
+    /// The end of the range: now. If no observation is current, the last known value is used.
     async fn to(&self) -> DateTime {
         DateTime(self.0.range.to)
     }
@@ -77,7 +77,7 @@ impl Growth {
         self.0.utilization.map(|change| change.by_allocation)
     }
 
-    /// The part of utilizationChange that resizing did: a larger total makes it negative.
+    /// The part of utilizationChange that is due to changes of total; a larger total makes it negative.
     async fn utilization_change_by_capacity(&self) -> Option<f64> {
         self.0.utilization.map(|change| change.by_capacity)
     }

@@ -6,13 +6,13 @@ use super::super::cursor::Cursor;
 use super::super::error::ApiError;
 use super::super::scalars::Integer;
 
-/// Where a page lies in its list.
+/// The position of a page in its list.
 #[derive(Clone, Debug, SimpleObject)]
 #[graphql(shareable)]
 pub struct PageInfo {
-    /// Whether more follows after the page.
+    /// Whether there are items after the page.
     has_next_page: bool,
-    /// Whether there is more before the page.
+    /// Whether there are items before the page.
     has_previous_page: bool,
     /// The cursor of the first edge; null for an empty page.
     start_cursor: Option<String>,

@@ -16,25 +16,25 @@ use crate::tenants::WatchedTenant;
 /// Microseconds of a day of 24 hours.
 const DAY_MICROS: f64 = 86_400_000_000.0;
 
-/// What tenants are ranked by.
+/// A measure to rank tenants by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum Ranking {
     /// allocated / total, the fullest first.
     Utilization,
-    /// What is allocated, in GB, the largest first.
+    /// Allocated space in GB, the largest first.
     Allocated,
-    /// How allocated grew over the stretch, in GB per day, the fastest first.
+    /// Growth of allocated over the range, in GB per day, the fastest first.
     Growth,
-    /// When allocated is expected to reach total, in days from now, the soonest first; only those that do within 180 days.
+    /// Days until allocated is expected to reach total, the soonest first; only tenants that reach it within 180 days.
     SoonestFull,
-    /// The share of the stretch that observations cover, the worst first.
+    /// The share of the range that observations cover, the worst first.
     Coverage,
 }
 
-/// A tenant's place in a ranking.
+/// A tenant and its rank.
 #[derive(SimpleObject)]
 pub struct RankedTenant {
-    /// The place, counted from 1.
+    /// The rank, counted from 1.
     rank: i32,
     /// The tenant.
     tenant: Tenant,

@@ -8,11 +8,11 @@ use super::{PageInfo, StorageUnit};
 use crate::quota::{self, Run};
 use crate::store::SnapshotKey;
 
-/// A stretch of unchanged consecutive samples of one space type.
+/// A run of unchanged consecutive samples of one space type.
 #[derive(Clone)]
 pub struct Snapshot(Run);
 
-/// A stretch of unchanged consecutive samples of one space type.
+/// A run of unchanged consecutive samples of one space type.
 #[Object]
 impl Snapshot {
     /// The upstream's number of the space type.
@@ -20,7 +20,7 @@ impl Snapshot {
         self.0.space_type
     }
 
-    /// What was allocated, in the given unit.
+    /// The allocated space, in the given unit.
     async fn allocated(
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
@@ -28,7 +28,7 @@ impl Snapshot {
         unit.convert(self.0.allocated_gb.into())
     }
 
-    /// What there was in all, in the given unit.
+    /// The total space, in the given unit.
     async fn total(&self, #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit) -> f64 {
         unit.convert(self.0.total_gb.into())
     }
@@ -48,20 +48,20 @@ impl Snapshot {
         DateTime(self.0.last_at)
     }
 
-    /// How many samples the run has.
+    /// The number of samples in the run.
     async fn observations(&self) -> i32 {
         i32::try_from(self.0.samples).unwrap_or(i32::MAX)
     }
 }
 
-/// A page of snapshots, ascending by their first observation and then by space type.
+/// A page of snapshots, sorted by first observation and then by space type.
 pub struct SnapshotConnection {
     runs: Vec<Run>,
     has_previous_page: bool,
     has_next_page: bool,
 }
 
-/// A page of snapshots, ascending by their first observation and then by space type.
+/// A page of snapshots, sorted by first observation and then by space type.
 #[Object]
 impl SnapshotConnection {
     /// The snapshots with their cursors.
@@ -74,7 +74,7 @@ impl SnapshotConnection {
         self.runs.iter().cloned().map(Snapshot).collect()
     }
 
-    /// How to get the other pages.
+    /// The position of the page in the list.
     async fn page_info(&self) -> PageInfo {
         PageInfo::new(&self.runs, cursor, self.has_previous_page, self.has_next_page)
     }
@@ -84,10 +84,10 @@ fn cursor(run: &Run) -> String {
     SnapshotKey { first_at: run.first_at, space_type: run.space_type }.encode()
 }
 
-/// A snapshot and its place in the list.
+/// A snapshot and its position in the list.
 #[derive(SimpleObject)]
 pub struct SnapshotEdge {
-    /// The place, for `after` and `before`.
+    /// The cursor, for `after` and `before`.
     cursor: String,
     /// The snapshot.
     node: Snapshot,

@@ -21,7 +21,7 @@ use crate::allocations::{AllocationAnswer, Demand};
 use crate::store::{SnapshotPage, SnapshotQuery};
 use crate::tenants::WatchedTenant;
 
-/// A KooDrive tenant whose quota is watched.
+/// A KooDrive tenant whose quota is monitored.
 #[derive(Clone)]
 pub struct Tenant {
     watched: Arc<WatchedTenant>,
@@ -67,7 +67,7 @@ pub struct Label {
     value: String,
 }
 
-/// A KooDrive tenant whose quota is watched.
+/// A KooDrive tenant whose quota is monitored.
 #[Object]
 impl Tenant {
     /// The tenant's id, unique in the service.
@@ -75,7 +75,7 @@ impl Tenant {
         ID(self.watched.tenant.id.to_string())
     }
 
-    /// The tenant's name for people.
+    /// The tenant's display name.
     async fn name(&self) -> &str {
         &self.watched.tenant.name
     }
@@ -91,10 +91,8 @@ impl Tenant {
     async fn space_allocation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
-        #[graphql(desc = "The oldest answer that will do; older ones are fetched anew before answering.")] max_age: Option<
-            Duration,
-        >,
+        #[graphql(desc = "Only this space type. Default: the sum over all types.")] space_type: Option<Integer>,
+        #[graphql(desc = "The maximum age of the answer; an older value is fetched again first.")] max_age: Option<Duration>,
         #[graphql(default_with = "OnFailure::Stale", desc = "What to do when the upstream cannot answer.")] on_failure: OnFailure,
     ) -> Option<Result<SpaceAllocation, async_graphql::Error>> {
         null_alone(async {
@@ -108,24 +106,24 @@ impl Tenant {
         .await
     }
 
-    /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the stretch
-    /// touches is given whole. It counts 20 in the complexity of a document, and one more for every ten intervals of the stretch;
+    /// Usage over time, in buckets of the given interval, aligned to the calendar of the time zone. Every bucket that the range
+    /// touches is given whole. It counts 20 in the complexity of a document, and one more for every ten intervals of the range;
     /// more when more than 15 fields are asked of its points.
     /// Null, with an error, when an argument is wrong or the history cannot be read at the moment.
     #[expect(clippy::too_many_arguments, reason = "the arguments of the schema")]
     async fn usage_over_time(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The start of the stretch.")] from: Instant,
-        #[graphql(desc = "The end of the stretch, exclusive; now without it.")] to: Option<Instant>,
+        #[graphql(desc = "The start of the range.")] from: Instant,
+        #[graphql(desc = "The end of the range, exclusive. Default: now.")] to: Option<Instant>,
         #[graphql(
             default_with = "Duration::from_static(\"P1D\")",
             desc = "The length of a bucket: a part of a day (PT5M, PT1H), or days, weeks, months or years."
         )]
         interval: Duration,
         #[graphql(default = "UTC", desc = "The IANA time zone whose calendar the buckets follow.")] time_zone: String,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
-        #[graphql(default_with = "Fill::None", desc = "What a bucket without observations says.")] fill: Fill,
+        #[graphql(desc = "Only this space type. Default: the sum over all types.")] space_type: Option<Integer>,
+        #[graphql(default_with = "Fill::None", desc = "The value of a bucket without observations.")] fill: Fill,
     ) -> Option<Result<UsageSeries, async_graphql::Error>> {
         dependencies(ctx).never_keep();
         null_alone(async {
@@ -140,15 +138,15 @@ impl Tenant {
         .await
     }
 
-    /// How allocated grew over the stretch of the given length that ends now. What was known at its start is compared with what is known
-    /// now; where nothing was known then, with the first observation after it. Null when nothing was observed in the stretch; null with an error
+    /// How allocated grew over the range of the given length that ends now. What was known at its start is compared with what is known
+    /// now; where nothing was known then, with the first observation after it. Null when nothing was observed in the range; null with an error
     /// when an argument is wrong or the history cannot be read at the moment.
     async fn growth(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "Duration::from_static(\"P30D\")", desc = "How long the stretch is; by the calendar in UTC.")]
+        #[graphql(default_with = "Duration::from_static(\"P30D\")", desc = "The length of the range, by the calendar in UTC.")]
         over: Duration,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
+        #[graphql(desc = "Only this space type. Default: the sum over all types.")] space_type: Option<Integer>,
     ) -> Option<Result<Growth, async_graphql::Error>> {
         dependencies(ctx).never_keep();
         null_alone(async {
@@ -166,10 +164,13 @@ impl Tenant {
         ctx: &Context<'_>,
         #[graphql(default_with = "Duration::from_static(\"P180D\")", desc = "How far ahead to look; one day to two years.")]
         horizon: Duration,
-        #[graphql(default = 1.0, desc = "The share of total that is waited for, 0.9 for 90 %; more than 0.")] threshold: f64,
-        #[graphql(default = 0.9, desc = "The share of the truth that the band is to hold; between 0 and 1, both excluded.")]
+        #[graphql(default = 1.0, desc = "The utilization to look for, 0.9 for 90 %; more than 0.")] threshold: f64,
+        #[graphql(
+            default = 0.9,
+            desc = "The probability that the true value lies within the band; between 0 and 1, both exclusive."
+        )]
         confidence: f64,
-        #[graphql(desc = "Only this space type; the sum over all without it.")] space_type: Option<Integer>,
+        #[graphql(desc = "Only this space type. Default: the sum over all types.")] space_type: Option<Integer>,
     ) -> Option<Result<Forecast, async_graphql::Error>> {
         dependencies(ctx).never_keep();
         null_alone(async {
@@ -190,10 +191,10 @@ impl Tenant {
         #[graphql(desc = "Only runs that were observed at or after this instant.")] from: Option<Instant>,
         #[graphql(desc = "Only runs that were observed before this instant.")] to: Option<Instant>,
         #[graphql(desc = "Only this space type.")] space_type: Option<Integer>,
-        #[graphql(desc = "The first so many; 50 without first and last.")] first: Option<Integer>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<Integer>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The first so many items. Default: 50, if last is not given either.")] first: Option<Integer>,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many items.")] last: Option<Integer>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Option<Result<SnapshotConnection, async_graphql::Error>> {
         dependencies(ctx).never_keep();
         null_alone(async {

@@ -16,14 +16,14 @@ use super::{PageInfo, Tenant};
 use crate::quota::SpaceAllocation;
 use crate::tenants::WatchedTenant;
 
-/// Conditions that all must hold. Figures are those of the newest known allocation; a tenant without one meets no condition on figures.
+/// Conditions, all of which must hold. Allocations are the newest known ones; a tenant without one meets no condition on them.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct TenantFilter {
-    /// One of these ids.
+    /// Tenants with one of these ids.
     ids: Option<Vec<ID>>,
-    /// Case-insensitive part of the name.
+    /// A part of the name, ignoring case.
     name_contains: Option<String>,
-    /// All of these labels.
+    /// Tenants with all of these labels.
     labels: Option<Vec<LabelFilter>>,
     /// allocated / total of at least this; 0.9 for 90 %.
     utilization_at_least: Option<f64>,
@@ -40,12 +40,12 @@ pub struct LabelFilter {
     value: String,
 }
 
-/// How a list of tenants is sorted. Tenants of equal rank come by id; those without a known allocation come last.
+/// How a list of tenants is sorted. Ties are sorted by id; tenants without a known allocation come last.
 #[derive(Clone, Copy, Debug, InputObject)]
 pub struct TenantOrder {
-    /// By what.
+    /// The field to sort by.
     by: TenantSort,
-    /// In which direction.
+    /// The direction.
     #[graphql(default_with = "SortDirection::Asc")]
     direction: SortDirection,
 }
@@ -56,16 +56,16 @@ impl Default for TenantOrder {
     }
 }
 
-/// What tenants are sorted by.
+/// A field to sort tenants by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum TenantSort {
     /// The id.
     Id,
-    /// The name, upper and lower case alike.
+    /// The name, ignoring case.
     Name,
-    /// What is allocated.
+    /// The allocated space.
     Allocated,
-    /// What there is in all.
+    /// The total space.
     Total,
     /// total - allocated.
     Available,
@@ -73,7 +73,7 @@ pub enum TenantSort {
     Utilization,
 }
 
-/// A direction of sorting.
+/// A sort direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum SortDirection {
     /// The smallest first.
@@ -89,16 +89,16 @@ pub struct TenantConnection {
     edges: Vec<TenantEdge>,
     /// The tenants.
     nodes: Vec<Tenant>,
-    /// How to get the other pages.
+    /// The position of the page in the list.
     page_info: PageInfo,
-    /// How many tenants the filter keeps, on all pages together.
+    /// The number of tenants that match the filter, on all pages together.
     total_count: i32,
 }
 
-/// A tenant and its place in the list.
+/// A tenant and its position in the list.
 #[derive(SimpleObject)]
 pub struct TenantEdge {
-    /// The place, for `after` and `before`.
+    /// The cursor, for `after` and `before`.
     cursor: String,
     /// The tenant.
     node: Tenant,

@@ -15,7 +15,7 @@ use crate::fleet::SeriesRequest;
 use crate::quota::{TenantId, usage};
 use crate::tenants::WatchedTenant;
 
-/// What a bucket without observations says.
+/// The value of a bucket without observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "usage::Fill")]
 pub enum Fill {
@@ -45,21 +45,21 @@ pub async fn series_of_fleet(
     Ok(UsageSeries::new(asked, series))
 }
 
-/// Usage over a stretch of time.
+/// Usage over a time range.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct UsageSeries {
-    /// The start of the stretch that was asked for.
+    /// The start of the requested range.
     from: DateTime,
-    /// Its end.
+    /// The end of the requested range.
     to: DateTime,
     /// The length of the buckets.
     interval: Duration,
-    /// The time zone whose calendar they follow.
+    /// The time zone whose calendar the buckets follow.
     time_zone: String,
     #[graphql(skip)]
     series: Arc<usage::UsageSeries>,
-    /// The share of the whole stretch, as far as it has passed, that observations cover; 0 to 1.
+    /// The share of the range, as far as it has passed, that observations cover; 0 to 1.
     coverage: f64,
 }
 
@@ -78,7 +78,7 @@ impl UsageSeries {
 
 #[ComplexObject]
 impl UsageSeries {
-    /// The buckets, in order, with no gap between them. Each one that the stretch touches is given whole.
+    /// The buckets in order, without gaps. Buckets at the edges of the range are given whole.
     async fn points(&self, ctx: &Context<'_>) -> Points {
         Points::new(Arc::clone(&self.series), ctx)
     }

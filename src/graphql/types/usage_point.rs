@@ -12,17 +12,17 @@ pub struct UsagePoint(pub usage::UsagePoint);
 /// One bucket, start inclusive, end exclusive. A bucket that is not over yet ends in the future and says so.
 #[Object]
 impl UsagePoint {
-    /// When it begins, inclusive.
+    /// The start of the bucket, inclusive.
     async fn start(&self) -> DateTime {
         DateTime(self.0.start)
     }
 
-    /// When it ends, exclusive.
+    /// The end of the bucket, exclusive.
     async fn end(&self) -> DateTime {
         DateTime(self.0.end)
     }
 
-    /// Whether it is over.
+    /// Whether the bucket is over.
     async fn complete(&self) -> bool {
         self.0.complete
     }
@@ -32,7 +32,7 @@ impl UsagePoint {
         self.0.coverage
     }
 
-    /// What was allocated; null without observations.
+    /// Statistics of the allocated space; null without observations.
     async fn allocated(
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
@@ -40,7 +40,7 @@ impl UsagePoint {
         self.0.allocated.map(|measure| Measure::in_unit(measure, unit))
     }
 
-    /// What there was in all; null without observations.
+    /// Statistics of the total space; null without observations.
     async fn total(
         &self,
         #[graphql(default_with = "StorageUnit::Gb", desc = "The unit of the answer.")] unit: StorageUnit,
@@ -48,24 +48,24 @@ impl UsagePoint {
         self.0.total.map(|measure| Measure::in_unit(measure, unit))
     }
 
-    /// allocated / total over the time in which total is not 0; null when there is none.
+    /// Statistics of allocated / total, over the time in which total is not 0; null if there is none.
     async fn utilization(&self) -> Option<Measure> {
         self.0.utilization.map(Measure::from)
     }
 }
 
-/// What a quantity did in a bucket. average is weighted by time over what is covered.
+/// Statistics of a quantity in a bucket.
 #[derive(SimpleObject)]
 pub struct Measure {
-    /// The mean over what is covered, weighted by time.
+    /// The time-weighted mean over the covered part of the bucket.
     average: f64,
-    /// The least.
+    /// The minimum.
     min: f64,
-    /// The greatest.
+    /// The maximum.
     max: f64,
-    /// The earliest.
+    /// The first value.
     first: f64,
-    /// The latest.
+    /// The last value.
     last: f64,
 }
 

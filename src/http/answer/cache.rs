@@ -23,7 +23,7 @@ pub struct AnswerCache {
 }
 
 impl AnswerCache {
-    /// The finished answer to a request to the letter, by trusted documents of this version, or the key under which its answer is to be kept.
+    /// The finished answer to a request, byte for byte the same, by trusted documents of this version, or the key under which its answer is to be kept.
     pub(in crate::http) fn find(
         &self,
         view: &View,

@@ -91,7 +91,7 @@ impl File {
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
         let piece = self.make().await.inspect_err(|cause| {
             self.account.set_failed();
-            error!(error = explain(cause), "an export broke off");
+            error!(error = explain(cause), "an export failed");
         })?;
         let Some(bytes) = piece else {
             self.account.set_whole();

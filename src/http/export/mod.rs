@@ -109,7 +109,10 @@ fn permit(state: &HttpState) -> Result<OwnedSemaphorePermit, Refusal> {
     Arc::clone(&state.exports.permits).try_acquire_owned().map_err(|_| Refusal {
         code: code::RATE_LIMITED,
         header: Some((header::RETRY_AFTER, HeaderValue::from_static("10"))),
-        ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "as many exports run as may run at once (limits.exports); try again in 10 s")
+        ..Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "as many exports run as may run at the same time (limits.exports); try again in 10 s",
+        )
     })
 }
 

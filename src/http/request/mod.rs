@@ -72,7 +72,7 @@ pub(in crate::http) enum Asked {
 #[derive(Debug)]
 pub(in crate::http) struct Listed {
     pub params: Params,
-    /// The operation to the letter, as the body of a request of its own would have it. `None` when it is not in UTF-8 throughout.
+    /// The operation byte for byte, as the body of a request of its own would have it. `None` when it is not in UTF-8 throughout.
     pub text: Option<Bytes>,
 }
 
@@ -157,7 +157,7 @@ fn too_complex(sentence: String) -> Refusal {
     Refusal { code: code::QUERY_TOO_COMPLEX, ..Refusal::bad_request(sentence) }
 }
 
-/// The members of a JSON list to the letter; none when the reader of texts is stricter than the one of operations.
+/// The members of a JSON list byte for byte; none when the reader of texts is stricter than the one of operations.
 fn split_list(bytes: &Bytes) -> Vec<Bytes> {
     let members: Vec<&RawValue> = serde_json::from_slice(bytes).unwrap_or_default();
     members.into_iter().map(|member| bytes.slice_ref(member.get().as_bytes())).collect()

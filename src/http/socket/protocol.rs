@@ -20,7 +20,7 @@ pub(super) enum ClientMessage {
     ConnectionInit {
         payload: Option<Object>,
     },
-    /// The payload is an object, and goes back to the letter.
+    /// The payload is an object, and goes back byte for byte.
     Ping {
         payload: Option<Box<RawValue>>,
     },

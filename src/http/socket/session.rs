@@ -172,7 +172,7 @@ impl Session {
         self.take(socket, message?).await
     }
 
-    /// Looks at what the caller may see now; ends when what it was let in by counts no longer.
+    /// Looks at what the caller may see now; ends when its credentials are no longer valid.
     fn renew(&mut self) -> Result<(), Close> {
         match &mut self.view {
             Some(view) => Ok(self.state.gate.renew(view)?),
@@ -271,7 +271,7 @@ impl Session {
             return say(socket, &ServerMessage::Complete { id }).await;
         };
         if response.has_errors {
-            // Whoever was let in by what counts no longer is told by the end of the connection, and by nothing else: so its client comes back.
+            // A caller whose credentials are no longer valid is told by the end of the connection, and by nothing else: so its client comes back.
             self.renew()?;
         }
         let Told { payload, errors, share, .. } = response;

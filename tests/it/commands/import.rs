@@ -161,7 +161,7 @@ async fn a_bad_line_is_named_and_nothing_is_written() {
         ("100,acme,2026-03-01T00:20:00Z,0,ten", "line 6: allocated_gb: \"ten\" is no whole number from 0 on"),
         ("100,acme,2026-03-01T00:20:00Z,0,-1", "line 6: allocated_gb: \"-1\" is no whole number from 0 on"),
         ("100,acme,2026-03-01T00:20:00Z,0,1.5", "line 6: allocated_gb: \"1.5\" is no whole number"),
-        ("100,acme,2026-03-01 00:20,0,1", "line 6: observed_at: \"2026-03-01 00:20\" is no instant"),
+        ("100,acme,2026-03-01 00:20,0,1", "line 6: observed_at: \"2026-03-01 00:20\" is not a date and time"),
         ("100,acme,2999-03-01T00:20:00Z,0,1", "line 6: observed_at: 2999-03-01T00:20:00Z lies in the future"),
         ("100,acme,2026-03-01T00:20:00Z,,1", "line 6: space_type: \"\" is no whole number"),
         ("100,nobody,2026-03-01T00:20:00Z,0,1", "line 6: tenant: the config has no tenant \"nobody\"; add it there first"),

@@ -17,7 +17,7 @@ async fn what_is_wrong_is_named() {
         ("usage?from=2026-03-01T00:00:00Z&to=2026-03-01T00:00:00Z", "to: must be after from"),
         ("usage?from=2026-03-01T00:00:00Z&to=2026-02-01T00:00:00Z", "to: must be after from"),
         ("usage?from=2126-03-01T00:00:00Z", "from: must be in the past when to is not given"),
-        ("usage?from=yesterday", "from: \"yesterday\" is no instant"),
+        ("usage?from=yesterday", "from: \"yesterday\" is not a date and time"),
         ("usage?fill=ZERO", "fill: is NONE or LAST"),
         ("usage?spaceType=big", "spaceType: must be the number of a space type, found \"big\""),
         ("usage?format=xlsx", "format: \"xlsx\" is no format; csv, ndjson and parquet are"),
@@ -27,7 +27,7 @@ async fn what_is_wrong_is_named() {
         ("usage?label=region", "label: \"region\" is not KEY=VALUE"),
         ("usage?label=region%3Dcn", "label: no tenant has a label \"region\""),
         ("snapshots?interval=P1D", "interval: there is no such parameter"),
-        ("snapshots?to=2026-03-01T00:00:00", "to: \"2026-03-01T00:00:00\" is no instant"),
+        ("snapshots?to=2026-03-01T00:00:00", "to: \"2026-03-01T00:00:00\" is not a date and time"),
         ("snapshots?from=2026-03-01T00:00:00Z&to=2026-02-01T00:00:00Z", "to: must be after from"),
     ] {
         let (status, body) = app.get(&format!("/v1/export/{path}")).await;

@@ -127,7 +127,7 @@ async fn balancers_are_told_of_the_end_while_everything_is_served_on() {
     let report = service.client.get(format!("{}/readyz", service.base)).send().await.unwrap().text().await.unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["ready"], &report["checks"]["ending"]["ok"]), (&json!(false), &json!(false)), "{report}");
-    assert_eq!(report["checks"]["ending"]["reason"], "the service is about to end; send nothing more to it");
+    assert_eq!(report["checks"]["ending"]["reason"], "the service is about to stop; send it no more requests");
     assert_eq!(service.allocated("acme").await, json!({ "data": { "tenant": { "spaceAllocation": { "allocated": 812.0 } } } }));
     let address = service.base.strip_prefix("http://").unwrap().to_owned();
     until("the end of listening", async || tokio::net::TcpStream::connect(&address).await.is_err()).await;

@@ -190,7 +190,7 @@ async fn other_settings_that_have_changed_are_named_once_without_their_values() 
     write(&site, same, &keys(&["k", "first"]));
     service.process.stderr.line("keys=2").await;
     write(&site, "limits.tokens = 3000\nlimits.depth = 9\ndatabase.url = \"sqlite:secret-name.db\"", &keys(&["k"]));
-    let line = service.process.stderr.line("count only after a restart").await;
+    let line = service.process.stderr.line("take effect only after a restart").await;
     assert!(line.contains("WARN") && line.contains("settings=\"database.url, limits.depth, limits.tokens\""), "{line}");
     service.process.stderr.line("keys=1").await;
     // The same once more says nothing, something else does.
@@ -200,7 +200,7 @@ async fn other_settings_that_have_changed_are_named_once_without_their_values() 
     let line = service.process.stderr.line("the service would not start with the config as it is now").await;
     assert!(line.contains("limits.tokens: must be between 10 and"), "{line}");
     let finished = service.terminate().await;
-    assert_eq!(finished.stderr.matches("count only after a restart").count(), 2, "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("take effect only after a restart").count(), 2, "{}", finished.stderr);
     assert!(!finished.stderr.contains("secret-name"), "{}", finished.stderr);
 }
 
@@ -292,7 +292,7 @@ async fn the_audit_log_names_the_true_reason_and_what_a_token_lacks() {
         ("Basic YTpi".to_owned(), "Authorization has another scheme than Bearer and ApiKey"),
         (key.token(&claims()), "Authorization has no scheme"),
         ("Bearer".to_owned(), "Authorization has nothing after its scheme"),
-        ("ApiKey k".to_owned(), "credentials were sent of a kind that does not count"),
+        ("ApiKey k".to_owned(), "credentials were sent of a kind that auth.mode does not accept"),
     ];
     for (authorization, reason) in cases {
         let before = service.process.stderr.text().len();
