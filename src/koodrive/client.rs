@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep};
 
 use super::account::Account;
 use super::breaker::{Breaker, Pass};
+use super::dating::{Dating, Turn};
 use super::exchange::Transport;
 use super::host::Host;
 use super::judge::judge;
 use super::request::{SignedRequest, Unsendable, host_key, new_trace_id, sign_request};
 use super::retry::wait_before;
-use super::server_clock::Basis;
 use super::settings::Settings;
 use super::verdict::{Cause, Limit, Verdict};
 use crate::clock::SharedClock;
@@ -35,7 +35,14 @@ struct Inner {
     clock: SharedClock,
     metrics: UpstreamMetrics,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    breakers: Mutex<HashMap<(TenantId, u64), Arc<Breaker>>>,
+    accounts: Mutex<HashMap<(TenantId, u64), Arc<Known>>>,
+}
+
+/// What is known of an account.
+#[derive(Debug)]
+struct Known {
+    breaker: Arc<Breaker>,
+    turn: Turn,
 }
 
 /// Why a call gave no allocation. Holds no secret.
@@ -62,8 +69,8 @@ struct Progress {
 /// The verdict on one request.
 struct Judged {
     outcome: Result<SpaceAllocation, Verdict>,
-    /// The clock to date it by once more, if the upstream may have refused it for its date alone.
-    next_basis: Option<Basis>,
+    /// Whether to send it once more with another date, since the upstream may have refused it for its date alone.
+    is_redated: bool,
 }
 
 impl Client {
@@ -78,7 +85,7 @@ impl Client {
             clock,
             metrics,
             hosts: Mutex::default(),
-            breakers: Mutex::default(),
+            accounts: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -120,19 +127,19 @@ impl Client {
     /// When no request can be made for the account; the sentence says what to mend.
     pub fn signed_headers(&self, account: &Account) -> Result<SignedRequest, Unsendable> {
         let (host, now) = (self.host_of(account), self.inner.clock.now());
-        let date = host.clock.date_for(host.clock.preferred(now), now);
+        let date = host.clock.date_for(host.clock.preferred(), now);
         sign_request(account, date, &new_trace_id(), &self.inner.settings.language)
     }
 
     /// Forgets what was learnt of accounts and hosts other than these. To be called when the accounts change.
     pub fn retain<'a>(&self, accounts: impl IntoIterator<Item = &'a Account>) {
-        let mut breakers = HashSet::new();
+        let mut known = HashSet::new();
         let mut hosts = HashSet::new();
         for account in accounts {
-            breakers.insert((account.tenant.clone(), account.generation));
+            known.insert((account.tenant.clone(), account.generation));
             hosts.insert(host_key(&account.endpoint));
         }
-        self.inner.breakers.lock().retain(|key, _| breakers.contains(key));
+        self.inner.accounts.lock().retain(|key, _| known.contains(key));
         self.inner.hosts.lock().retain(|key, _| {
             let keep = hosts.contains(key);
             if !keep {
@@ -146,14 +153,15 @@ impl Client {
         let Inner { settings, clock, metrics, .. } = &*self.inner;
         let deadline = started + settings.total_timeout;
         let host = self.host_of(account);
-        let pass = self.enter(account)?;
+        let known = self.known(account);
+        let pass = self.enter(&known)?;
+        let mut dating = Dating::new(&host.clock, &known.turn);
         let mut repetitions = 0;
-        let mut redated_by: Option<Basis> = None;
         let mut former: Option<Verdict> = None;
         loop {
-            let attempt = self.attempt(account, &host, deadline, progress, redated_by).await;
+            let attempt = self.attempt(account, &host, deadline, progress, &mut dating).await;
             // When a repetition is not sent, the answer before it says more.
-            let Judged { outcome, next_basis } = attempt.map_err(|withheld| former.take().unwrap_or(withheld))?;
+            let Judged { outcome, is_redated } = attempt.map_err(|withheld| former.take().unwrap_or(withheld))?;
             let may_go_on = pass.record(outcome.as_ref().err(), clock.now());
             let verdict = match outcome {
                 Ok(allocation) => return Ok(allocation),
@@ -166,9 +174,7 @@ impl Client {
                 verdict = %verdict,
                 "koodrive request failed"
             );
-            if let (Some(basis), None) = (next_basis, redated_by) {
-                redated_by = Some(basis);
-            } else {
+            if !is_redated {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let may_go_on = may_go_on && !pass.is_probe();
                 let wait = wait_before(settings, &verdict, repetitions, left, rand::random()).filter(|_| may_go_on);
@@ -181,24 +187,21 @@ impl Client {
         }
     }
 
-    /// Sends one request, dated and signed anew. An error means that it was not sent. `redated_by` is the clock that a refused request before it
-    /// is to be dated by now.
+    /// Sends one request, dated and signed anew. An error means that it was not sent.
     async fn attempt(
         &self,
         account: &Account,
         host: &Host,
         deadline: Instant,
         progress: &mut Progress,
-        redated_by: Option<Basis>,
+        dating: &mut Dating<'_>,
     ) -> Result<Judged, Verdict> {
         let Inner { transport, settings, clock, metrics, .. } = &*self.inner;
         let _permit = host.admit(deadline).await.inspect_err(|_| metrics.count_withheld("own_limit"))?;
         let trace_id = new_trace_id();
         let sent = clock.now();
-        let basis = redated_by.unwrap_or_else(|| host.clock.preferred(sent));
-        let date = host.clock.date_for(basis, sent);
         let unsendable = |why: Unsendable| Verdict::unreachable(Cause::Unsendable(why.0));
-        let request = sign_request(account, date, &trace_id, &settings.language).map_err(unsendable)?;
+        let request = sign_request(account, dating.date(sent), &trace_id, &settings.language).map_err(unsendable)?;
 
         progress.attempts += 1;
         progress.trace_id = Some(trace_id);
@@ -208,7 +211,7 @@ impl Client {
         let answer = transport.send(&host.connections, request, time_limit, clock).await;
         drop(in_flight);
 
-        let (outcome, next_basis) = match answer {
+        let (outcome, is_redated) = match answer {
             Ok(answer) => {
                 let received = answer.received;
                 if let Some(upstream_date) = answer.date {
@@ -216,32 +219,33 @@ impl Client {
                     host.clock.seconds_ahead(received).inspect(|s| metrics.show_clock_offset(&host.name, *s));
                 }
                 let outcome = judge(answer).map(|by_type| SpaceAllocation::new(received, by_type));
-                let next_basis = match &outcome {
-                    Err(Verdict::Refused(_)) => host.clock.redate(basis, date, sent),
+                let is_redated = match &outcome {
+                    Err(Verdict::Refused(_)) => dating.was_refused(),
                     // Whoever answers as KooDrive has looked at the date.
-                    Ok(_) | Err(Verdict::Business { .. }) if redated_by.is_some() => {
-                        host.clock.redating_helped(basis, received);
-                        None
+                    Ok(_) | Err(Verdict::Business { .. }) => {
+                        dating.was_taken();
+                        false
                     }
-                    _ => None,
+                    _ => false,
                 };
-                (outcome, next_basis)
+                (outcome, is_redated)
             }
-            Err(cause) => (Err(Verdict::unreachable(cause)), None),
+            Err(cause) => (Err(Verdict::unreachable(cause)), false),
         };
         metrics.count_request(outcome.as_ref().err().map_or("good", Verdict::name), started.elapsed());
-        Ok(Judged { outcome, next_basis })
+        Ok(Judged { outcome, is_redated })
     }
 
-    fn enter(&self, account: &Account) -> Result<Pass, Verdict> {
-        let Inner { settings, clock, metrics, breakers, .. } = &*self.inner;
-        let breaker = Arc::clone(
-            breakers
-                .lock()
-                .entry((account.tenant.clone(), account.generation))
-                .or_insert_with(|| Breaker::new(settings.breaker_failures, settings.breaker_open_for)),
-        );
-        breaker.enter(clock.now()).inspect_err(|verdict| {
+    fn known(&self, account: &Account) -> Arc<Known> {
+        let Inner { settings, accounts, .. } = &*self.inner;
+        let new = || Known { breaker: Breaker::new(settings.breaker_failures, settings.breaker_open_for), turn: Turn::default() };
+        let key = (account.tenant.clone(), account.generation);
+        Arc::clone(accounts.lock().entry(key).or_insert_with(|| Arc::new(new())))
+    }
+
+    fn enter(&self, known: &Known) -> Result<Pass, Verdict> {
+        let Inner { clock, metrics, .. } = &*self.inner;
+        known.breaker.enter(clock.now()).inspect_err(|verdict| {
             let paused = matches!(verdict, Verdict::Overloaded { by: Limit::RetryAfter, .. });
             metrics.count_withheld(if paused { "retry_after" } else { "breaker" });
         })

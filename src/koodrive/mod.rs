@@ -7,6 +7,7 @@ mod account;
 mod breaker;
 mod client;
 mod connections;
+mod dating;
 mod exchange;
 mod host;
 mod judge;

@@ -5,8 +5,9 @@
 //! The lower bound is what requests are dated by, since the upstream refuses a date of its future and takes one of its past.
 //!
 //! A `Date` may also be wrong: of a balancer whose clock was never set, or of nobody who means well. One that is far from our clock is not
-//! followed before a request that was dated by ours was refused and one that was dated by it was not; and one that requests are refused by is
-//! no longer followed when our own clock does. So a wrong `Date` costs one refused request.
+//! followed before a request that was dated by ours was refused and one that was dated by it was not. When one that was dated by ours was taken
+//! after a refusal, ours is followed until it is the other way round. So a wrong `Date` costs one refused request. Refusals alone teach nothing:
+//! they may be for the credential (`dating.rs`).
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -21,8 +22,6 @@ const SIGNATURE_LIFE: SignedDuration = SignedDuration::from_mins(15);
 const DRIFT_DIVISOR: i32 = 2000;
 /// An upstream's clock that is further from ours is followed only when that is what it takes: machines that know the time at all know the day.
 const PLAUSIBLE: SignedDuration = SignedDuration::from_hours(36);
-/// For how long the upstream's clock is not followed after requests that it dated were refused, and one that ours dated was not.
-const REFUTED_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Dates that are nearer to each other are refused or taken together.
 const SAME_DATE: SignedDuration = SignedDuration::from_mins(2);
 
@@ -44,12 +43,8 @@ pub(super) enum Basis {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     learnt: Option<Offset>,
-    /// A request that was dated by an implausible offset was taken, and one that was dated by our clock was not.
-    confirmed: bool,
-    /// Until when the upstream's clock is not followed.
-    refuted_until: Option<Timestamp>,
-    /// Whether the basis that is not preferred was tried after a refusal, and did not help.
-    other_was_tried: bool,
+    /// The clock by which a request was last taken that was refused before.
+    taken_by: Option<Basis>,
 }
 
 /// The bounds of the upstream's clock minus ours, as they were at one instant of ours.
@@ -73,14 +68,16 @@ impl ServerClock {
         match state.learnt.map(|known| known.widened(received).narrowed(newest)) {
             Some(Some(both)) => state.learnt = Some(both),
             None => state.learnt = Some(newest),
-            // A clock was set: what was found out about dates no longer holds. That the upstream's clock is not to be followed does.
-            Some(None) => *state = State { learnt: Some(newest), refuted_until: state.refuted_until, ..State::default() },
+            // A clock was set: that the former one was followed with success no longer counts. That ours was does.
+            Some(None) => {
+                *state = State { learnt: Some(newest), taken_by: state.taken_by.filter(|basis| *basis == Basis::Own) };
+            }
         }
     }
 
-    /// The clock to date a request by that is sent at `now`.
-    pub(super) fn preferred(&self, now: Timestamp) -> Basis {
-        self.state.lock().preferred(now)
+    /// The clock to date a request by.
+    pub(super) fn preferred(&self) -> Basis {
+        self.state.lock().preferred()
     }
 
     /// The date to put on a request that is sent at `now`.
@@ -88,34 +85,21 @@ impl ServerClock {
         self.state.lock().date_for(basis, now)
     }
 
-    /// The clock to date a request by once more that was refused: `None` when its date was not the reason, as far as that is known. The
-    /// request was dated by `basis`, and sent at `sent`.
-    pub(super) fn redate(&self, basis: Basis, date: Timestamp, sent: Timestamp) -> Option<Basis> {
-        let mut state = self.state.lock();
-        if state.preferred(sent) == Basis::Upstream && state.may_have_refused(date, sent) {
+    /// The clock to date a request by once more: `None` when its date was not why it was refused, as far as that is known. `refused` are the
+    /// clocks by which the requests of this call were dated; the last one bore `date`, and was sent at `sent`.
+    pub(super) fn redate(&self, refused: &[Basis], date: Timestamp, sent: Timestamp) -> Option<Basis> {
+        let state = self.state.lock();
+        if refused.len() == 1 && state.preferred() == Basis::Upstream && state.may_have_refused(date, sent) {
             return Some(Basis::Upstream);
         }
-        let other = match basis {
-            Basis::Upstream => Basis::Own,
-            Basis::Own => Basis::Upstream,
-        };
+        let other = refused.last()?.other();
         let differs = state.date_for(other, sent).duration_since(date).abs() > SAME_DATE;
-        if state.learnt.is_none() || state.other_was_tried || !differs {
-            return None;
-        }
-        state.other_was_tried = true;
-        Some(other)
+        (state.learnt.is_some() && !refused.contains(&other) && differs).then_some(other)
     }
 
-    /// Takes note that a request, dated by `basis` after the one before it was refused, was not refused at `now`.
-    pub(super) fn redating_helped(&self, basis: Basis, now: Timestamp) {
-        let mut state = self.state.lock();
-        state.other_was_tried = false;
-        state.confirmed = basis == Basis::Upstream;
-        state.refuted_until = match basis {
-            Basis::Upstream => None,
-            Basis::Own => Some(now.saturating_add(REFUTED_FOR).unwrap_or(Timestamp::MAX)),
-        };
+    /// Takes note that a request was taken that was dated by `basis`, and one before it was not.
+    pub(super) fn was_taken_by(&self, basis: Basis) {
+        self.state.lock().taken_by = Some(basis);
     }
 
     /// The lower bound in seconds; `None` while nothing is known.
@@ -124,16 +108,24 @@ impl ServerClock {
     }
 }
 
+impl Basis {
+    /// The other one of the two.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Upstream => Self::Own,
+            Self::Own => Self::Upstream,
+        }
+    }
+}
+
 impl State {
     fn offset(&self, now: Timestamp) -> Option<Offset> {
         self.learnt.map(|offset| offset.widened(now))
     }
 
-    fn preferred(&self, now: Timestamp) -> Basis {
-        let is_refuted = self.refuted_until.is_some_and(|until| now < until);
-        let is_plausible = |offset: Offset| offset.at_least.abs() <= PLAUSIBLE;
-        let is_followed = !is_refuted && self.learnt.is_some_and(|offset| self.confirmed || is_plausible(offset));
-        if is_followed { Basis::Upstream } else { Basis::Own }
+    fn preferred(&self) -> Basis {
+        let is_plausible = self.learnt.is_some_and(|offset| offset.at_least.abs() <= PLAUSIBLE);
+        self.taken_by.unwrap_or(if is_plausible { Basis::Upstream } else { Basis::Own })
     }
 
     fn date_for(&self, basis: Basis, now: Timestamp) -> Timestamp {
@@ -178,73 +170,11 @@ mod tests {
     }
 
     fn next_date(clock: &ServerClock, now: Timestamp) -> Timestamp {
-        clock.date_for(clock.preferred(now), now)
+        clock.date_for(clock.preferred(), now)
     }
 
     fn may_have_refused(clock: &ServerClock, date: Timestamp, sent: Timestamp) -> bool {
         clock.state.lock().may_have_refused(date, sent)
-    }
-
-    /// Sends requests a minute apart to an upstream that judges dates by a clock that is `true_offset_s` ahead of ours and says `told_s` in each
-    /// `Date`. Gives how many requests were refused, by call.
-    fn call(true_offset_s: i64, told_s: impl Fn(i64) -> i64, calls: i64) -> Vec<u32> {
-        let clock = ServerClock::default();
-        let second = |s: i64| at(s * 1_000_000);
-        let refused_by_call = |number: i64| {
-            let now = 60 * number;
-            let (mut refused, mut basis, mut redated) = (0, clock.preferred(second(now)), false);
-            loop {
-                let date = clock.date_for(basis, second(now));
-                let ahead = date.duration_since(second(now + true_offset_s)).as_secs();
-                let is_taken = (-900..=0).contains(&ahead);
-                clock.observe(second(now + told_s(number)), second(now), second(now));
-                if is_taken {
-                    if redated {
-                        clock.redating_helped(basis, second(now));
-                    }
-                    return refused;
-                }
-                refused += 1;
-                let other = clock.redate(basis, date, second(now)).filter(|_| !redated);
-                let Some(other) = other else { return 100 + refused };
-                (basis, redated) = (other, true);
-            }
-        };
-        (0..calls).map(refused_by_call).collect()
-    }
-
-    #[test]
-    fn a_date_that_is_wrong_costs_one_refused_request_and_no_call() {
-        const YEARS: i64 = 14 * 365 * 86_400;
-        for wrong in [-4 * YEARS, YEARS, 3600, -3600, 86_400, -86_400, 600] {
-            let refused = call(0, |_| wrong, 50);
-            assert!(refused.iter().sum::<u32>() <= 1, "always {wrong}: {refused:?}");
-            let refused = call(0, |number| if number == 7 { wrong } else { 0 }, 50);
-            assert!(refused.iter().sum::<u32>() <= 1, "once {wrong}: {refused:?}");
-            let refused = call(0, |number| if number % 2 == 0 { wrong } else { 0 }, 50);
-            assert!(refused.iter().all(|refused| *refused <= 1), "every other time {wrong}: {refused:?}");
-        }
-        // Our own clock is ten minutes ahead.
-        let refused = call(-600, |number| if number == 7 { YEARS } else { -600 }, 50);
-        assert!(refused.iter().sum::<u32>() <= 2 && refused.iter().all(|refused| *refused <= 1), "{refused:?}");
-    }
-
-    #[test]
-    fn a_machine_that_does_not_know_the_year_is_answered_all_the_same() {
-        for offset in [56 * 365 * 86_400, -100 * 365 * 86_400] {
-            let refused = call(offset, |_| offset, 20);
-            assert_eq!(refused.iter().sum::<u32>(), 1, "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn a_credential_that_is_refused_for_good_is_tried_by_the_other_clock_once() {
-        let clock = ServerClock::default();
-        clock.observe(at(-600_000_000), at(0), at(0));
-        let basis = clock.preferred(at(0));
-        let date = clock.date_for(basis, at(0));
-        assert_eq!((basis, clock.redate(basis, date, at(0))), (Basis::Upstream, Some(Basis::Own)));
-        assert_eq!(clock.redate(basis, date, at(0)), None);
     }
 
     fn whole_second(at: Timestamp) -> Timestamp {
@@ -256,7 +186,7 @@ mod tests {
         let clock = ServerClock::default();
         assert_eq!(next_date(&clock, at(0)), at(-60_000_000));
         assert_eq!(clock.seconds_ahead(at(0)), None);
-        assert_eq!(clock.redate(Basis::Own, at(3_600_000_000), at(0)), None);
+        assert_eq!(clock.redate(&[Basis::Own], at(3_600_000_000), at(0)), None);
     }
 
     #[test]
@@ -265,7 +195,7 @@ mod tests {
         clock.observe(whole_second(at(-600_000_000)), at(0), at(100_000));
         let ahead = clock.seconds_ahead(at(100_000)).unwrap();
         assert!((-601.1..=-600.0).contains(&ahead), "{ahead}");
-        let redated = clock.redate(Basis::Own, at(-60_000_000), at(0));
+        let redated = clock.redate(&[Basis::Own], at(-60_000_000), at(0));
         assert_eq!(redated, Some(Basis::Upstream), "that was nine minutes ahead of the upstream");
         assert!(!may_have_refused(&clock, next_date(&clock, at(0)), at(0)));
     }

@@ -64,8 +64,12 @@ impl ByHand {
     }
 
     async fn call(&self) -> Result<SpaceAllocation, Failure> {
+        self.call_for(0).await
+    }
+
+    async fn call_for(&self, i: usize) -> Result<SpaceAllocation, Failure> {
         let endpoint = format!("http://{}", self.address).parse().unwrap();
-        self.client.space_allocation(&tenant(0).account(endpoint)).await
+        self.client.space_allocation(&tenant(i).account(endpoint)).await
     }
 }
 
@@ -128,7 +132,7 @@ async fn an_answer_with_hundreds_of_headers_is_read_and_one_without_end_is_not()
     assert_eq!(server.call().await.unwrap_err().verdict.code(), "UPSTREAM_UNAVAILABLE");
 }
 
-/// Judges the date of a request as the real upstream does, by a clock that is ours, and tells another one.
+/// Judges the date of a request as the real upstream does, by a clock that may be ours, and tells another one.
 fn judge(head: &str, true_now: Timestamp, told: &str) -> Vec<u8> {
     let date =
         head.lines().find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("x-date"))).unwrap().1;
@@ -155,6 +159,33 @@ async fn a_wrong_date_of_the_upstream_fails_no_call() {
             server.call().await.unwrap_or_else(|failure| panic!("{told}: {failure}"));
         }
         assert!(server.requests.load(Ordering::SeqCst) <= 11, "{told}: at most one was refused");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_that_is_refused_for_good_keeps_no_other_from_the_clock_that_is_right() {
+    let day = SignedDuration::from_hours(24);
+    // The instant by which the host judges, and what it tells: a wrong `Date`, one that cannot be, and a wrong clock of ours.
+    for (judged_by, told) in [
+        (now(), "Sun, 29 Mar 2026 01:09:58 GMT"),
+        (now(), "Sun, 01 Jan 2040 00:00:00 GMT"),
+        (now() + day * 2, "Tue, 31 Mar 2026 00:59:58 GMT"),
+    ] {
+        let bad = tenant(0).user_id;
+        let server = ByHand::start(quick(), move |head| {
+            let judged = judge(head, judged_by, told);
+            let refused = || format!("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nDate: {told}\r\n\r\n").into_bytes();
+            if head.contains(&bad) { refused() } else { judged }
+        })
+        .await;
+        for round in 0..5 {
+            server.call_for(0).await.unwrap_err();
+            for good in [1, 2] {
+                server.call_for(good).await.unwrap_or_else(|failure| panic!("{told}, round {round}: {failure}"));
+            }
+        }
+        let requests = server.requests.load(Ordering::SeqCst);
+        assert!(requests <= 15 + 2, "{told}: {requests}; one more for the host and one for the bad credential");
     }
 }
 
