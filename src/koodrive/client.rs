@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::account::Account;
 use super::breaker::{Breaker, Pass};
 use super::dating::{Dating, Turn};
-use super::exchange::Transport;
+use super::exchange::{Transport, UpstreamAnswer, Way};
 use super::host::Host;
 use super::judge::judge;
 use super::request::{SignedRequest, Unsendable, host_key, new_trace_id, sign_request};
@@ -71,6 +71,8 @@ struct Judged {
     outcome: Result<SpaceAllocation, Verdict>,
     /// Whether to send it once more with another date, since the upstream may have refused it for its date alone.
     is_redated: bool,
+    /// Over which connection to send it once more: not over one that may be as dead as the one before.
+    next_way: Way,
 }
 
 impl Client {
@@ -158,10 +160,11 @@ impl Client {
         let mut dating = Dating::new(&host.clock, &known.turn);
         let mut repetitions = 0;
         let mut former: Option<Verdict> = None;
+        let mut way = Way::Pooled;
         loop {
-            let attempt = self.attempt(account, &host, deadline, progress, &mut dating).await;
+            let attempt = self.attempt(account, &host, deadline, progress, &mut dating, way).await;
             // When a repetition is not sent, the answer before it says more.
-            let Judged { outcome, is_redated } = attempt.map_err(|withheld| former.take().unwrap_or(withheld))?;
+            let Judged { outcome, is_redated, next_way } = attempt.map_err(|withheld| former.take().unwrap_or(withheld))?;
             let may_go_on = pass.record(outcome.as_ref().err(), clock.now());
             let verdict = match outcome {
                 Ok(allocation) => return Ok(allocation),
@@ -184,6 +187,7 @@ impl Client {
             }
             metrics.count_retry();
             former = Some(verdict);
+            way = next_way;
         }
     }
 
@@ -195,6 +199,7 @@ impl Client {
         deadline: Instant,
         progress: &mut Progress,
         dating: &mut Dating<'_>,
+        way: Way,
     ) -> Result<Judged, Verdict> {
         let Inner { transport, settings, clock, metrics, .. } = &*self.inner;
         let _permit = host.admit(deadline).await.inspect_err(|_| metrics.count_withheld("own_limit"))?;
@@ -208,9 +213,10 @@ impl Client {
         let started = Instant::now();
         let time_limit = settings.attempt_timeout.min(deadline.saturating_duration_since(started));
         let in_flight = metrics.start_request();
-        let answer = transport.send(&host.connections, request, time_limit, clock).await;
+        let answer = transport.send(&host.connections, way, request, time_limit, clock).await;
         drop(in_flight);
 
+        let next_way = if answer.as_ref().is_ok_and(UpstreamAnswer::is_whole) { Way::Pooled } else { Way::Fresh };
         let (outcome, is_redated) = match answer {
             Ok(answer) => {
                 let received = answer.received;
@@ -233,7 +239,7 @@ impl Client {
             Err(cause) => (Err(Verdict::unreachable(cause)), false),
         };
         metrics.count_request(outcome.as_ref().err().map_or("good", Verdict::name), started.elapsed());
-        Ok(Judged { outcome, is_redated })
+        Ok(Judged { outcome, is_redated, next_way })
     }
 
     fn known(&self, account: &Account) -> Arc<Known> {

@@ -1,8 +1,8 @@
 //! The connections to one host, and when they are no longer to be trusted.
 //!
 //! A NAT or a firewall forgets a connection without telling: what is sent over it is never answered, and every pooled connection that is as old
-//! is as dead. So when a request was not answered in time, or its connection broke, all pooled connections of its host are left behind, and
-//! the next request goes over a new one.
+//! is as dead. So when a request was not answered in time, or its connection broke, all pooled connections of its host are left behind. That
+//! request is repeated over a connection that is opened for it: one that another call has opened meanwhile may be as dead.
 
 use parking_lot::Mutex;
 use reqwest::Client;
@@ -15,7 +15,7 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Present {
-    /// Counts how often they were left behind.
+    /// Counts how often they were replaced.
     generation: u64,
     /// The pool since then; at first all hosts share one.
     client: Option<Client>,
@@ -36,5 +36,11 @@ impl Connections {
         {
             *present = Present { generation: generation + 1, client: Some(client) };
         }
+    }
+
+    /// Goes on with the pool of a client whose connection is known to live.
+    pub(super) fn replace(&self, client: Client) {
+        let mut present = self.present.lock();
+        *present = Present { generation: present.generation + 1, client: Some(client) };
     }
 }

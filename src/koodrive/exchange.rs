@@ -46,6 +46,15 @@ pub(super) struct Transport {
     proxies: Proxies,
 }
 
+/// Over which connection a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Any that is open, or a new one.
+    Pooled,
+    /// One that is opened for it.
+    Fresh,
+}
+
 /// An answer, as much of it as came.
 #[derive(Debug)]
 pub(super) struct UpstreamAnswer {
@@ -83,21 +92,30 @@ impl Transport {
     pub(super) async fn send(
         &self,
         connections: &Connections,
+        way: Way,
         request: SignedRequest,
         time_limit: Duration,
         clock: &SharedClock,
     ) -> Result<UpstreamAnswer, Cause> {
-        let (client, generation) = connections.client(&self.shared);
-        let exchange = exchange(client, request, time_limit, Arc::clone(clock));
+        let build = || new_client(&self.tls, self.connect_timeout, &self.proxies).ok();
+        // Nobody else has the fresh one before it is answered, so that no connection but its own can be in its pool.
+        let fresh = if way == Way::Fresh { build() } else { None };
+        let (pooled, generation) = connections.client(&self.shared);
+        let exchange = exchange(fresh.clone().unwrap_or(pooled), request, time_limit, Arc::clone(clock));
         let answer = self.threads.run(time_limit + GRACE, exchange).await.unwrap_or(Err(Cause::TimedOut));
-        let is_unanswered = match &answer {
-            Ok(UpstreamAnswer { body: Body::Broken(cause), .. }) | Err(cause) => !matches!(cause, Cause::Unsendable(_)),
-            Ok(_) => false,
-        };
-        if is_unanswered {
-            connections.leave(generation, || new_client(&self.tls, self.connect_timeout, &self.proxies).ok());
+        match (answer.as_ref().is_ok_and(UpstreamAnswer::is_whole), fresh) {
+            (true, Some(client)) => connections.replace(client),
+            (false, None) if !matches!(answer, Err(Cause::Unsendable(_))) => connections.leave(generation, build),
+            _ => {}
         }
         answer
+    }
+}
+
+impl UpstreamAnswer {
+    /// Whether its connection did not fail before its end.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self.body, Body::Broken(_))
     }
 }
 

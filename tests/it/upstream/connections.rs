@@ -32,7 +32,7 @@ struct ByHand {
     address: SocketAddr,
     connections: Arc<AtomicU32>,
     requests: Arc<AtomicU32>,
-    /// Connections with a lower number are not answered any more, as if a NAT had forgotten them.
+    /// Connections with a lower number are not answered any more after their first request, as if a NAT had forgotten them.
     dead_below: Arc<AtomicU32>,
     client: Client,
     clock: TestClock,
@@ -82,13 +82,14 @@ async fn serve(
     requests: Arc<AtomicU32>,
 ) {
     let mut head = Vec::new();
+    let mut answered = 0;
     while let Ok(byte) = connection.read_u8().await {
         head.push(byte);
         if !head.ends_with(b"\r\n\r\n") {
             continue;
         }
         requests.fetch_add(1, Ordering::SeqCst);
-        if number < dead_below.load(Ordering::SeqCst) {
+        if answered > 0 && number < dead_below.load(Ordering::SeqCst) {
             return std::future::pending().await;
         }
         let answer = respond(std::str::from_utf8(&head).unwrap());
@@ -101,6 +102,7 @@ async fn serve(
         if connection.write_all(&answer).await.is_err() {
             return;
         }
+        answered += 1;
     }
 }
 
@@ -120,6 +122,26 @@ async fn a_call_with_dead_pooled_connections_is_answered_after_one_time_out() {
     assert_eq!((server.connections.load(Ordering::SeqCst), server.requests.load(Ordering::SeqCst)), (4, 5));
     server.call().await.unwrap();
     assert_eq!((server.connections.load(Ordering::SeqCst), server.requests.load(Ordering::SeqCst)), (4, 6), "the new one is kept");
+}
+
+#[tokio::test]
+async fn a_repetition_after_a_time_out_uses_no_connection_that_another_call_has_opened() {
+    let settings = Settings { attempt_timeout: Duration::from_millis(500), retries: 1, ..quick() };
+    let server = ByHand::start(settings, |_| answer("", GOOD)).await;
+    // Every connection is answered once.
+    server.dead_below.store(u32::MAX, Ordering::SeqCst);
+    let opening = (0..6).map(|i| server.call_for(i));
+    assert!(futures_util::future::join_all(opening).await.iter().all(Result::is_ok));
+    for _ in 0..3 {
+        // One after the other, so that the first repetitions are answered before the last ones begin.
+        let calls = (0..6).map(async |i| {
+            tokio::time::sleep(Duration::from_millis(50) * i).await;
+            server.call_for(usize::try_from(i).unwrap()).await
+        });
+        for answered in futures_util::future::join_all(calls).await {
+            answered.unwrap();
+        }
+    }
 }
 
 #[tokio::test]
