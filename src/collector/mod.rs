@@ -1,14 +1,14 @@
 //! Asks every tenant once an interval and records what it answers, or that it did not.
 //!
 //! Due tenants are claimed in the store, so any number of replicas share the work and a replica that dies is taken over when its
-//! lease ends. There are two lanes: tenants whose last attempt failed are asked in a lane of their own, so that however many of them
-//! time out, the healthy ones are asked when they are due. A lane claims some tenants, asks them concurrently, and hands every
+//! lease ends. There are two lanes (`lane.rs`): tenants whose last attempt failed are asked in a lane of their own, so that however many of
+//! them time out, the healthy ones are asked when they are due. A lane claims some tenants, asks them concurrently, and hands every
 //! outcome to the recorder, which writes many in one transaction. A failure is recorded as such and leaves a gap; it is not tried
 //! again before the tenant's next slot.
 
+mod lane;
 mod schedule;
 
-use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use self::lane::{Lane, Queues, ROUNDS};
 pub use self::schedule::next_slot;
 use crate::allocations::Allocations;
 use crate::clock::SharedClock;
@@ -26,8 +27,8 @@ use crate::koodrive::Failure;
 use crate::metrics::CollectorMetrics;
 use crate::quota::{Sample, SpaceAllocation};
 use crate::recorder::Recorder;
-use crate::store::{CollectionError, DueTenant, Observation, SharedStore, StoreError};
-use crate::supervisor::{Supervisor, Task};
+use crate::store::{Claim, CollectionError, DueTenant, Observation, SharedStore, StoreError};
+use crate::supervisor::Supervisor;
 use crate::telemetry;
 use crate::tenants::Tenants;
 
@@ -68,13 +69,6 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-/// Which tenants a lane asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
-    Healthy,
-    Failing,
-}
-
 impl Collector {
     /// A collector of the tenants that are watched.
     #[must_use]
@@ -109,9 +103,10 @@ impl Collector {
     pub async fn collect_due(&self) -> Result<usize, StoreError> {
         let mut asked = 0;
         for lane in [Lane::Healthy, Lane::Failing] {
+            let places = lane.places(self.inner.settings.concurrency);
             // A tenant that fails in the first lane is due again an interval later, so neither lane sees one twice.
             loop {
-                let due = self.inner.claim(lane).await?;
+                let due = self.inner.claim(lane.all(), places * ROUNDS).await?;
                 if due.is_empty() {
                     break;
                 }
@@ -119,7 +114,7 @@ impl Collector {
                 let mut asks: JoinSet<Option<Observation>> = JoinSet::new();
                 let mut observations = Vec::with_capacity(due.len());
                 for due in due {
-                    if asks.len() >= lane.concurrency(&self.inner.settings) {
+                    if asks.len() >= places {
                         observations.extend(asks.join_next().await.and_then(Result::ok).flatten());
                     }
                     let inner = Arc::clone(&self.inner);
@@ -133,44 +128,46 @@ impl Collector {
     }
 
     async fn run_lane(&self, lane: Lane, shutdown: CancellationToken) {
-        let concurrency = lane.concurrency(&self.inner.settings);
-        let mut queue: VecDeque<DueTenant> = VecDeque::new();
+        let mut queues = Queues::of(lane, lane.places(self.inner.settings.concurrency));
         let mut asks: JoinSet<()> = JoinSet::new();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut claims_fail = false;
         loop {
-            while asks.len() < concurrency
-                && let Some(due) = queue.pop_front()
-            {
+            while let Some((due, place)) = queues.take() {
                 let inner = Arc::clone(&self.inner);
                 asks.spawn(async move {
+                    let _place = place;
                     if let Some(observation) = inner.ask_safely(due).await {
                         inner.recorder.record(observation).await;
                     }
                 });
             }
+            let wanted = queues.wanted();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(_) = asks.join_next() => {}
-                _ = look.tick(), if queue.is_empty() => match self.inner.claim(lane).await {
-                    Ok(due) => {
-                        if claims_fail {
-                            info!("claiming due tenants again");
+                _ = look.tick(), if !wanted.is_empty() => for (claim, limit) in wanted {
+                    match self.inner.claim(claim, limit).await {
+                        Ok(due) => {
+                            if claims_fail {
+                                info!("claiming due tenants again");
+                            }
+                            claims_fail = false;
+                            if due.len() == limit {
+                                look.reset_immediately();
+                            }
+                            queues.add(claim, due);
                         }
-                        claims_fail = false;
-                        if due.len() == claim_limit(concurrency) {
-                            look.reset_immediately();
+                        Err(failure) => {
+                            self.inner.metrics.claim_failures.inc();
+                            if !claims_fail {
+                                error!(error = telemetry::explain(&failure), "cannot claim due tenants; trying again");
+                            }
+                            claims_fail = true;
+                            break;
                         }
-                        queue.extend(due);
-                    }
-                    Err(failure) => {
-                        self.inner.metrics.claim_failures.inc();
-                        if !claims_fail {
-                            error!(error = telemetry::explain(&failure), "cannot claim due tenants; trying again");
-                        }
-                        claims_fail = true;
                     }
                 },
             }
@@ -179,38 +176,14 @@ impl Collector {
     }
 }
 
-impl Lane {
-    fn task(self) -> Task {
-        Task::essential(match self {
-            Self::Healthy => "collector",
-            Self::Failing => "collector_of_failing",
-        })
-    }
-
-    fn concurrency(self, settings: &Settings) -> usize {
-        match self {
-            Self::Healthy => settings.concurrency.max(1),
-            Self::Failing => (settings.concurrency / 4).max(1),
-        }
-    }
-}
-
-/// Tenants that a lane claims at once: enough that claiming costs little, few enough that other replicas find some.
-fn claim_limit(concurrency: usize) -> usize {
-    concurrency * 8
-}
-
 impl Inner {
-    async fn claim(&self, lane: Lane) -> Result<Vec<DueTenant>, StoreError> {
+    async fn claim(&self, claim: Claim, limit: usize) -> Result<Vec<DueTenant>, StoreError> {
         let now = self.clock.now();
-        let concurrency = lane.concurrency(&self.settings);
-        let limit = claim_limit(concurrency);
         // Even when every ask takes its longest, the last of the claimed ones is recorded before the lease ends.
-        let rounds = i32::try_from(limit.div_ceil(concurrency) + 1).unwrap_or(i32::MAX);
+        let rounds = i32::try_from(ROUNDS + 1).unwrap_or(i32::MAX);
         let lease = self.settings.longest_ask.saturating_mul(rounds).saturating_add(SignedDuration::from_secs(10));
         let lease_until = now.saturating_add(lease).unwrap_or(jiff::Timestamp::MAX);
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        self.store.claim_due(now, lease_until, lane == Lane::Failing, limit).await
+        self.store.claim_due(claim, now, lease_until, u32::try_from(limit).unwrap_or(u32::MAX)).await
     }
 
     /// Asks one tenant. A panic, which is a fault of ours, is an outcome, too: the tenant is asked again in its next slot, and the others meanwhile.

@@ -36,7 +36,7 @@ pub use self::lifecycle::Lifecycle;
 pub use self::opening::{check, open, open_existing};
 pub use self::recording::{Observation, Recording};
 pub use self::retention::{HistoryRetention, Retention};
-pub use self::schedule::{CollectionError, CollectionStatus, DueTenant, Schedule};
+pub use self::schedule::{Claim, CollectionError, CollectionStatus, DueTenant, Schedule};
 pub use self::settings::Settings;
 
 /// The store's contract: that of all topics. Instants are kept to the millisecond or better. All methods may be called concurrently and

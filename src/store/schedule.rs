@@ -1,5 +1,7 @@
 //! Tenants: who is collected, when, and how that is doing.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 
 use super::error::StoreError;
@@ -15,6 +17,31 @@ pub struct DueTenant {
     pub ordinal: i64,
     /// How many attempts in a row failed before.
     pub consecutive_failures: u32,
+}
+
+/// Which due tenants are claimed, and which of them first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Those whose last attempt did not fail, and new ones; the longest overdue first.
+    Healthy,
+    /// Of the healthy ones, those that have answered before.
+    Answering,
+    /// Those whose last attempt failed; the longest overdue first.
+    Failing,
+    /// Of the failing ones, those that may well answer again: they have answered before, or failed fewer than three times. Those that answered
+    /// last come first, and those that never did by how few of their attempts failed.
+    Faltering,
+}
+
+impl Claim {
+    /// Puts what was claimed into its order; each tenant comes with its last answer.
+    pub(super) fn in_order(self, mut due: Vec<(DueTenant, Option<Timestamp>)>) -> Vec<DueTenant> {
+        due.sort_by_key(|(tenant, answered)| {
+            let how_likely = (self == Self::Faltering).then_some((Reverse(*answered), tenant.consecutive_failures));
+            (how_likely, tenant.due_at, tenant.ordinal)
+        });
+        due.into_iter().map(|(tenant, _)| tenant).collect()
+    }
 }
 
 /// Why an attempt failed, in words that may be shown to whoever may see the tenant.
@@ -51,14 +78,13 @@ pub trait Schedule: Send + Sync {
     /// Every tenant that was ever registered, sorted by id, also those that are no longer collected.
     async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 
-    /// Claims up to `limit` tenants that are due at `now` and not claimed by anybody, the longest overdue first. A claim lasts until
-    /// its observation is recorded, or until `lease_until`. Among concurrent callers each tenant goes to one.
-    /// With `failing` only tenants whose last attempt failed are claimed, else only the others.
+    /// Claims up to `limit` tenants that are due at `now` and not claimed by anybody. A claim lasts until its observation is recorded, or until
+    /// `lease_until`. Among concurrent callers each tenant goes to one.
     async fn claim_due(
         &self,
+        claim: Claim,
         now: Timestamp,
         lease_until: Timestamp,
-        failing: bool,
         limit: u32,
     ) -> Result<Vec<DueTenant>, StoreError>;
 

@@ -195,6 +195,77 @@ async fn tenants_that_hang_delay_nobody() {
     app.handle.stop();
 }
 
+/// Tenants that hang when they are asked, and never answered before.
+fn hanging(world: &World, numbers: std::ops::Range<usize>) {
+    for i in numbers {
+        world.set_behaviour(&format!("t{i:02}"), json!({ "delay_ms": 600_000 }));
+    }
+}
+
+fn collecting(config: &mut quotagraph::config::Config) {
+    config.collector.concurrency = 8;
+    config.collector.enabled = true;
+    config.server.shutdown_timeout = std::time::Duration::from_millis(500);
+    // Longer than the test takes.
+    config.upstream.attempt_timeout = std::time::Duration::from_mins(10);
+    config.upstream.total_timeout = std::time::Duration::from_mins(10);
+}
+
+async fn a_tenant_that_failed_once_is_asked_before_those_that_hang(database: Database) {
+    let tenants = (0..41).map(|i| tenant(&format!("t{i:02}"), 1, 2)).collect();
+    let world = World::new(database, tenants).await;
+    let app = world.start().await;
+    for i in 0..40 {
+        world.set_behaviour(&format!("t{i:02}"), json!({ "status": 401 }));
+    }
+    app.collect().await;
+    world.set_behaviour("t40", json!({ "status": 401 }));
+    collect_next(&world, &app, "t40").await;
+    app.stop().await;
+
+    world.set_behaviour("t40", json!({}));
+    hanging(&world, 0..40);
+    world.advance_s(300);
+    let before = world.upstream("t40").hits();
+    let app = world.start_with(collecting).await;
+    until("an answer of the tenant that failed once", async || world.upstream("t40").hits() > before).await;
+    app.handle.stop();
+}
+
+#[tokio::test]
+async fn a_tenant_that_failed_once_is_asked_before_those_that_hang_with_sqlite() {
+    a_tenant_that_failed_once_is_asked_before_those_that_hang(Database::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_failed_once_is_asked_before_those_that_hang_with_postgres() {
+    a_tenant_that_failed_once_is_asked_before_those_that_hang(Database::postgres().await).await;
+}
+
+#[tokio::test]
+async fn new_tenants_that_hang_delay_nobody() {
+    let tenants = (0..44).map(|i| tenant(&format!("t{i:02}"), 1, 2)).collect();
+    let world = World::new(Database::sqlite(), tenants).await;
+    let watched = |from: usize| world.tenants[from..].iter().map(|tenant| tenant.watched(&world.simulator)).collect::<Vec<_>>();
+    let app = world.start_watching(watched(40), |_| {}).await;
+    app.collect().await;
+    app.stop().await;
+
+    hanging(&world, 0..40);
+    let app = world.start_watching(watched(0), collecting).await;
+    let asked_new = || (0..40).map(|i| world.upstream(&format!("t{i:02}")).hits()).sum::<u64>();
+    until("the new ones hang", async || asked_new() >= 6).await;
+    let world = &world;
+    let is_asked = async |id: &str| instant(&collection(&app, id).await["nextAttemptAt"]) > world.now();
+    for _ in 0..3 {
+        world.advance_s(300);
+        for id in ["t40", "t41", "t42", "t43"] {
+            until("a round of those that answer", async || is_asked(id).await).await;
+        }
+    }
+    app.handle.stop();
+}
+
 #[tokio::test]
 async fn a_tenant_that_leaves_is_asked_no_more_and_keeps_its_history() {
     let world = World::new(Database::sqlite(), vec![tenant("a", 1, 2), tenant("b", 3, 4)]).await;

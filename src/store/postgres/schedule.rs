@@ -10,7 +10,7 @@ use super::statement::{Lock, lock, query};
 use crate::quota::{Tenant, TenantId};
 use crate::store::error::attempt;
 use crate::store::shaping::{labels_as_json, labels_from_json};
-use crate::store::{CollectionError, CollectionStatus, DueTenant, Schedule, StoreError};
+use crate::store::{Claim, CollectionError, CollectionStatus, DueTenant, Schedule, StoreError};
 
 /// Locks what will change in the order of the ids, as recording does.
 const LOCK_CHANGED: &str = "
@@ -43,20 +43,39 @@ from unnest($1::text[], $2::text[], $3::text[]) with ordinality as g (tenant_id,
 where not exists (select from tenants t where t.tenant_id = g.tenant_id)
 order by g.place";
 
-const CLAIM_DUE: &str = "
+macro_rules! claim_due {
+    ($which:literal) => {
+        concat!(
+            "
 with due as materialized (
     select tenant_id
     from tenants
-    where collected and failing = $3 and next_due_at <= $1 and (lease_until is null or lease_until <= $1)
-    order by next_due_at
-    limit $4
+    where collected and next_due_at <= $1 and (lease_until is null or lease_until <= $1) and ",
+            $which,
+            "
+    limit $3
     for no key update skip locked
 )
 update tenants t
 set lease_until = $2
 from due
 where t.tenant_id = due.tenant_id
-returning t.tenant_id, t.next_due_at, t.tenant_no, t.consecutive_failures";
+returning t.tenant_id, t.next_due_at, t.tenant_no, t.consecutive_failures, t.last_success_at"
+        )
+    };
+}
+
+fn claim_statement(claim: Claim) -> &'static str {
+    match claim {
+        Claim::Healthy => claim_due!("failing = false order by next_due_at"),
+        Claim::Answering => claim_due!("failing = false and last_success_at is not null order by next_due_at"),
+        Claim::Failing => claim_due!("failing = true order by next_due_at"),
+        Claim::Faltering => claim_due!(
+            "failing = true and (last_success_at is not null or consecutive_failures < 3)
+    order by last_success_at desc nulls last, consecutive_failures, next_due_at"
+        ),
+    }
+}
 
 const STATUS: &str = "
 select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
@@ -106,27 +125,26 @@ impl Schedule for PostgresStore {
 
     async fn claim_due(
         &self,
+        claim: Claim,
         now: Timestamp,
         lease_until: Timestamp,
-        failing: bool,
         limit: u32,
     ) -> Result<Vec<DueTenant>, StoreError> {
         attempt("claiming of due tenants", async {
             let mut tx = self.pool.begin().await?;
-            let claim = query(CLAIM_DUE).bind(Instant(now)).bind(Instant(lease_until)).bind(failing).bind(i64::from(limit));
-            let rows = claim.fetch_all(&mut *tx).await?;
+            let claiming = query(claim_statement(claim)).bind(Instant(now)).bind(Instant(lease_until)).bind(i64::from(limit));
+            let rows = claiming.fetch_all(&mut *tx).await?;
             tx.commit().await?;
             let read = |row: &PgRow| {
-                Ok(DueTenant {
+                let tenant = DueTenant {
                     id: read_tenant(row)?,
                     due_at: row.try_get::<Instant, _>(1)?.0,
                     ordinal: row.try_get::<i32, _>(2)?.into(),
                     consecutive_failures: row.try_get::<i32, _>(3)?.unsigned_abs(),
-                })
+                };
+                Ok((tenant, read_instant(row, 4)?))
             };
-            let mut due = rows.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()?;
-            due.sort_by_key(|tenant| (tenant.due_at, tenant.ordinal));
-            Ok(due)
+            Ok(claim.in_order(rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?))
         })
         .await
     }

@@ -12,7 +12,7 @@ use crate::quota::{Tenant, TenantId};
 use crate::store::error::attempt;
 use crate::store::instant::millis;
 use crate::store::shaping::{labels_as_json, labels_from_json};
-use crate::store::{CollectionError, CollectionStatus, DueTenant, Schedule, StoreError};
+use crate::store::{Claim, CollectionError, CollectionStatus, DueTenant, Schedule, StoreError};
 
 const UPDATE_GIVEN: &str = "
 update tenants
@@ -32,17 +32,36 @@ from json_each(?1)
 where value ->> 0 not in (select tenant_id from tenants)
 order by key";
 
-const CLAIM_DUE: &str = "
+macro_rules! claim_due {
+    ($which:literal) => {
+        concat!(
+            "
 update tenants
 set lease_until = ?2
 where tenant_no in (
     select tenant_no
     from tenants
-    where collected and failing = ?3 and next_due_at <= ?1 and (lease_until is null or lease_until <= ?1)
-    order by next_due_at
-    limit ?4
+    where collected and next_due_at <= ?1 and (lease_until is null or lease_until <= ?1) and ",
+            $which,
+            "
+    limit ?3
 )
-returning tenant_id, next_due_at, tenant_no, consecutive_failures";
+returning tenant_id, next_due_at, tenant_no, consecutive_failures, last_success_at"
+        )
+    };
+}
+
+fn claim_statement(claim: Claim) -> &'static str {
+    match claim {
+        Claim::Healthy => claim_due!("failing = 0 order by next_due_at"),
+        Claim::Answering => claim_due!("failing = 0 and last_success_at is not null order by next_due_at"),
+        Claim::Failing => claim_due!("failing = 1 order by next_due_at"),
+        Claim::Faltering => claim_due!(
+            "failing = 1 and (last_success_at is not null or consecutive_failures < 3)
+    order by last_success_at desc nulls last, consecutive_failures, next_due_at"
+        ),
+    }
+}
 
 const STATUS: &str = "
 select tenant_id, last_attempt_at, last_success_at, next_due_at, consecutive_failures, last_error_code, last_error_message,
@@ -88,27 +107,26 @@ impl Schedule for SqliteStore {
 
     async fn claim_due(
         &self,
+        claim: Claim,
         now: Timestamp,
         lease_until: Timestamp,
-        failing: bool,
         limit: u32,
     ) -> Result<Vec<DueTenant>, StoreError> {
         attempt("claiming of due tenants", async {
             let mut tx = begin(&self.writer).await?;
-            let claim = sqlx::query(CLAIM_DUE).bind(millis(now)).bind(millis(lease_until)).bind(failing).bind(limit);
-            let rows = claim.fetch_all(&mut *tx).await?;
+            let claiming = sqlx::query(claim_statement(claim)).bind(millis(now)).bind(millis(lease_until)).bind(limit);
+            let rows = claiming.fetch_all(&mut *tx).await?;
             tx.commit().await?;
             let read = |row: &SqliteRow| {
-                Ok(DueTenant {
+                let tenant = DueTenant {
                     id: read_tenant(row)?,
                     due_at: instant(row.try_get(1)?)?,
                     ordinal: row.try_get(2)?,
                     consecutive_failures: row.try_get(3)?,
-                })
+                };
+                Ok((tenant, read_instant(row, 4)?))
             };
-            let mut due = rows.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()?;
-            due.sort_by_key(|tenant| (tenant.due_at, tenant.ordinal));
-            Ok(due)
+            Ok(claim.in_order(rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?))
         })
         .await
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quotagraph::quota::{Label, Tenant};
-use quotagraph::store::{DueTenant, SharedStore};
+use quotagraph::store::{Claim, DueTenant, SharedStore};
 
 use super::{Home, at, collected, failed, history, id, run, seen, tenant};
 
@@ -19,12 +19,14 @@ contract![
     an_answer_that_a_reader_caused_leaves_schedule_and_claim,
     failing_tenants_are_claimed_apart,
     the_longest_overdue_come_first,
+    those_that_have_answered_are_claimed_apart_from_new_ones,
+    of_the_failing_ones_those_come_first_that_may_well_answer_again,
     concurrent_claimers_never_share_a_tenant,
 ];
 
 /// Claims at an instant until a minute later.
 async fn claim(store: &SharedStore, seconds: i64, limit: u32) -> Vec<String> {
-    ids(&store.claim_due(at(seconds), at(seconds + 60), false, limit).await.unwrap())
+    ids(&store.claim_due(Claim::Healthy, at(seconds), at(seconds + 60), limit).await.unwrap())
 }
 
 fn ids(due: &[DueTenant]) -> Vec<String> {
@@ -35,7 +37,7 @@ async fn new_tenants_are_due_at_once_in_the_order_given(home: Home) {
     let store = home.open_with(&["c", "a", "b"]).await;
     assert_eq!(store.earliest_due().await.unwrap(), Some(at(0)));
     assert_eq!(claim(&store, -1, 10).await, [] as [&str; 0]);
-    let due = store.claim_due(at(0), at(60), false, 10).await.unwrap();
+    let due = store.claim_due(Claim::Healthy, at(0), at(60), 10).await.unwrap();
     assert_eq!(ids(&due), ["c", "a", "b"]);
     assert!(due.is_sorted_by_key(|tenant| tenant.ordinal));
     assert!(due.iter().all(|tenant| tenant.due_at == at(0) && tenant.consecutive_failures == 0));
@@ -43,12 +45,12 @@ async fn new_tenants_are_due_at_once_in_the_order_given(home: Home) {
 
 async fn registering_again_keeps_schedule_and_order(home: Home) {
     let store = home.open_with(&["a", "b"]).await;
-    let before = store.claim_due(at(0), at(60), false, 10).await.unwrap();
+    let before = store.claim_due(Claim::Healthy, at(0), at(60), 10).await.unwrap();
     store.record(&[collected(seen("a", 0, &[]), 300), collected(seen("b", 0, &[]), 400)]).await.unwrap();
     let labels = vec![Label { key: "region".into(), value: "north \"1\"".into() }];
     let renamed = Tenant { name: "Ünïcode's".into(), labels, ..tenant("a") };
     store.register_tenants(&[tenant("c"), renamed, tenant("b")], at(350)).await.unwrap();
-    let after = store.claim_due(at(400), at(460), false, 10).await.unwrap();
+    let after = store.claim_due(Claim::Healthy, at(400), at(460), 10).await.unwrap();
     assert_eq!(
         after.iter().map(|t| (t.id.as_str(), t.due_at)).collect::<Vec<_>>(),
         [("a", at(300)), ("c", at(350)), ("b", at(400))]
@@ -82,11 +84,11 @@ async fn ten_thousand_tenants_are_registered_at_once(home: Home) {
     let names = (0..10_000).map(|n| format!("tenant-{n:05}")).collect::<Vec<_>>();
     let names = names.iter().map(String::as_str).collect::<Vec<_>>();
     let store = home.open_with(&names).await;
-    let due = store.claim_due(at(0), at(60), false, 20_000).await.unwrap();
+    let due = store.claim_due(Claim::Healthy, at(0), at(60), 20_000).await.unwrap();
     assert_eq!(ids(&due), names);
     store.register_tenants(&names.iter().map(|name| tenant(name)).collect::<Vec<_>>(), at(1)).await.unwrap();
     store.register_tenants(&[tenant("one-more")], at(1)).await.unwrap();
-    let one_more = store.claim_due(at(1), at(60), false, 20_000).await.unwrap();
+    let one_more = store.claim_due(Claim::Healthy, at(1), at(60), 20_000).await.unwrap();
     assert_eq!(ids(&one_more), ["one-more"]);
     assert_eq!(one_more[0].ordinal, due[9_999].ordinal + 1, "registering known tenants uses up no ordinals");
 }
@@ -129,7 +131,7 @@ async fn failing_tenants_are_claimed_apart(home: Home) {
     store.record(&[collected(seen("good", 0, &[]), 10), collected(failed("bad", 0, "TIMEOUT"), 5)]).await.unwrap();
     assert_eq!(store.earliest_due().await.unwrap(), Some(at(5)));
     assert_eq!(claim(&store, 10, 10).await, ["good"]);
-    let failing = store.claim_due(at(10), at(70), true, 10).await.unwrap();
+    let failing = store.claim_due(Claim::Failing, at(10), at(70), 10).await.unwrap();
     assert_eq!((ids(&failing), failing[0].consecutive_failures), (vec!["bad".to_owned()], 1));
     store.record(&[collected(seen("bad", 10, &[]), 20)]).await.unwrap();
     assert_eq!(claim(&store, 20, 10).await, ["bad"]);
@@ -141,6 +143,31 @@ async fn the_longest_overdue_come_first(home: Home) {
     store.record(&next.map(|(tenant, due)| collected(seen(tenant, 0, &[]), due))).await.unwrap();
     assert_eq!(claim(&store, 100, 2).await, ["b", "c"]);
     assert_eq!(claim(&store, 100, 2).await, ["a"]);
+}
+
+async fn those_that_have_answered_are_claimed_apart_from_new_ones(home: Home) {
+    let store = home.open_with(&["new", "a", "b"]).await;
+    store.record(&[collected(seen("a", 0, &[]), 20), collected(seen("b", 0, &[]), 10)]).await.unwrap();
+    let answering = store.claim_due(Claim::Answering, at(30), at(90), 10).await.unwrap();
+    assert_eq!(ids(&answering), ["b", "a"]);
+    assert_eq!(claim(&store, 30, 10).await, ["new"]);
+}
+
+async fn of_the_failing_ones_those_come_first_that_may_well_answer_again(home: Home) {
+    let store = home.open_with(&["never", "seldom", "twice", "once", "earlier", "lately", "good"]).await;
+    let answered = [("earlier", 1), ("lately", 2), ("good", 2)];
+    store.record(&answered.map(|(tenant, at)| collected(seen(tenant, at, &[]), 3))).await.unwrap();
+    for (attempt, failing) in ["seldom never earlier", "never earlier twice", "never earlier twice once lately"].iter().enumerate()
+    {
+        let instant = 10 + i64::try_from(attempt).unwrap();
+        let failed = failing.split(' ').map(|tenant| collected(failed(tenant, instant, "TIMEOUT"), 20 + instant));
+        store.record(&failed.collect::<Vec<_>>()).await.unwrap();
+    }
+    let claim = async |claim, limit| ids(&store.claim_due(claim, at(100), at(160), limit).await.unwrap());
+    assert_eq!(claim(Claim::Failing, 1).await, ["seldom"], "the longest overdue");
+    assert_eq!(claim(Claim::Faltering, 2).await, ["lately", "earlier"]);
+    assert_eq!(claim(Claim::Faltering, 9).await, ["once", "twice"], "one that failed thrice and never answered may hang");
+    assert_eq!(claim(Claim::Failing, 9).await, ["never"]);
 }
 
 async fn concurrent_claimers_never_share_a_tenant(home: Home) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use quotagraph::quota::recording::Effect;
 use quotagraph::quota::{Run, SpaceAllocation, Tenant, TenantId, TimeRange};
 use quotagraph::store::{
-    AnalystRole, AnalystTenants, Analysts, CollectionStatus, DueTenant, Feed, FeedBounds, FleetLog, FleetMark, FleetPart,
+    AnalystRole, AnalystTenants, Analysts, Claim, CollectionStatus, DueTenant, Feed, FeedBounds, FleetLog, FleetMark, FleetPart,
     FleetTenant, History, HistoryRetention, ImportRecord, ImportStep, ImportedRuns, Imports, Lifecycle, Observation, PackWhen,
     RecordedChange, Recording, Retention, Revise, RunScan, Schedule, SharedStore, SnapshotPage, SnapshotQuery, StoreError,
 };
@@ -85,13 +85,13 @@ impl Schedule for FaultyStore {
 
     async fn claim_due(
         &self,
+        claim: Claim,
         now: Timestamp,
         lease_until: Timestamp,
-        failing: bool,
         limit: u32,
     ) -> Result<Vec<DueTenant>, StoreError> {
         self.fail("claim_due");
-        self.inner.claim_due(now, lease_until, failing, limit).await
+        self.inner.claim_due(claim, now, lease_until, limit).await
     }
 
     async fn collection_status(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, CollectionStatus)>, StoreError> {
