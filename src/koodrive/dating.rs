@@ -57,8 +57,8 @@ impl<'a> Dating<'a> {
     /// Takes note that the date of the last request was looked at, and not refused.
     pub(super) fn was_taken(&mut self) {
         let Some((basis, ..)) = self.last else { return };
-        *self.turn.0.lock() = None;
-        if self.redated_by.is_some() || basis != self.clock.preferred() {
+        let former_was_refused = self.turn.0.lock().take().is_some();
+        if self.redated_by.is_some() || former_was_refused {
             self.clock.was_taken_by(basis);
         }
     }
