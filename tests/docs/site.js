@@ -67,6 +67,18 @@ export function start(program, args, options = {}) {
   };
 }
 
+/** Waits until the demo has asked every tenant once: values of its made-up history come from the database, and not from the cache. */
+async function untilCollected(address) {
+  const query = encodeURIComponent("{ tenants { nodes { spaceAllocation { source } } } }");
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await fetch(`http://${address}/graphql?query=${query}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const { nodes } = (await answer.json()).data.tenants;
+    if (nodes.every((node) => node.spaceAllocation?.source === "CACHE")) return;
+    if (Date.now() > deadline) throw new Error("the demo has not asked every tenant in time");
+  }
+}
+
 /** Starts a demo as `quotagraph demo` does, and a simulated KooDrive. */
 export async function openSite(program) {
   const folder = mkdtempSync(join(tmpdir(), "quotagraph-docs-"));
@@ -84,6 +96,7 @@ export async function openSite(program) {
 
   const demo = start(program, ["demo", "--listen", "127.0.0.1:0"], { cwd: home, env });
   const [, address] = await demo.until(/GraphQL +http:\/\/(127\.0\.0\.1:\d+)\/graphql\b[^]*Ctrl-C ends it/);
+  await untilCollected(address);
 
   let folders = 0;
   return {
