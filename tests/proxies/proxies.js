@@ -174,7 +174,8 @@ async function checkRollingRestart(proxies, replicas) {
   for (const replica of replicas) {
     await replica.end();
     await replica.start();
-    await pause(2000);
+    // Every proxy is to see it before the other one goes: some of their checks, which come late on a busy machine.
+    await pause(6000);
   }
   isOver = true;
   for (const { name, running, answered, faults } of loads) {
