@@ -12,8 +12,8 @@ use crate::telemetry;
 const DRAIN_SHARE: f64 = 0.7;
 
 impl App {
-    /// Serves and collects until the handle's [`super::AppHandle::stop`]. Then requests are drained, the collector finishes what it asked,
-    /// everything observed is written, and the store is closed: all within the config's `shutdown_timeout`.
+    /// Serves and collects until the handle's [`super::AppHandle::stop`]. Then requests are drained, the collector finishes what it
+    /// asked, everything observed is written, and the store is closed: all within the config's `shutdown_timeout`.
     ///
     /// # Errors
     /// When a part failed, or when the time ran out before everything was written.

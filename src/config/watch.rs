@@ -20,10 +20,10 @@ pub struct Watch {
     config: Config,
     /// What stood in the config file at the start, by field.
     written: BTreeMap<String, Value>,
-    /// What the tenants in force were read from; `None` while others were read last, which are not in force.
-    tenants: Option<TenantsSource>,
-    /// What they were read from last.
-    latest: TenantsSource,
+    /// What the tenants were read from last.
+    tenants: TenantsSource,
+    /// Whether those are the tenants in force.
+    are_tenants_in_force: bool,
     /// The config file, those that `[auth]` names, and the tenants' file.
     few: Stamps,
     /// The files of the tenants' secrets.
@@ -55,12 +55,11 @@ impl Watch {
         let few = Stamps::of(few_files(config));
         let table = config.file.as_deref().and_then(|file| read_table(file).ok()).unwrap_or_default();
         let placed = collect_tenants(config, Empty::IsNone).unwrap_or_default();
-        let source = (table.get("tenants").cloned(), few.of_tenants(config));
         Self {
             config: config.clone(),
             written: fields(&table),
-            tenants: Some(source.clone()),
-            latest: source,
+            tenants: (table.get("tenants").cloned(), few.of_tenants(config)),
+            are_tenants_in_force: true,
             few,
             secrets: Stamps::of(secret_files(&placed)),
             moving: false,
@@ -113,9 +112,9 @@ impl Watch {
             auth.validate_present().map_err(|invalid| locate(invalid, &overrides, &file))?;
         }
         let source = (table.get("tenants").cloned(), self.few.of_tenants(&self.config));
-        let tenants = (all || self.tenants.as_ref() != Some(&source)).then(|| {
-            self.tenants = None;
-            self.latest = source;
+        let tenants = (all || !self.are_tenants_in_force || source != self.tenants).then(|| {
+            self.tenants = source;
+            self.are_tenants_in_force = false;
             malformed.map_or_else(|| self.read_tenants(&config, &env), Err)
         });
         let need_restart = self.find_changes(&config, &fields(&table), &overrides);
@@ -125,7 +124,7 @@ impl Watch {
 
     /// Notes that the tenants that were read last are in force. Until then they are read again with every version.
     pub fn tenants_are_in_force(&mut self) {
-        self.tenants = Some(self.latest.clone());
+        self.are_tenants_in_force = true;
     }
 
     /// The tenants that the config has now; all other settings are those at the start, `tenants_file` included.
